@@ -1,0 +1,38 @@
+# Two commands: `make train` and `make test`. Both set up .venv on their first run.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH := torch==2.13.0
+
+.PHONY: train test scatter clean
+
+train: $(VENV)/.ready
+	$(BIN)/python src/train.py
+
+test: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src/srgnn
+	$(BIN)/python -m pytest
+
+# torch-scatter has no wheels on the package index. Its source build needs the installed torch, a C++ compiler and
+# five to ten minutes; pip keeps the built wheel.
+scatter: $(VENV)/.ready
+	$(BIN)/python -c "import torch_scatter" 2>/dev/null || $(PIP) install --no-build-isolation torch-scatter==2.1.2
+
+# torch comes first, as the CPU build, and is named again beside the rest so that nothing replaces it by a later,
+# several GB large one. A prebuilt torch-scatter is taken where there is one for this torch; it is optional.
+$(VENV)/.ready: pyproject.toml Makefile
+	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or newer is needed'"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet $(TORCH) --extra-index-url https://download.pytorch.org/whl/cpu --retries 1 --timeout 15
+	$(PIP) install --quiet $(TORCH) setuptools wheel -e ".[dev]"
+	$(BIN)/python -c "import torch_scatter" 2>/dev/null || \
+	  $(PIP) install --quiet --only-binary=:all: --no-deps --retries 0 --timeout 5 torch-scatter \
+	    -f https://data.pyg.org/whl/torch-2.13.0+cpu.html 2>/dev/null || \
+	  echo "No prebuilt torch-scatter for this torch: going on without it ('make scatter' builds it)."
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,22 @@
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch_geometric.data import Batch
+
+from srgnn.data.sessions import Sessions
+
+
+class Popularity(Module):
+    """Scores every item by its clicks in training, whatever the session (POP).
+
+    Shapes: a batch of B session graphs -> scores [B, V]
+    """
+
+    clicks: Tensor
+
+    def __init__(self, train: Sessions, num_items: int):
+        super().__init__()
+        self.register_buffer("clicks", torch.bincount(train.items, minlength=num_items).float())
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.clicks.expand(batch.num_graphs, -1)

@@ -1,0 +1,59 @@
+"""Full-ranking metrics: the rank of the target among all items, and what is read from it."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+from torchmetrics import Metric
+
+
+def target_ranks(scores: Tensor, target: Tensor) -> Tensor:
+    """The 1-based rank of each target among all items; ties and NaN count against the target.
+
+    Shapes: scores [B, V], target [B] -> [B]
+    """
+    beaten = scores < scores.gather(1, target.view(-1, 1))  # [B, V]
+    return scores.size(1) - beaten.sum(dim=1)
+
+
+class RankMetrics(Metric):
+    """recall@k, mrr@k and ndcg@k over ranks, as fractions of one.
+
+    With one target per prefix recall@k is what the papers call P@k or HR@k. An update takes ranks [B]; the sums
+    are float64 and add up over processes.
+    """
+
+    full_state_update = False
+    sums: Tensor
+    count: Tensor
+
+    def __init__(self, k: Sequence[int] = (5, 10, 20)):
+        super().__init__()
+        self.k = sorted(set(k))
+        self.add_state("sums", torch.zeros(3, len(self.k), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, ranks: Tensor) -> None:
+        rank = ranks.double().view(-1, 1)
+        hit = rank <= torch.tensor(self.k, device=ranks.device)  # [B, K]
+        gains = torch.stack([torch.ones_like(rank), 1 / rank, 1 / torch.log2(rank + 1)])  # [3, B, 1]
+        self.sums = self.sums + (gains * hit).sum(dim=1)
+        self.count = self.count + ranks.numel()
+
+    def compute(self) -> dict[str, Tensor]:
+        means = self.sums / self.count
+        return {
+            f"{metric}@{k}": means[m, i]
+            for m, metric in enumerate(("recall", "mrr", "ndcg"))
+            for i, k in enumerate(self.k)
+        }
+
+
+def evaluate(model: Callable[[Batch], Tensor], batches: Iterable[Batch], k: Sequence[int]) -> dict[str, float]:
+    """The metrics of anything that maps a batch of session graphs to scores [B, V]."""
+    metrics = RankMetrics(k)
+    with torch.inference_mode():
+        for batch in batches:
+            metrics.update(target_ranks(model(batch), batch.y))
+    return {name: float(value) for name, value in metrics.compute().items()}

@@ -1,0 +1,109 @@
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.nn import Module
+from torch.optim.lr_scheduler import StepLR
+from torch_geometric.data import Batch
+
+from srgnn.errors import UserError, check_choice, check_float, check_int
+from srgnn.metrics import RankMetrics, target_ranks
+from srgnn.nn.losses import LOSSES
+
+
+class NextItemModule(LightningModule):
+    """Trains a model that maps a batch of session graphs to scores [B, V], and measures it by full ranking.
+
+    Args:
+        model: The model.
+        loss: `cross_entropy` or `binary_cross_entropy`.
+        k: The cut-offs of the metrics.
+        lr, weight_decay: Of Adam; the decay is its L2 term, as in the authors' code.
+        lr_decay, lr_decay_every: The learning rate is multiplied by `lr_decay` every so many epochs.
+        evaluated_on: Name, in the logs, of what is evaluated after every epoch: `valid` or `test`.
+        about: Plain values that every checkpoint carries under the key `srgnn`. Their `history` grows by the
+            metrics of every epoch.
+
+    Raises:
+        OptionError: for a value outside of what is allowed.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: str = "cross_entropy",
+        k: Sequence[int] = (5, 10, 20),
+        lr: float = 1e-3,
+        weight_decay: float = 1e-5,
+        lr_decay: float = 0.1,
+        lr_decay_every: int = 3,
+        evaluated_on: str = "valid",
+        about: Mapping[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.model = model
+        self.loss = LOSSES[check_choice("loss", loss, LOSSES)]
+        self.metrics = RankMetrics(k)
+        self.lr = check_float("optimizer.lr", lr, 0, exclusive=True)
+        self.weight_decay = check_float("optimizer.weight_decay", weight_decay, 0)
+        self.lr_decay = check_float("optimizer.lr_decay", lr_decay, 0, exclusive=True)
+        self.lr_decay_every = check_int("optimizer.lr_decay_every", lr_decay_every, 1)
+        self.evaluated_on = evaluated_on
+        self.about = dict(about or {})
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.model(batch)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trained, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+        return {"optimizer": optimizer, "lr_scheduler": StepLR(optimizer, self.lr_decay_every, self.lr_decay)}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self.loss(self.model(batch), batch.y)
+        if not math.isfinite(loss.item()):
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            raise UserError(
+                f"The loss became {loss.item()} at step {self.trainer.global_step:,} (epoch {self.current_epoch + 1}) "
+                f"with learning rate {rate:g}: try a smaller one, optimizer.lr={rate / 10:g}, and look for damage in "
+                "the data."
+            )
+        self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=True, batch_size=batch.num_graphs)
+        return loss * self._share(batch.num_graphs)
+
+    def _share(self, num_sessions: int) -> float | Tensor:
+        """What makes the average of the processes' mean losses the mean over the global batch."""
+        if self.trainer.world_size == 1:
+            return 1.0
+        local = torch.tensor(float(num_sessions), device=self.device)
+        return local / self.trainer.strategy.reduce(local, reduce_op="mean")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.metrics.update(target_ranks(self.model(batch), batch.y))
+
+    def on_validation_epoch_end(self) -> None:
+        metrics = self._log_metrics(self.evaluated_on)
+        self.about["history"] = [*self.about.get("history", []), {"epoch": self.current_epoch + 1, **metrics}]
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_metrics("test")
+
+    def _log_metrics(self, evaluated_on: str) -> dict[str, float]:
+        metrics = self.metrics.compute()
+        self.metrics.reset()
+        for name, value in metrics.items():
+            self.log(f"{evaluated_on}/{name}", value.float(), prog_bar=name.endswith(f"@{self.metrics.k[-1]}"))
+        return {name: float(value) for name, value in metrics.items()}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["srgnn"] = self.about
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.about["history"] = checkpoint["srgnn"]["history"]

@@ -1,0 +1,61 @@
+import torch
+from torch import Tensor
+from torch.nn import Linear, Module
+from torch_geometric.index import index2ptr
+from torch_geometric.utils import segment
+
+from srgnn.errors import check_choice, check_int
+
+READOUTS = ["local", "global", "hybrid", "average"]
+
+
+class SessionReadout(Module):
+    r"""From the states of the nodes to one embedding per session (Wu et al., 2019, eqs. 6 and 7).
+
+    With :math:`\mathbf{v}_1 \ldots \mathbf{v}_n` the states of the clicks of a session, in order:
+
+    .. math::
+        \alpha_i &= \mathbf{q}^\top \sigma(\mathbf{W}_1 \mathbf{v}_n + \mathbf{W}_2 \mathbf{v}_i + \mathbf{c}), \qquad
+        \mathbf{s}_g = \textstyle\sum_i \alpha_i \mathbf{v}_i
+
+        \mathbf{s} &= \mathbf{W}_3 [\mathbf{s}_g \,\|\, \mathbf{v}_n]
+
+    The attention has no softmax: it also carries how much was seen.
+
+    Args:
+        hidden_size: Width :math:`d` of the states.
+        readout: `hybrid` is :math:`\mathbf{s}`; `global` is :math:`\mathbf{s}_g`; `local` is the last click
+            :math:`\mathbf{v}_n`; `average` is the mean over the clicks.
+
+    Shapes:
+        states [N, d], alias_index [L], batch [N] -> [B, d]
+
+    Raises:
+        OptionError: for a value outside of what is allowed.
+    """
+
+    def __init__(self, hidden_size: int, readout: str = "hybrid"):
+        super().__init__()
+        check_int("hidden_size", hidden_size, 1)
+        self.readout = check_choice("readout", readout, READOUTS)
+        if readout in ("global", "hybrid"):
+            self.lin_last = Linear(hidden_size, hidden_size)
+            self.lin_click = Linear(hidden_size, hidden_size)
+            self.query = Linear(hidden_size, 1, bias=False)
+        if readout == "hybrid":
+            self.lin_join = Linear(2 * hidden_size, hidden_size)
+
+    def forward(self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int) -> Tensor:
+        session = batch[alias_index]  # [L]
+        segments = index2ptr(session, num_sessions)  # [B + 1]
+        clicks = states[alias_index]  # [L, d]
+        last = clicks[segments[1:] - 1]  # [B, d]
+        if self.readout == "local":
+            return last
+        if self.readout == "average":
+            return segment(clicks, segments, reduce="mean")
+        alpha = self.query(torch.sigmoid(self.lin_last(last)[session] + self.lin_click(clicks)))  # [L, 1]
+        interest = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
+        if self.readout == "global":
+            return interest
+        return self.lin_join(torch.cat([interest, last], dim=-1))

@@ -1,0 +1,186 @@
+"""Trains SR-GNN and compares it with simple baselines: `python src/train.py dataset=diginetica`."""
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch_geometric.typing
+from hydra.core.hydra_config import HydraConfig
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+import door
+from srgnn.errors import UserError
+from srgnn.protocols import Interrupted, Run, baselines
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+def main(config: DictConfig) -> None:
+    started = time.perf_counter()
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    run, dataset = prepare(config, folder)
+    try:
+        logger = build_logger(config)
+        data = dataset.load()
+        say(describe(run, data))
+        result = run.start(data, logger, Path(config.resume) if config.resume else None)
+    except UserError as error:
+        if not door.is_sweep():
+            raise
+        # The other runs of a sweep go on; the table says what became of this one.
+        write_result(folder, {"error": str(error)})
+        print(f"Error: {error}", file=sys.stderr)
+        return
+    except Interrupted as stop:
+        say(f"{stop} Go on with:\n  python src/train.py resume={os.path.relpath(stop.checkpoint)}")
+        sys.exit(130)
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    table = {"SR-GNN": result["metrics"], **baselines(data, run.k)}
+    seconds = time.perf_counter() - started
+    checkpoint = Path(result["checkpoint"])
+    write_result(
+        folder,
+        {
+            "dataset": data.manifest["name"],
+            "protocol": run.protocol,
+            "metrics": table,
+            "checkpoint": checkpoint.name,
+            "seconds": round(seconds, 1),
+            **{key: result[key] for key in ("chosen", "epochs") if key in result},
+        },
+    )
+    door.print_results(f"{data.manifest['name']}, protocol={run.protocol}, {seconds:,.0f} s", table, run.k)
+    say(explain(run, result))
+    report(logger, run, table, checkpoint)
+    if not door.is_sweep():
+        path = os.path.relpath(checkpoint)
+        example = ",".join(str(data.vocabulary.ids[i]) for i in data.test[-1][:3].tolist())
+        say(
+            f"Checkpoint: {path}\n\nNext:\n"
+            f"  python src/recommend.py checkpoint=last session={example}\n"
+            f"  python src/evaluate.py checkpoint={path}\n"
+            "  python src/train.py dataset=diginetica\n"
+            "  python src/train.py -m model.propagation_steps=0,1,2"
+        )
+
+
+def prepare(config: DictConfig, folder: Path) -> tuple[Run, Any]:
+    """Checks all that was chosen before any data is loaded."""
+    values = door.plain(config)
+    fields = ("protocol", "refit", "valid_fraction", "max_epochs", "patience", "loss", "batch_size", "seed")
+    k = [values["k"]] if isinstance(values["k"], int) else values["k"]
+    run = Run(
+        **{name: values[name] for name in (*fields, "model", "optimizer", "trainer")},
+        k=k,
+        folder=folder,
+        config=values,
+    )
+    dataset = door.build(config, "dataset")
+    run.check(dataset.num_items)
+    try:
+        Trainer(**values["trainer"], logger=False, enable_checkpointing=False)
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        chosen = HydraConfig.get().runtime.choices["trainer"]
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"trainer={chosen} cannot be had here ({reason}): use trainer=cpu or mend trainer.*."
+        ) from error
+    return run, dataset
+
+
+def build_logger(config: DictConfig) -> Any:
+    """The chosen logger. wandb never asks for a key: without one it writes offline."""
+    if HydraConfig.get().runtime.choices["logger"] == "wandb" and "WANDB_MODE" not in os.environ:
+        import wandb
+
+        if not config.logger.offline and not wandb.api.api_key:
+            say("wandb: no key is set, so the run is kept offline; send it later with wandb sync.")
+            config.logger.offline = True
+    logger = door.build(config, "logger")
+    logger.log_hyperparams(door.plain(config))
+    return logger
+
+
+def describe(run: Run, data: Any) -> str:
+    counts = data.counts
+    scatter = "torch-scatter" if torch_geometric.typing.WITH_TORCH_SCATTER else "torch (torch-scatter is not installed)"
+    return (
+        f"{data.manifest['name']}: {counts['train_sessions']:,} training sessions, {counts['train_prefixes']:,} "
+        f"prefixes, {counts['test_prefixes']:,} test prefixes, {counts['items']:,} items\n"
+        f"Segments are reduced by {scatter}. Everything of this run goes to {os.path.relpath(run.folder)}"
+    )
+
+
+def explain(run: Run, result: dict[str, Any]) -> str:
+    if run.protocol == "paper":
+        best = {name: result["epochs"][name] for name in result["epochs"] if name.endswith(f"@{max(run.k)}")}
+        epochs = ", ".join(f"{name} of epoch {epoch}" for name, epoch in best.items())
+        return f"Each figure of SR-GNN is its best over the epochs ({epochs}): selection on test, as in the papers."
+    chosen = result["chosen"]
+    again = "; trained anew on all training sessions" if run.refit else ""
+    return (
+        f"Epoch {chosen['epoch']} was chosen on the latest training sessions ({run.monitor} "
+        f"{100 * chosen[run.monitor]:.2f} % there){again}. The test set was read once."
+    )
+
+
+def report(logger: Any, run: Run, table: dict[str, dict[str, float]], checkpoint: Path) -> None:
+    """The final table and the checkpoint's path, to a logger that keeps such things (wandb)."""
+    if hasattr(logger, "log_table"):
+        names = list(table["SR-GNN"])
+        rows = [[model, *(values[name] for name in names)] for model, values in table.items()]
+        logger.log_table("results", columns=["model", *names], data=rows)
+        logger.experiment.summary["checkpoint"] = str(checkpoint)
+        logger.experiment.finish()
+
+
+def write_result(folder: Path, result: dict[str, Any]) -> None:
+    result["overrides"] = list(HydraConfig.get().overrides.task)
+    temporary = folder / f".{door.RESULT}"
+    temporary.write_text(json.dumps(result, indent=2) + "\n")
+    temporary.replace(folder / door.RESULT)
+
+
+def say(text: str) -> None:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        console.print(text)
+
+
+def resumed(arguments: list[str]) -> list[str]:
+    """The arguments with those of the run that `resume=` names put before them, so that it goes on as it was."""
+    given = {text.lstrip("+~").partition("=")[0]: text.partition("=")[2] for text in arguments}
+    checkpoint = given.get("resume", "null")
+    if checkpoint in ("null", "") or "LOCAL_RANK" in os.environ:
+        return arguments
+    if checkpoint == "last":
+        outputs = Path(given.get("paths.outputs", "outputs"))
+        unfinished = [path for path in outputs.rglob("last.ckpt") if not (path.parent / door.RESULT).exists()]
+        if not unfinished:
+            raise UserError(f"resume=last: there is no unfinished run in {outputs}.")
+        checkpoint = str(max(unfinished, key=lambda path: path.stat().st_mtime))
+    overrides = Path(checkpoint).parent / ".hydra" / "overrides.yaml"
+    if not Path(checkpoint).is_file() or not overrides.is_file():
+        raise UserError(f"resume={checkpoint}: expected a checkpoint in the folder of its run, or last.")
+    before = [text for text in OmegaConf.load(overrides) if text.lstrip("+~").partition("=")[0] not in given]
+    kept = [text for text in arguments if not text.startswith("resume=")]
+    return [*before, *kept, f"resume='{checkpoint}'", f"hydra.run.dir='{Path(checkpoint).parent}'"]
+
+
+def enter() -> None:
+    sys.argv[1:] = resumed(sys.argv[1:])
+    main()
+
+
+if __name__ == "__main__":
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    door.open_door(enter)
