@@ -4,8 +4,7 @@ import ctypes
 import json
 import os
 import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -27,24 +27,35 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 RESULT = "result.json"
 
 
-def open_door(main: Any) -> None:
-    """Calls a Hydra main. What a user can mend becomes one sentence; HYDRA_FULL_ERROR=1 asks for the traceback."""
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
-    keep_freed_memory()
-    # Lightning's advice on DataLoader workers and on small logs: batches need no workers here.
-    warnings.filterwarnings("ignore", module="lightning.*")
-    try:
+def open_door(main: Callable[[], None]) -> None:
+    """Calls a Hydra main: what a user can mend becomes one sentence."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them itself
+    with one_sentence():
         main()
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Ends the program with one sentence for an error that a user can mend; SRGNN_TRACEBACK=1 asks for the traceback.
+
+    A door enters it outside of Hydra for errors of the configuration, and again inside of the task for its own,
+    or else Hydra prints a line of its own before the sentence.
+    """
+    try:
+        yield
     except KeyboardInterrupt:
         sys.exit("Interrupted.")
     except Exception as error:
         sentence = _sentence(error, Path(sys.argv[0]).stem)
-        if wants_traceback or sentence is None:
+        if sentence is None or os.environ.get("SRGNN_TRACEBACK") == "1":
             raise
-        if os.environ.get("LOCAL_RANK", "0") != "0":  # one process speaks for all
+        if not is_main_process():  # one process speaks for all
             sys.exit(1)
         sys.exit(f"Error: {sentence}")
+
+
+def is_main_process() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def keep_freed_memory() -> None:
@@ -85,6 +96,8 @@ def _sentence(error: BaseException, config_name: str) -> str | None:
     for cause in chain:
         if isinstance(cause, UserError):
             return str(cause)
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key} is missing: say {cause.full_key}=... ({config_name}.py --help shows all options)."
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             group, _, name = cause.missing_cfg_file.rpartition("/")
             return f"{group}={name}: expected one of {', '.join(cause.options or ())}."
@@ -93,7 +106,11 @@ def _sentence(error: BaseException, config_name: str) -> str | None:
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return " ".join(str(error).split())
     if isinstance(error, OSError):
-        return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}."
+        where = f" {error.filename}" if error.filename else ""
+        return (
+            f"Cannot write{where} ({error.strerror or error}): free some space or name another folder with "
+            "paths.outputs=FOLDER."
+        )
     return None
 
 
@@ -120,10 +137,10 @@ def is_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def print_results(title: str, metrics: Mapping[str, Mapping[str, float]], k: Sequence[int], note: str = "") -> None:
+def print_results(title: str, metrics: Mapping[str, Mapping[str, float]], k: Sequence[int]) -> None:
     """A table of recall and mrr in percent, one row per model."""
-    table = Table(title=title, caption=note or None, box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left")
-    table.add_column("Test, percent")
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True)
+    table.add_column("test, percent", no_wrap=True)
     names = [f"{metric}@{cut}" for metric in ("recall", "mrr") for cut in sorted(set(k))]
     for name in names:
         table.add_column(name, justify="right")
@@ -146,3 +163,34 @@ def finished_run(checkpoint: str, outputs: str) -> Path:
         if "checkpoint" in saved:
             return result.parent / saved["checkpoint"]
     raise UserError(f"There is no finished run in {outputs}: train one with python src/train.py.")
+
+
+class SweepTable(Callback):
+    """Hydra's hook after the last run of a sweep: one table of what was run."""
+
+    def __init__(self) -> None:
+        self.results: list[dict[str, Any]] = []
+
+    def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
+        path = Path(config.hydra.runtime.output_dir) / RESULT
+        if path.is_file():
+            self.results.append(json.loads(path.read_text()))
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        done = [result for result in self.results if "metrics" in result]
+        cut = max((int(name.partition("@")[2]) for result in done for name in result["metrics"]["SR-GNN"]), default=20)
+        names = [f"recall@{cut}", f"mrr@{cut}"]
+        table = Table(title=f"The sweep {config.hydra.sweep.dir}", box=box.SIMPLE_HEAD, title_justify="left")
+        for name in ("run", "options", *names, "seconds"):
+            table.add_column(name, justify="left" if name == "options" else "right")
+        best = max((result["metrics"]["SR-GNN"][names[1]] for result in done), default=None)
+        for number, result in enumerate(self.results):
+            options = " ".join(result["overrides"])
+            if "error" in result:
+                table.add_row(str(number), f"{options}\n{result['error']}", "", "", "", style="red")
+                continue
+            values = result["metrics"]["SR-GNN"]
+            figures = [f"{100 * values[name]:.2f}" for name in names]
+            style = "bold" if values[names[1]] == best else None
+            table.add_row(str(number), options, *figures, f"{result['seconds']:,.0f}", style=style)
+        Console().print(table)

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +18,44 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 import door
+from srgnn.data import SessionData
 from srgnn.errors import UserError
-from srgnn.protocols import Interrupted, Run, baselines
+from srgnn.protocols import Interrupted, Run, compare
 
 console = Console(soft_wrap=True, highlight=False)
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(config: DictConfig) -> None:
-    started = time.perf_counter()
     folder = Path(HydraConfig.get().runtime.output_dir)
-    run, dataset = prepare(config, folder)
-    try:
-        logger = build_logger(config)
-        data = dataset.load()
-        say(describe(run, data))
-        result = run.start(data, logger, Path(config.resume) if config.resume else None)
-    except UserError as error:
-        if not door.is_sweep():
-            raise
-        # The other runs of a sweep go on; the table says what became of this one.
-        write_result(folder, {"error": str(error)})
-        print(f"Error: {error}", file=sys.stderr)
+    with door.one_sentence():
+        run, dataset = prepare(config, folder)
+        try:
+            train(config, run, dataset)
+        except UserError as error:
+            if not door.is_sweep():
+                raise
+            # The other runs of a sweep go on; its table says what became of this one.
+            write_result(folder, {"error": str(error)})
+            print(f"Error: {error}", file=sys.stderr)
+        except Interrupted as stop:
+            say(f"{stop} Go on with:\n  python src/train.py resume={os.path.relpath(stop.checkpoint)}")
+            sys.exit(130)  # what shells expect after Ctrl-C
+
+
+def train(config: DictConfig, run: Run, dataset: Any) -> None:
+    started = time.perf_counter()
+    logger = build_logger(config)
+    data = dataset.load()
+    say(describe(run, data))
+    result = run.start(data, logger, Path(config.resume) if config.resume else None)
+    if not door.is_main_process():
         return
-    except Interrupted as stop:
-        say(f"{stop} Go on with:\n  python src/train.py resume={os.path.relpath(stop.checkpoint)}")
-        sys.exit(130)
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        return
-    table = {"SR-GNN": result["metrics"], **baselines(data, run.k)}
+    table = {"SR-GNN": result["metrics"], **compare({}, data, run.k)}
     seconds = time.perf_counter() - started
     checkpoint = Path(result["checkpoint"])
     write_result(
-        folder,
+        run.folder,
         {
             "dataset": data.manifest["name"],
             "protocol": run.protocol,
@@ -61,17 +67,21 @@ def main(config: DictConfig) -> None:
     )
     door.print_results(f"{data.manifest['name']}, protocol={run.protocol}, {seconds:,.0f} s", table, run.k)
     say(explain(run, result))
-    report(logger, run, table, checkpoint)
+    report(logger, table, checkpoint)
     if not door.is_sweep():
-        path = os.path.relpath(checkpoint)
-        example = ",".join(str(data.vocabulary.ids[i]) for i in data.test[-1][:3].tolist())
-        say(
-            f"Checkpoint: {path}\n\nNext:\n"
-            f"  python src/recommend.py checkpoint=last session={example}\n"
-            f"  python src/evaluate.py checkpoint={path}\n"
-            "  python src/train.py dataset=diginetica\n"
-            "  python src/train.py -m model.propagation_steps=0,1,2"
-        )
+        say(next_commands(data, checkpoint))
+
+
+def next_commands(data: SessionData, checkpoint: Path) -> str:
+    path = os.path.relpath(checkpoint)
+    example = ",".join(str(data.vocabulary.ids[i]) for i in data.test[-1][:3].tolist())
+    return (
+        f"Checkpoint: {path}\n\nNext:\n"
+        f"  python src/recommend.py checkpoint=last session={example}\n"
+        f"  python src/evaluate.py checkpoint={path}\n"
+        "  python src/train.py dataset=diginetica\n"
+        "  python src/train.py -m model.propagation_steps=0,1,2"
+    )
 
 
 def prepare(config: DictConfig, folder: Path) -> tuple[Run, Any]:
@@ -88,30 +98,33 @@ def prepare(config: DictConfig, folder: Path) -> tuple[Run, Any]:
     dataset = door.build(config, "dataset")
     run.check(dataset.num_items)
     try:
-        Trainer(**values["trainer"], logger=False, enable_checkpointing=False)
+        trainer = Trainer(**values["trainer"], logger=False, enable_checkpointing=False)
     except (MisconfigurationException, ValueError, TypeError) as error:
         chosen = HydraConfig.get().runtime.choices["trainer"]
         reason = " ".join(str(error).split())
         raise UserError(
             f"trainer={chosen} cannot be had here ({reason}): use trainer=cpu or mend trainer.*."
         ) from error
+    if door.is_sweep() and trainer.world_size > 1:
+        raise UserError(f"trainer.devices={trainer.world_size}: a sweep trains every run in one process; use 1.")
     return run, dataset
 
 
 def build_logger(config: DictConfig) -> Any:
     """The chosen logger. wandb never asks for a key: without one it writes offline."""
-    if HydraConfig.get().runtime.choices["logger"] == "wandb" and "WANDB_MODE" not in os.environ:
+    if HydraConfig.get().runtime.choices["logger"] == "wandb":
         import wandb
 
-        if not config.logger.offline and not wandb.api.api_key:
+        config.logger.mode = os.environ.get("WANDB_MODE", config.logger.mode)
+        if config.logger.mode == "online" and not wandb.login(prompt=False):
             say("wandb: no key is set, so the run is kept offline; send it later with wandb sync.")
-            config.logger.offline = True
+            config.logger.mode = "offline"
     logger = door.build(config, "logger")
     logger.log_hyperparams(door.plain(config))
     return logger
 
 
-def describe(run: Run, data: Any) -> str:
+def describe(run: Run, data: SessionData) -> str:
     counts = data.counts
     scatter = "torch-scatter" if torch_geometric.typing.WITH_TORCH_SCATTER else "torch (torch-scatter is not installed)"
     return (
@@ -134,7 +147,7 @@ def explain(run: Run, result: dict[str, Any]) -> str:
     )
 
 
-def report(logger: Any, run: Run, table: dict[str, dict[str, float]], checkpoint: Path) -> None:
+def report(logger: Any, table: dict[str, dict[str, float]], checkpoint: Path) -> None:
     """The final table and the checkpoint's path, to a logger that keeps such things (wandb)."""
     if hasattr(logger, "log_table"):
         names = list(table["SR-GNN"])
@@ -152,7 +165,7 @@ def write_result(folder: Path, result: dict[str, Any]) -> None:
 
 
 def say(text: str) -> None:
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if door.is_main_process():
         console.print(text)
 
 
@@ -183,4 +196,6 @@ def enter() -> None:
 
 if __name__ == "__main__":
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Advice such as to add DataLoader workers, which whole batches do not need, and deprecations within Lightning.
+    warnings.filterwarnings("ignore", module=r"lightning\.")
     door.open_door(enter)

@@ -46,3 +46,10 @@ def check_choice(option: str, value: Any, allowed: Iterable[str]) -> str:
     if value not in allowed:
         raise OptionError(option, value, "one of " + ", ".join(allowed))
     return value
+
+
+def check_bool(option: str, value: Any) -> bool:
+    """Returns `value`, or raises :class:`OptionError` unless it is a truth value."""
+    if not isinstance(value, bool):
+        raise OptionError(option, value, "true or false")
+    return value

@@ -1,6 +1,7 @@
 """Full-ranking metrics: the rank of the target among all items, and what is read from it."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,8 +29,8 @@ class RankMetrics(Metric):
     sums: Tensor
     count: Tensor
 
-    def __init__(self, k: Sequence[int] = (5, 10, 20)):
-        super().__init__()
+    def __init__(self, k: Sequence[int] = (5, 10, 20), **kwargs: Any):
+        super().__init__(**kwargs)
         self.k = sorted(set(k))
         self.add_state("sums", torch.zeros(3, len(self.k), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
@@ -52,7 +53,7 @@ class RankMetrics(Metric):
 
 def evaluate(model: Callable[[Batch], Tensor], batches: Iterable[Batch], k: Sequence[int]) -> dict[str, float]:
     """The metrics of anything that maps a batch of session graphs to scores [B, V]."""
-    metrics = RankMetrics(k)
+    metrics = RankMetrics(k, sync_on_compute=False)
     with torch.inference_mode():
         for batch in batches:
             metrics.update(target_ranks(model(batch), batch.y))

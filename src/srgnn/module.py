@@ -64,7 +64,11 @@ class NextItemModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": StepLR(optimizer, self.lr_decay_every, self.lr_decay)}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.loss(self.model(batch), batch.y)
+        if batch.num_graphs:
+            loss = self.loss(self.model(batch), batch.y) * self._share(batch)
+        else:  # the last batch had no prefix left for this process: it adds nothing, but takes part
+            parts = [p.sum() for p in self.model.parameters() if p.requires_grad]
+            loss = torch.stack(parts).sum() * self._share(batch)
         if not math.isfinite(loss.item()):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(
@@ -72,18 +76,20 @@ class NextItemModule(LightningModule):
                 f"with learning rate {rate:g}: try a smaller one, optimizer.lr={rate / 10:g}, and look for damage in "
                 "the data."
             )
-        self.log("loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=True, batch_size=batch.num_graphs)
-        return loss * self._share(batch.num_graphs)
+        several = self.trainer.world_size > 1
+        self.log("loss", loss.detach(), prog_bar=True, on_epoch=True, sync_dist=several, batch_size=batch.num_graphs)
+        return loss
 
-    def _share(self, num_sessions: int) -> float | Tensor:
+    def _share(self, batch: Batch) -> float | Tensor:
         """What makes the average of the processes' mean losses the mean over the global batch."""
         if self.trainer.world_size == 1:
             return 1.0
-        local = torch.tensor(float(num_sessions), device=self.device)
-        return local / self.trainer.strategy.reduce(local, reduce_op="mean")
+        local = torch.tensor(float(batch.num_graphs), device=self.device)
+        return local / self.trainer.strategy.reduce(local.clone(), reduce_op="mean")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self.metrics.update(target_ranks(self.model(batch), batch.y))
+        if batch.num_graphs:
+            self.metrics.update(target_ranks(self.model(batch), batch.y))
 
     def on_validation_epoch_end(self) -> None:
         metrics = self._log_metrics(self.evaluated_on)

@@ -5,9 +5,10 @@ Above the layers that know Lightning, so that a notebook runs the same protocol 
 
 import platform
 import signal
+import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -18,12 +19,15 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
+from torch_geometric.data import Batch
+from tqdm.auto import tqdm
 
 from srgnn.baselines import BASELINES
 from srgnn.data.datamodule import EVALUATION_BATCH, SessionDataModule
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import SessionData, Sessions
-from srgnn.errors import OptionError, UserError, check_choice, check_float, check_int
+from srgnn.errors import OptionError, UserError, check_bool, check_choice, check_float, check_int
 from srgnn.metrics import evaluate
 from srgnn.module import NextItemModule
 from srgnn.nn.srgnn import SRGNN
@@ -71,6 +75,7 @@ class Run:
         check_float("valid_fraction", self.valid_fraction, 0, exclusive=True)
         for name, minimum in (("max_epochs", 1), ("patience", 1), ("batch_size", 1), ("seed", 0)):
             check_int(name, getattr(self, name), minimum)
+        check_bool("refit", self.refit)
         if not self.k:
             raise OptionError("k", list(self.k), "at least one cut-off")
         for k in self.k:
@@ -233,16 +238,15 @@ def read_about(checkpoint: Path | None, data: SessionData, stages: Sequence[str]
     return about
 
 
-def baselines(data: SessionData, k: Sequence[int]) -> dict[str, dict[str, float]]:
-    """The metrics of every simple baseline on the test sessions."""
+def compare(models: Mapping[str, Callable[[Batch], Tensor]], data: SessionData, k: Sequence[int]) -> dict[str, dict]:
+    """The test metrics of models and of every simple baseline."""
+    compared = dict(models)
+    compared.update({name: baseline(data.train, data.num_items) for name, baseline in BASELINES.items()})
     graphs = SessionGraphs(data.test, data.num_items)
+    starts = range(0, len(graphs), EVALUATION_BATCH)
     return {
-        name: evaluate(
-            baseline(data.train, data.num_items),
-            (graphs[i : i + EVALUATION_BATCH] for i in range(0, len(graphs), EVALUATION_BATCH)),
-            k,
-        )
-        for name, baseline in BASELINES.items()
+        name: evaluate(model, (graphs[i : i + EVALUATION_BATCH] for i in tqdm(starts, desc=name, leave=False)), k)
+        for name, model in compared.items()
     }
 
 
@@ -294,8 +298,14 @@ class EpochLines(Callback):
     def __init__(self, max_epochs: int):
         self.max_epochs = max_epochs
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = time.perf_counter()  # a resumed epoch does not start
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = time.perf_counter()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        print(file=sys.stderr)  # leaves the line of the progress bar
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -1,6 +1,6 @@
 from srgnn.baselines.popularity import Popularity
 from srgnn.baselines.successor import LastItemSuccessor
 
-BASELINES = {"Popularity": Popularity, "Last item's successor": LastItemSuccessor}
+BASELINES = {"Popularity": Popularity, "Last-item successor": LastItemSuccessor}
 
 __all__ = ["BASELINES", "LastItemSuccessor", "Popularity"]

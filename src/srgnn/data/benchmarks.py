@@ -157,7 +157,7 @@ def sessions_of_prefixes(prefixes: list[list[int]], targets: list[int]) -> list[
 _ALLOWED = {
     *("PROTO", "FRAME", "STOP", "MARK", "EMPTY_LIST", "LIST", "APPEND", "APPENDS"),
     *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
-    *("INT", "BININT", "BININT1", "BININT2", "LONG1"),
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"),
     *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"),
 }
 _MAX_BYTES = 2 << 30  # the largest published file has 9 MB

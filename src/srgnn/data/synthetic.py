@@ -9,7 +9,7 @@ from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 from srgnn.errors import check_float, check_int
 
 CATEGORIES = (
-    *("books", "music", "games", "toys", "shoes", "shirts", "coats", "bags", "watches", "lamps"),
+    *("offers", "music", "games", "toys", "shoes", "shirts", "coats", "bags", "watches", "lamps"),
     *("chairs", "rugs", "knives", "teas", "plants", "tools", "bikes", "tents", "phones", "cameras"),
 )
 
@@ -18,30 +18,32 @@ CATEGORIES = (
 class SyntheticLog:
     """A generated log of shop visits.
 
-    A visitor comes for one of 20 categories, whose shares drift over time, enters at an item by its long-tailed
-    popularity and then walks along the shelf in one direction. Only two clicks or more tell the direction: what
-    follows an item most often (the usual baseline) cannot know it. At times the visitor goes back to an item seen
-    before, or jumps to a popular one.
+    A visitor comes for one of 19 categories, whose shares drift over time, enters at an item by its long-tailed
+    popularity and then walks along the shelf in one direction. Only two clicks or more tell the direction. At
+    times the visitor goes back to an item seen before, jumps to a popular one, or looks at the shop's offers and
+    then goes on where the walk was left: after an offer the last click tells nothing, the session does.
 
     Args:
         sessions: Number of sessions; the latest tenth are the test sessions.
-        items_per_category: Items in each of the 20 categories.
+        items_per_category: Items in each of the 19 categories and among the offers.
         back: Probability of a click on an item seen earlier in the session.
         jump: Probability of a click on an item of the category by popularity.
+        offer: Probability of a click on one of the offers, by popularity.
         seed: Of the generator.
     """
 
     sessions: int = 12_000
     items_per_category: int = 50
-    back: float = 0.12
-    jump: float = 0.12
+    back: float = 0.1
+    jump: float = 0.1
+    offer: float = 0.25
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_int("sessions", self.sessions, 100)
         check_int("items_per_category", self.items_per_category, 5)
         check_int("seed", self.seed, 0)
-        for name in ("back", "jump"):
+        for name in ("back", "jump", "offer"):
             check_float(name, getattr(self, name), 0)
 
     @property
@@ -74,8 +76,8 @@ class SyntheticLog:
         n, width = self.sessions, self.items_per_category
         time = torch.linspace(0, 1, n)
         # Drift: every category has its own season.
-        season = uniform(len(CATEGORIES))
-        category = draw(0.3 + torch.cos(3.1416 * (time[:, None] - season)).clamp(min=0) ** 4)  # [S]
+        season = uniform(len(CATEGORIES) - 1)
+        category = 1 + draw(0.3 + torch.cos(torch.pi * (time[:, None] - season)).clamp(min=0) ** 4)  # [S]
         # Long tail: Zipf's law over a shuffled shelf, one for every category.
         zipf = 1 / torch.arange(1, width + 1).float()
         popularity = torch.stack([zipf[torch.randperm(width, generator=generator)] for _ in CATEGORIES])
@@ -83,19 +85,20 @@ class SyntheticLog:
 
         length = 2 + _geometric(uniform(n), mean=3.0, maximum=18)
         direction = torch.where(uniform(n) < 0.5, -1, 1)
+        position = draw(entry)  # on the shelf of the category
         clicks = torch.empty(n, int(length.max()), dtype=torch.long)
-        clicks[:, 0] = position = draw(entry)
+        clicks[:, 0] = category * width + position
         for step in range(1, clicks.size(1)):
-            stride = 1 + (uniform(n) < 0.25).long()  # sometimes one item is passed over
-            along = (position + direction * stride) % width
-            jump = draw(entry)
-            earlier = clicks.gather(1, (uniform(n) * step).long()[:, None]).squeeze(1)
             choice = uniform(n)
-            position = torch.where(
-                choice < self.back, earlier, torch.where(choice < self.back + self.jump, jump, along)
-            )
-            clicks[:, step] = position
-        clicks += category[:, None] * width
+            stride = 1 + (uniform(n) < 0.25).long()  # sometimes one item is passed over
+            walked = (position + direction * stride) % width
+            offered = choice >= 1 - self.offer
+            went_back = choice < self.back
+            jumped = (choice >= self.back) & (choice < self.back + self.jump)
+            position = torch.where(offered | went_back, position, torch.where(jumped, draw(entry), walked))
+            earlier = clicks.gather(1, (uniform(n) * step).long()[:, None]).squeeze(1)
+            click = torch.where(offered, draw(popularity[:1].expand(n, -1)), category * width + position)
+            clicks[:, step] = torch.where(went_back, earlier, click)
         kept = torch.arange(clicks.size(1)) < length[:, None]
         return Sessions(clicks[kept], torch.cat([length.new_zeros(1), length.cumsum(0)]))
 

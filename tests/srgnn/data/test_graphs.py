@@ -1,0 +1,74 @@
+import time
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from torch_geometric.data import Batch
+
+from srgnn.data import SessionData, SessionGraphs, Sessions, session_graph
+from srgnn.nn import LOSSES, SRGNN
+
+
+def test_a_session_of_five_clicks_on_paper():
+    # 7 -> 3 -> 7 -> 3 -> 5: items 3, 5, 7 are the nodes 0, 1, 2.
+    graph = session_graph(torch.tensor([7, 3, 7, 3, 5]))
+    assert graph.x.tolist() == [3, 5, 7]
+    assert graph.alias_index.tolist() == [2, 0, 2, 0, 1]
+    assert graph.edge_index.t().tolist() == [[0, 1], [0, 2], [2, 0]]
+    assert graph.edge_weight.tolist() == [1, 1, 2]
+
+
+def test_one_click_has_no_edges_and_a_repeated_one_a_loop():
+    assert session_graph(torch.tensor([4])).edge_index.shape == (2, 0)
+    assert session_graph(torch.tensor([4, 4])).edge_index.tolist() == [[0], [0]]
+
+
+def test_prefixes_come_longest_first_with_the_next_click_as_target():
+    graphs = SessionGraphs(Sessions.from_lists([[0, 1, 2], [3], [4, 5]]), 6)
+    samples = [(graph.x[graph.alias_index].tolist(), graph.y.tolist()) for graph in graphs]
+    assert samples == [([0, 1], [2]), ([0], [1]), ([4], [5])]
+    assert len(graphs) == 3
+    with pytest.raises(IndexError):
+        graphs[3]
+
+
+@pytest.mark.parametrize("size", [1, 2, 64])
+def test_a_batch_is_what_pyg_makes_of_the_graphs(small: SessionData, size: int):
+    graphs = SessionGraphs(small.train, small.num_items)
+    indices = torch.randint(len(graphs), (size,))
+    packed, plain = graphs[indices], Batch.from_data_list([graphs[int(i)] for i in indices])
+    assert type(packed) is type(plain)
+    assert list(packed.keys()) == list(plain.keys())
+    for key in plain.keys():  # noqa: SIM118
+        assert packed[key].dtype == plain[key].dtype, key
+        assert torch.equal(packed[key], plain[key]), key
+    assert packed.num_graphs == plain.num_graphs
+    for ours, theirs in zip(packed.to_data_list(), plain.to_data_list(), strict=True):
+        assert ours.to_dict().keys() == theirs.to_dict().keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs.to_dict())
+
+
+def test_a_data_loader_gets_whole_batches(small: SessionData):
+    graphs = SessionGraphs(small.train, small.num_items)
+    batches = list(DataLoader(graphs, batch_size=50, collate_fn=lambda batch: batch))
+    assert torch.equal(torch.cat([batch.y for batch in batches]), graphs[:].y)
+
+
+def test_building_a_batch_takes_under_a_twentieth_of_a_step():
+    # At a real catalogue's size; the median of several rounds of each, so that a busy machine does not decide.
+    num_items = 43_097
+    sessions = Sessions.from_lists(torch.randint(num_items, (2000, 5)).tolist())
+    graphs = SessionGraphs(sessions, num_items)
+    model = SRGNN(num_items)
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    building, stepping = [], []
+    for indices in torch.randperm(len(graphs)).split(100)[:15]:
+        start = time.perf_counter()
+        batch = graphs[indices]
+        built = time.perf_counter()
+        optimizer.zero_grad()
+        LOSSES["cross_entropy"](model(batch), batch.y).backward()
+        optimizer.step()
+        building.append(built - start)
+        stepping.append(time.perf_counter() - built)
+    assert sorted(building)[7] < 0.05 * sorted(stepping)[7]

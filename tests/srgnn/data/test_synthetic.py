@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from srgnn.data import SyntheticLog
+from srgnn.errors import OptionError
+
+
+@pytest.fixture(scope="module")
+def log():
+    return SyntheticLog().load()
+
+
+def test_the_same_seed_gives_the_same_log(log):
+    again, other = SyntheticLog().load(), SyntheticLog(seed=1).load()
+    assert torch.equal(log.train.items, again.train.items)
+    assert log.train.items.tolist() != other.train.items.tolist()
+
+
+def test_popularity_has_a_long_tail(log):
+    clicks = torch.bincount(log.train.items, minlength=log.num_items).sort(descending=True).values
+    assert clicks[: log.num_items // 5].sum() > 0.3 * clicks.sum()
+
+
+def test_visitors_go_back_to_earlier_items(log):
+    repeats = sum(len(s.unique()) < len(s) for s in log.train)
+    assert 0.1 < repeats / len(log.train) < 0.6
+
+
+def test_categories_drift_over_time(log):
+    width = SyntheticLog().items_per_category
+    category = log.train.items // width
+    third = category.numel() // 3
+    early = torch.bincount(category[:third], minlength=20) / third
+    late = torch.bincount(category[-third:], minlength=20) / third
+    assert (early - late).abs().sum() > 0.3
+
+
+def test_a_session_stays_in_its_category_but_for_the_offers(log):
+    width = SyntheticLog().items_per_category
+    categories = [(s // width).unique() for s in log.test]
+    assert all((c > 0).sum() == 1 for c in categories)
+    assert any((c == 0).any() for c in categories)
+
+
+@pytest.mark.parametrize("option", [{"sessions": 5}, {"items_per_category": 0}, {"back": -1}, {"seed": -1}])
+def test_wrong_options_are_named(option):
+    with pytest.raises(OptionError, match=next(iter(option))):
+        SyntheticLog(**option)

@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from srgnn.data import session_graph
+from srgnn.errors import OptionError
+from srgnn.nn import SessionGraphConv
+
+# 0 -> 1 -> 0 -> 1 -> 2: the edge 0 -> 1 occurs twice.
+GRAPH = session_graph(torch.tensor([0, 1, 0, 1, 2]))
+
+
+def dense(conv: SessionGraphConv, x: torch.Tensor, occurrence: bool) -> torch.Tensor:
+    """Equations 1 to 5 with adjacency matrices, as the paper draws them."""
+    a = torch.zeros(len(x), len(x))
+    for (i, j), w in zip(GRAPH.edge_index.t().tolist(), GRAPH.edge_weight.tolist(), strict=True):
+        a[i, j] = w if occurrence else 1
+    a_in = a.t() / a.sum(0).clamp(min=1)[:, None]
+    a_out = a / a.sum(1).clamp(min=1)[:, None]
+    for _ in range(conv.propagation_steps):
+        messages = [a_in @ conv.lin_in(x) + conv.bias_in, a_out @ conv.lin_out(x) + conv.bias_out]
+        x = conv.gru(torch.cat(messages, dim=1), x)
+    return x
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+@pytest.mark.parametrize("edge_weight", ["binary", "occurrence"])
+def test_it_is_what_the_paper_writes(segments: str, steps: int, edge_weight: str):
+    conv = SessionGraphConv(4, steps, edge_weight)
+    torch.nn.init.normal_(conv.bias_in)
+    torch.nn.init.normal_(conv.bias_out)
+    x = torch.randn(3, 4)
+    out = conv(x, GRAPH.edge_index, GRAPH.edge_weight)
+    torch.testing.assert_close(out, dense(conv, x, edge_weight == "occurrence"))
+
+
+def test_no_step_changes_nothing():
+    x = torch.randn(3, 4)
+    assert torch.equal(SessionGraphConv(4, 0)(x, GRAPH.edge_index, GRAPH.edge_weight), x)
+
+
+def test_occurrences_count_only_when_asked_for():
+    x, more = torch.randn(3, 4), GRAPH.edge_weight * torch.tensor([1.0, 5, 1])
+    for edge_weight, same in (("binary", True), ("occurrence", False)):
+        conv = SessionGraphConv(4, 1, edge_weight)
+        a, b = conv(x, GRAPH.edge_index, GRAPH.edge_weight), conv(x, GRAPH.edge_index, more)
+        assert torch.allclose(a, b) is same
+
+
+def test_direction_matters():
+    conv, x = SessionGraphConv(4), torch.randn(3, 4)
+    turned = conv(x, GRAPH.edge_index.flip(0), GRAPH.edge_weight)
+    assert not torch.allclose(conv(x, GRAPH.edge_index, GRAPH.edge_weight), turned)
+
+
+def test_the_order_of_the_edges_does_not_matter():
+    conv, x, order = SessionGraphConv(4), torch.randn(3, 4), torch.tensor([2, 0, 1])
+    shuffled = conv(x, GRAPH.edge_index[:, order], GRAPH.edge_weight[order])
+    torch.testing.assert_close(shuffled, conv(x, GRAPH.edge_index, GRAPH.edge_weight))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("hidden_size", 0), ("propagation_steps", -1), ("propagation_steps", 1.5), ("edge_weight", "x")],
+)
+def test_wrong_options_are_named(option: str, value):
+    with pytest.raises(OptionError, match=f"{option}={value}: expected"):
+        SessionGraphConv(**{"hidden_size": 4, option: value})

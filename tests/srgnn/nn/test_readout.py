@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from srgnn.errors import OptionError
+from srgnn.nn import SessionReadout
+
+STATES = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+BATCH = torch.tensor([0, 0, 1, 1, 1])
+SESSIONS = [[0, 1, 0], [4, 2, 3, 2]]  # nodes in the order of the clicks
+ALIAS = torch.tensor(SESSIONS[0] + SESSIONS[1])
+
+
+def read(readout: SessionReadout) -> torch.Tensor:
+    return readout(STATES, ALIAS, BATCH, 2)
+
+
+def test_local_is_the_last_click():
+    assert torch.equal(read(SessionReadout(4, "local")), STATES[[0, 2]])
+
+
+def test_average_is_the_mean_over_clicks(segments: str):
+    expected = torch.stack([STATES[session].mean(0) for session in SESSIONS])
+    torch.testing.assert_close(read(SessionReadout(4, "average")), expected)
+
+
+@pytest.mark.parametrize("kind", ["global", "hybrid"])
+def test_attention_is_what_the_paper_writes(segments: str, kind: str):
+    readout = SessionReadout(4, kind)
+    expected = []
+    for session in SESSIONS:
+        last, interest = STATES[session[-1]], torch.zeros(4)
+        for node in session:
+            gate = torch.sigmoid(readout.lin_last(last) + readout.lin_click(STATES[node]))
+            interest = interest + readout.query(gate) * STATES[node]
+        expected.append(readout.lin_join(torch.cat([interest, last])) if kind == "hybrid" else interest)
+    torch.testing.assert_close(read(readout), torch.stack(expected))
+
+
+def test_an_unknown_readout_is_named():
+    with pytest.raises(OptionError, match="readout=max: expected one of local, global, hybrid, average"):
+        SessionReadout(4, "max")

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+import torch
+
+from srgnn.metrics import RankMetrics, evaluate, target_ranks
+
+NAN = float("nan")
+
+
+def test_the_best_score_has_rank_one():
+    assert target_ranks(torch.tensor([[0.1, 0.9, 0.5]]), torch.tensor([1])).tolist() == [1]
+    assert target_ranks(torch.tensor([[0.1, 0.9, 0.5]]), torch.tensor([0])).tolist() == [3]
+
+
+def test_ties_count_against_the_target():
+    assert target_ranks(torch.zeros(1, 4), torch.tensor([2])).tolist() == [4]
+
+
+@pytest.mark.parametrize("scores", [[NAN, 1.0, 0.0], [NAN] * 3])
+def test_nan_counts_against_the_target(scores):
+    for target in range(3):
+        rank = target_ranks(torch.tensor([scores]), torch.tensor([target])).item()
+        beaten = sum(s < scores[target] for s in scores)
+        assert rank == 3 - beaten
+    assert target_ranks(torch.tensor([scores]), torch.tensor([0])).item() == 3
+
+
+def test_metrics_on_paper():
+    metrics = RankMetrics([1, 5])
+    metrics.update(torch.tensor([1, 2]))
+    metrics.update(torch.tensor([6, 5]))
+    got = {name: value.item() for name, value in metrics.compute().items()}
+    assert got == pytest.approx(
+        {
+            "recall@1": 1 / 4,
+            "recall@5": 3 / 4,
+            "mrr@1": 1 / 4,
+            "mrr@5": (1 + 1 / 2 + 1 / 5) / 4,
+            "ndcg@1": 1 / 4,
+            "ndcg@5": (1 + 1 / math.log2(3) + 1 / math.log2(6)) / 4,
+        }
+    )
+
+
+def test_how_the_prefixes_are_batched_does_not_matter():
+    ranks = torch.randint(1, 30, (100,))
+    whole, parts = RankMetrics([20]), RankMetrics([20])
+    whole.update(ranks)
+    for part in ranks.split(7):
+        parts.update(part)
+    assert whole.compute()["mrr@20"].item() == pytest.approx(parts.compute()["mrr@20"].item(), abs=1e-12)
+
+
+def test_evaluate_measures_anything_that_scores():
+    class Asked:
+        y = torch.tensor([2])
+
+    assert evaluate(lambda batch: torch.tensor([[0.0, 3, 2, 1]]), [Asked()], [1, 2]) == {
+        "recall@1": 0.0,
+        "recall@2": 1.0,
+        "mrr@1": 0.0,
+        "mrr@2": 0.5,
+        "ndcg@1": 0.0,
+        "ndcg@2": pytest.approx(1 / math.log2(3)),
+    }

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from srgnn.data import SessionData, Vocabulary
+from srgnn.errors import OptionError, UserError
+from srgnn.nn import SRGNN
+from srgnn.recommender import Recommender
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    model = SRGNN(4, 8)
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    about = {"model": {"num_items": 4, "hidden_size": 8}, "vocabulary": ["A", "B", "C", "D"]}
+    torch.save({"state_dict": state, "srgnn": about}, tmp_path / "model.ckpt")
+    return tmp_path / "model.ckpt"
+
+
+def test_raw_ids_in_and_raw_ids_with_probabilities_out(checkpoint: Path):
+    found = Recommender.load(checkpoint).recommend(["A", "B", "A"], k=4)
+    assert sorted(found.items) == ["A", "B", "C", "D"]
+    assert found.probabilities == sorted(found.probabilities, reverse=True)
+    assert sum(found.probabilities) == pytest.approx(1)
+    assert list(found) == list(zip(found.items, found.probabilities, strict=True))
+
+
+def test_unknown_ids_are_skipped_and_named(checkpoint: Path):
+    recommender = Recommender.load(checkpoint)
+    found = recommender.recommend(["A", "x", "B", 7], k=2)
+    assert found.skipped == ["x", 7]
+    assert list(found) == list(recommender.recommend(["A", "B"], k=2))
+
+
+@pytest.mark.parametrize("session", [[], ["x", "y"]])
+def test_a_session_without_a_known_id_is_one_sentence(checkpoint: Path, session):
+    with pytest.raises(UserError, match="No item of the session is known"):
+        Recommender.load(checkpoint).recommend(session, k=2)
+
+
+def test_k_is_checked(checkpoint: Path):
+    with pytest.raises(OptionError, match="k=5: expected an integer from 1 to 4"):
+        Recommender.load(checkpoint).recommend(["A"], k=5)
+
+
+def test_ids_of_numbers_are_found_as_text(small: SessionData):
+    recommender = Recommender(SRGNN(3, 4), Vocabulary([10, 20, 30]))
+    assert list(recommender.recommend(["20"], 3)) == list(recommender.recommend([20], 3))
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path):
+    with pytest.raises(UserError, match="There is no checkpoint"):
+        Recommender.load(tmp_path / "missing.ckpt")
+    (tmp_path / "text.ckpt").write_text("hello")
+    with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+        Recommender.load(tmp_path / "text.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(UserError, match="not a checkpoint of this project"):
+        Recommender.load(tmp_path / "other.ckpt")
+
+
+def test_it_needs_neither_hydra_nor_lightning(checkpoint: Path):
+    code = (
+        "import sys; from srgnn.recommender import Recommender\n"
+        f"Recommender.load({str(checkpoint)!r}).recommend(['A'], 2)\n"
+        "print([name for name in ('hydra', 'omegaconf', 'lightning', 'wandb') if name in sys.modules])"
+    )
+    source = Path(__file__).resolve().parents[2] / "src"
+    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

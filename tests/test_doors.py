@@ -1,0 +1,191 @@
+"""The doors as a user types them, each in an empty folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from srgnn.data import SyntheticLog
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ["dataset.sessions=600", "dataset.items_per_category=5", "max_epochs=2", "model.hidden_size=16"]
+
+
+def result(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text())
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
+
+
+def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(door, tmp_path: Path):
+    done = door("train.py", *SMALL)
+    assert done.returncode == 0, done.stderr
+    for text in ("SR-GNN", "Popularity", "Last-item successor", "recall@5", "mrr@20", "Checkpoint: outputs/", "Next:"):
+        assert text in done.stdout
+    assert "Segments are reduced by torch" in done.stdout
+    assert "it/s, " in done.stdout  # the progress bar
+    assert "loss_step=" in done.stdout
+    assert "valid/mrr@20=" in done.stdout
+
+    # `last` is that run; the commands that it printed work as they are.
+    commands = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("  python src/recommend.py")]
+    found = door("recommend.py", *commands[0], "k=3")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("%") == 3
+    unknown = door("recommend.py", "checkpoint=last", "session=music-01,nothing,it's", "k=2")
+    assert "Skipped, because unknown: nothing, it's" in unknown.stdout
+
+    evaluated = door("evaluate.py", "checkpoint=last")
+    assert evaluated.returncode == 0, evaluated.stderr
+
+    def row(text: str) -> str:
+        return next(line for line in text.splitlines() if "SR-GNN" in line and "." in line)
+
+    assert row(evaluated.stdout) == row(done.stdout)
+    wrong = door("evaluate.py", "checkpoint=last", "dataset=synthetic", "dataset.items_per_category=6")
+    assert wrong.returncode == 1
+    assert "whose items are not those of" in wrong.stderr
+
+
+def test_a_sweep_writes_one_folder_a_run_and_one_table(door, tmp_path: Path):
+    done = door("train.py", "-m", *SMALL, "model.propagation_steps=0,1", "optimizer.lr=0.01,1e30")
+    assert "The sweep outputs/sweeps/" in done.stdout
+    table = done.stdout.partition("The sweep")[2]
+    assert table.count("became nan") == 2
+    assert table.count("model.propagation_steps=") == 4
+    folders = sorted(path.parent.name for path in tmp_path.rglob("result.json"))
+    assert folders == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["model.hiden_size=5"], "model.hiden_size=5: there is no option model.hiden_size; model has hidden_size, "),
+        (["model.hidden_size=0"], "model.hidden_size=0: expected an integer of at least 1."),
+        (["model.propagation_steps=-1"], "model.propagation_steps=-1: expected an integer of at least 0."),
+        (["dataset=foo"], "dataset=foo: expected one of diginetica, nowplaying, synthetic, tmall, yoochoose1_64."),
+        (["dataset=diginetica", "k=50000"], "k=50000: expected an integer from 1 to 43097."),
+        (["dataset=diginetica", "trainer=gpu"], "trainer=gpu cannot be had here"),
+        (["optimizer.lr=fast"], "optimizer.lr=fast: expected a number greater than 0."),
+        (["paths.outputs=/proc/x"], "paths.outputs=FOLDER"),
+        (["dataset=diginetica", "paths.data=/proc/x"], "paths.data=FOLDER"),
+        (["resume=last"], "there is no unfinished run"),
+    ],
+)
+def test_wrong_input_is_one_sentence(door, tmp_path: Path, arguments: list[str], sentence: str):
+    if "trainer=gpu" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    done = door("train.py", *arguments)
+    assert done.returncode == 1
+    *_, last = done.stderr.strip().splitlines()
+    assert last.startswith("Error: ")
+    assert sentence in last
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()  # nothing was loaded
+
+
+def test_a_traceback_is_there_for_whoever_asks(door):
+    assert "Traceback" in door("train.py", "model.hidden_size=0", SRGNN_TRACEBACK="1").stderr
+
+
+def test_sigterm_leaves_a_checkpoint_from_which_resume_goes_on(door, tmp_path: Path):
+    arguments = [*SMALL, "dataset.sessions=4000", "max_epochs=2"]
+    whole = door("train.py", *arguments, "hydra.run.dir=outputs/whole")
+    assert whole.returncode == 0, whole.stderr
+    stopped = subprocess.Popen(
+        [sys.executable, str(ROOT / "src" / "train.py"), *arguments, "hydra.run.dir=outputs/stopped"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    logs = tmp_path / "outputs" / "stopped" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not logs.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stopped.send_signal(signal.SIGTERM)  # in the second epoch
+    output, errors = stopped.communicate(timeout=120)
+    assert stopped.returncode == 130, errors
+    assert "python src/train.py resume=outputs/stopped/last.ckpt" in output
+
+    resumed = door("train.py", "resume=last")
+    assert resumed.returncode == 0, resumed.stderr
+    one, other = (weights(tmp_path / "outputs" / name / "best.ckpt") for name in ("whole", "stopped"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert result(tmp_path / "outputs" / "whole")["metrics"] == result(tmp_path / "outputs" / "stopped")["metrics"]
+
+
+def test_two_processes_train_as_one_does(door, tmp_path: Path):
+    train, _ = SyntheticLog(sessions=600, items_per_category=5).load().train.split_latest(0.1)
+    # A batch size that leaves one prefix for the last batch: one process gets none of it.
+    batch_size = next(size for size in range(100, train.num_prefixes) if train.num_prefixes % size == 1)
+    for trainer in ("cpu", "ddp"):
+        done = door("train.py", *SMALL, f"batch_size={batch_size}", f"trainer={trainer}", f"hydra.run.dir={trainer}")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Checkpoint:") == 1
+    one, two = (weights(tmp_path / name / "best.ckpt") for name in ("cpu", "ddp"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-5)
+    metrics = [result(tmp_path / name)["metrics"]["SR-GNN"] for name in ("cpu", "ddp")]
+    assert metrics[0] == pytest.approx(metrics[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["no key", "disabled"])
+def test_wandb_never_asks(door, tmp_path: Path, mode: str):
+    variables = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc"), "WANDB_API_KEY": ""}
+    if mode == "disabled":
+        variables["WANDB_MODE"] = "disabled"
+    done = door("train.py", *SMALL, "logger=wandb", "hydra.run.dir=run", **variables)
+    assert done.returncode == 0, done.stderr
+    assert ("kept offline" in done.stdout) is (mode == "no key")
+    assert bool(list(tmp_path.rglob("*.wandb"))) is (mode == "no key")
+
+
+def test_tensorboard_writes_its_events(door, tmp_path: Path):
+    pytest.importorskip("tensorboard")
+    done = door("train.py", *SMALL, "logger=tensorboard")
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("events.out.tfevents.*"))
+
+
+def test_nothing_of_wandb_is_imported_when_it_is_not_chosen(door, tmp_path: Path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "wandb.py").write_text("raise SystemExit('wandb was imported')\n")
+    done = door("train.py", *SMALL, "max_epochs=1", PYTHONPATH=str(tmp_path / "broken"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_full_disk_is_one_sentence(door, tmp_path: Path):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    (tmp_path / "run").mkdir()
+    code = f"""
+import builtins, io, os, sys
+sys.argv = ["{ROOT}/src/train.py", *{SMALL!r}, "hydra.run.dir=run"]
+sys.path.insert(0, "{ROOT}/src")
+import fsspec.implementations.local as local
+opened = local.LocalFileOpener._open
+def full(self):
+    opened(self)
+    if self.path.endswith(".ckpt") and "w" in self.mode:
+        self.f.close()
+        self.f = open("/dev/full", "wb", buffering=0)
+local.LocalFileOpener._open = full
+import runpy
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    *_, last = done.stderr.strip().splitlines()
+    assert last.startswith("Error: Cannot write")
+    assert "No space left" in last
+    assert not list(tmp_path.rglob("*.ckpt"))
