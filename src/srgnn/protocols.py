@@ -209,10 +209,11 @@ class _Stage:
         )
 
     def _trainer(self, callbacks: list[Callback], max_epochs: int | None = None) -> Trainer:
+        bar = [TQDMProgressBar(refresh_rate=20)] if self.run.trainer.get("enable_progress_bar", True) else []
         return Trainer(
             **self.run.trainer,
             max_epochs=max_epochs,
-            callbacks=[TQDMProgressBar(refresh_rate=20), *callbacks],
+            callbacks=[*bar, *callbacks],
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             logger=self.logger or False,
             default_root_dir=self.run.folder,
