@@ -30,7 +30,8 @@ def draw_session(session: Sequence[int | str], axes: Axes | None = None) -> Axes
     nx.draw_networkx_nodes(graph, position, ax=axes, node_size=1500, node_color=colors, edgecolors="#1f6f8b")
     for node, label in enumerate(vocabulary.ids):
         color = "white" if node == clicks[-1] else "#12303b"
-        axes.text(*position[node], str(label), ha="center", va="center", color=color, fontsize=9)
+        x, y = position[node]
+        axes.text(x, y, str(label), ha="center", va="center", color=color, fontsize=9)
     options = {"ax": axes, "connectionstyle": "arc3,rad=0.15"}
     nx.draw_networkx_edges(graph, position, node_size=1500, arrowsize=16, edge_color="#5b7c88", **options)
     labels = nx.get_edge_attributes(graph, "label")

@@ -18,7 +18,7 @@ from srgnn.nn.srgnn import SRGNN
 class Recommendations:
     """The most probable next items, best first; iterating gives (raw id, probability) pairs."""
 
-    items: list[int] | list[str]
+    items: list[int | str]
     probabilities: list[float]
     skipped: list[int | str]  # clicks that the vocabulary does not know, in the order of the session
 

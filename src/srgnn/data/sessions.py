@@ -92,7 +92,7 @@ class Sessions:
 class Vocabulary:
     """The raw item ids, by index. Looking up accepts an id as it is or as text ("17" finds 17)."""
 
-    def __init__(self, ids: Sequence[int] | Sequence[str]):
+    def __init__(self, ids: Sequence[int | str]):
         self.ids = list(ids)
 
     @cached_property
