@@ -26,14 +26,15 @@ def draw_session(session: Sequence[int | str], axes: Axes | None = None) -> Axes
         steps = [i + 1 for i in range(len(clicks) - 1) if (clicks[i], clicks[i + 1]) == (source, target)]
         graph.add_edge(source, target, label=", ".join(map(str, steps)))
     position = nx.circular_layout(graph)
+    size = max(1500, (8 * max(len(str(label)) for label in vocabulary.ids)) ** 2)  # points squared: a label fits
     colors = ["#1f6f8b" if node == clicks[-1] else "#ffffff" for node in graph]
-    nx.draw_networkx_nodes(graph, position, ax=axes, node_size=1500, node_color=colors, edgecolors="#1f6f8b")
+    nx.draw_networkx_nodes(graph, position, ax=axes, node_size=size, node_color=colors, edgecolors="#1f6f8b")
     for node, label in enumerate(vocabulary.ids):
         color = "white" if node == clicks[-1] else "#12303b"
         x, y = position[node]
         axes.text(x, y, str(label), ha="center", va="center", color=color, fontsize=9)
     options = {"ax": axes, "connectionstyle": "arc3,rad=0.15"}
-    nx.draw_networkx_edges(graph, position, node_size=1500, arrowsize=16, edge_color="#5b7c88", **options)
+    nx.draw_networkx_edges(graph, position, node_size=size, arrowsize=16, edge_color="#5b7c88", **options)
     labels = nx.get_edge_attributes(graph, "label")
     nx.draw_networkx_edge_labels(graph, position, edge_labels=labels, font_size=9, **options)
     axes.set_title(" → ".join(map(str, session)), fontsize=10)
