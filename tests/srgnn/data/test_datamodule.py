@@ -1,0 +1,43 @@
+import torch
+
+from srgnn.data import SessionData
+from srgnn.data.datamodule import PrefixBatches, SessionDataModule
+
+
+def flat(batches) -> list[int]:
+    return [i for batch in batches for i in batch]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch():
+    def order(seed: int, epoch: int) -> list[int]:
+        batches = PrefixBatches(25, 10, seed)
+        batches.set_epoch(epoch)
+        return flat(batches)
+
+    assert sorted(order(0, 0)) == list(range(25))
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
+    assert flat(PrefixBatches(25, 10)) == list(range(25))
+
+
+def test_an_epoch_goes_on_where_it_was_left(small: SessionData):
+    def loader():
+        return SessionDataModule(small.train, None, small.num_items, batch_size=100, seed=3).train_dataloader()
+
+    whole, left = [batch.y for batch in loader()], loader()
+    for _ in zip(range(4), left, strict=False):
+        pass
+    resumed = loader()
+    resumed.load_state_dict(left.state_dict())
+    rest = [batch.y for batch in resumed]
+    assert torch.equal(torch.cat(rest), torch.cat(whole[4:]))
+    assert len(list(resumed)) == len(whole)  # the next epoch is a whole one
+
+
+def test_processes_share_a_global_batch_and_no_sample_twice():
+    whole = list(PrefixBatches(21, 10, seed=0))
+    shares = [list(PrefixBatches(21, 10, seed=0, rank=rank, world_size=2)) for rank in (0, 1)]
+    for batch, one, two in zip(whole, *shares, strict=True):
+        assert sorted(one + two) == sorted(batch)
+    assert [len(batch) for batch in shares[1]] == [5, 5, 0]
