@@ -26,7 +26,7 @@ def draw_session(session: Sequence[int | str], axes: Axes | None = None) -> Axes
         steps = [i + 1 for i in range(len(clicks) - 1) if (clicks[i], clicks[i + 1]) == (source, target)]
         graph.add_edge(source, target, label=", ".join(map(str, steps)))
     position = nx.circular_layout(graph)
-    size = max(1500, (8 * max(len(str(label)) for label in vocabulary.ids)) ** 2)  # points squared: a label fits
+    size = max(1500, (6 * max(len(str(label)) for label in vocabulary.ids)) ** 2)  # points squared: a label fits
     colors = ["#1f6f8b" if node == clicks[-1] else "#ffffff" for node in graph]
     nx.draw_networkx_nodes(graph, position, ax=axes, node_size=size, node_color=colors, edgecolors="#1f6f8b")
     for node, label in enumerate(vocabulary.ids):

@@ -69,9 +69,10 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     small: SessionData, tmp_path: Path, protocol: str, stage: str, step: int, number: int
 ):
     whole = run(tmp_path / "whole", protocol=protocol).start(small)
+    before = signal.getsignal(signal.SIGINT)
     with stop_at(stage, step, number), pytest.raises(Interrupted) as stopped:
         run(tmp_path / "stopped", protocol=protocol).start(small)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     resumed = run(tmp_path / "stopped", protocol=protocol).start(small, resume=stopped.value.checkpoint)
     assert_same(whole, resumed)
     assert {key: whole[key] for key in ("chosen", "epochs") if key in whole} == {
