@@ -19,7 +19,8 @@ def main(config: DictConfig) -> None:
         about = saved["srgnn"]
         if config.dataset is None:
             config.dataset = {**about["config"]["dataset"]}
-            config.dataset.update({name: config.paths[name] for name in ("data", "cache") if name in config.dataset})
+            for part in (config.dataset, config.dataset.get("published") or {}):
+                part.update({name: config.paths[name] for name in ("data", "cache") if name in part})
         dataset = door.build(config, "dataset")
         k = [config.k] if isinstance(config.k, int) else list(config.k)
         for cut in k:

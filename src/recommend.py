@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import door
@@ -22,9 +23,12 @@ def main(config: DictConfig) -> None:
         table = Table(title=f"After {', '.join(session)}", box=box.SIMPLE_HEAD, title_justify="left")
         table.add_column("", justify="right")
         table.add_column("item")
+        if found.titles:
+            table.add_column("title")
         table.add_column("probability", justify="right")
         for place, (item, probability) in enumerate(found, start=1):
-            table.add_row(str(place), str(item), f"{100 * probability:.2f} %")
+            title = [escape(found.titles[place - 1] or "")] if found.titles else []
+            table.add_row(str(place), escape(str(item)), *title, f"{100 * probability:.2f} %")
         console = Console(soft_wrap=True, highlight=False)
         console.print(table)
         if found.skipped:

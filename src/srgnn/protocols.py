@@ -69,8 +69,11 @@ class Run:
     trainer: Mapping[str, Any] = field(default_factory=lambda: {"accelerator": "cpu", "devices": 1})
     config: Mapping[str, Any] = field(default_factory=dict)
 
-    def check(self, num_items: int) -> None:
-        """Raises for wrong values, before any data is loaded; builds the model without memory for it."""
+    def check(self, num_items: int | None) -> None:
+        """Raises for wrong values, before any data is loaded; builds the model without memory for it.
+
+        `num_items` is None where only the data will tell it.
+        """
         check_choice("protocol", self.protocol, ["validated", "paper"])
         check_float("valid_fraction", self.valid_fraction, 0, exclusive=True)
         for name, minimum in (("max_epochs", 1), ("patience", 1), ("batch_size", 1), ("seed", 0)):
@@ -82,7 +85,7 @@ class Run:
             check_int("k", k, 1, num_items)
         with torch.device("meta"):
             try:
-                model = SRGNN(num_items, **self.model)
+                model = SRGNN(num_items or max(self.k), **self.model)
             except OptionError as error:
                 raise error.within("model") from error
             NextItemModule(model, self.loss, self.k, **self.optimizer)
@@ -144,6 +147,7 @@ class _Stage:
         self.about = {
             "model": {"num_items": data.num_items, **run.model},
             "vocabulary": data.vocabulary.ids,
+            "titles": data.vocabulary.titles,
             "data": dict(data.manifest),
             "config": dict(run.config),
             "stage": name,

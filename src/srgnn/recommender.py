@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 from torch_geometric.data import Batch
 
@@ -20,6 +21,7 @@ class Recommendations:
 
     items: list[int | str]
     probabilities: list[float]
+    titles: list[str | None] | None  # where the log came with a table of items
     skipped: list[int | str]  # clicks that the vocabulary does not know, in the order of the session
 
     def __iter__(self) -> Iterator[tuple[int | str, float]]:
@@ -39,6 +41,7 @@ class Recommender:
     def __init__(self, model: SRGNN, vocabulary: Vocabulary):
         self.model = model.eval()
         self.vocabulary = vocabulary
+        self.titles = vocabulary.titles
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> "Recommender":
@@ -48,7 +51,10 @@ class Recommender:
             UserError: when the file is missing or not a checkpoint of this project.
         """
         saved = load_checkpoint(checkpoint)
-        return cls(model_of(saved), Vocabulary(saved["srgnn"]["vocabulary"]))
+        about = saved["srgnn"]
+        titles = about.get("titles")
+        table = None if titles is None else pl.DataFrame({"title": titles}, schema={"title": pl.String})
+        return cls(model_of(saved), Vocabulary(about["vocabulary"], table))
 
     @torch.inference_mode()
     def recommend(self, session: Sequence[int | str], k: int = 10) -> Recommendations:
@@ -60,9 +66,9 @@ class Recommender:
             UserError: when no id of the session is known, or `k` is larger than the catalogue.
         """
         check_int("k", k, 1, len(self.vocabulary))
-        indices = [self.vocabulary.index(raw) for raw in session]
-        known = [index for index in indices if index is not None]
-        skipped = [raw for raw, index in zip(session, indices, strict=True) if index is None]
+        found = [self.vocabulary.index(raw) for raw in session]
+        known = [index for index in found if index is not None]
+        skipped = [raw for raw, index in zip(session, found, strict=True) if index is None]
         if not known:
             raise UserError(
                 f"No item of the session is known ({', '.join(map(str, session)) or 'it is empty'}): the vocabulary "
@@ -70,9 +76,11 @@ class Recommender:
             )
         scores = self.model(Batch.from_data_list([session_graph(torch.tensor(known))]))
         top = scores.softmax(dim=-1).squeeze(0).topk(k)
+        indices, titles = top.indices.tolist(), self.titles
         return Recommendations(
-            [self.vocabulary.ids[i] for i in top.indices.tolist()],
+            [self.vocabulary.ids[i] for i in indices],
             top.values.tolist(),
+            None if titles is None else [titles[i] for i in indices],
             skipped,
         )
 

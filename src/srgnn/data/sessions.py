@@ -90,10 +90,21 @@ class Sessions:
 
 
 class Vocabulary:
-    """The raw item ids, by index. Looking up accepts an id as it is or as text ("17" finds 17)."""
+    """The raw item ids, by index. Looking up accepts an id as it is or as text ("17" finds 17).
 
-    def __init__(self, ids: Sequence[int | str]):
+    Args:
+        ids: One per item.
+        about: What else is known of the items, one row each: `count`, `first_seen`, `last_seen`, `title` ...
+    """
+
+    def __init__(self, ids: Sequence[int | str], about: pl.DataFrame | None = None):
         self.ids = list(ids)
+        self.about = pl.DataFrame() if about is None else about
+
+    @property
+    def titles(self) -> list[str | None] | None:
+        """The title of every item; None where the log came without an item table."""
+        return self.about["title"].cast(pl.String).to_list() if "title" in self.about.columns else None
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -150,7 +161,8 @@ class SessionData:
         try:
             for name in ("train", "test"):
                 pl.DataFrame({"items": getattr(self, name).to_series()}).write_parquet(temporary / f"{name}.parquet")
-            pl.DataFrame({"id": self.vocabulary.ids}).write_parquet(temporary / "vocabulary.parquet")
+            ids = pl.DataFrame({"id": self.vocabulary.ids}).with_row_index("index")
+            pl.concat([ids, self.vocabulary.about], how="horizontal").write_parquet(temporary / "vocabulary.parquet")
             (temporary / "manifest.json").write_text(json.dumps(self.manifest, indent=2) + "\n")
             temporary.chmod(0o755)
             os.rename(temporary, folder)
@@ -171,7 +183,8 @@ class SessionData:
             train, test = (
                 Sessions.from_series(pl.read_parquet(folder / f"{name}.parquet")["items"]) for name in ("train", "test")
             )
-            ids = pl.read_parquet(folder / "vocabulary.parquet")["id"].to_list()
+            table = pl.read_parquet(folder / "vocabulary.parquet")
+            vocabulary = Vocabulary(table["id"].to_list(), table.drop("id", "index", strict=False))
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise UserError(f"The prepared data in {folder} cannot be read ({error}): delete that folder.") from error
-        return cls(train, test, Vocabulary(ids), manifest)
+        return cls(train, test, vocabulary, manifest)
