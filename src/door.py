@@ -21,6 +21,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from srgnn.data import SessionData
 from srgnn.errors import OptionError, UserError
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -82,8 +83,15 @@ def within(group: str) -> Iterator[None]:
 
 def build(config: DictConfig, group: str) -> Any:
     """The object that a configuration group describes."""
+    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     with within(group):
-        return instantiate(OmegaConf.to_container(config[group], resolve=True))
+        return instantiate(values[group])  # type: ignore[call-overload, index]
+
+
+def load(dataset: Any) -> SessionData:
+    """The data of the dataset that :func:`build` made."""
+    with within("dataset"):
+        return dataset.load()
 
 
 def _sentence(error: BaseException, config_name: str) -> str | None:
@@ -119,8 +127,9 @@ def _unknown_option(error: Exception, config_name: str) -> str:
     key = str(error).partition("'")[2].partition("'")[0]
     given = next((text for text in sys.argv[1:] if text.lstrip("+~").startswith(key)), key)
     group = key.rpartition(".")[0]
+    groups = [text for text in sys.argv[1:] if (CONF / text.partition("=")[0]).is_dir()]  # what has been chosen
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(config_name)
+        config = compose(config_name, groups)
     options = OmegaConf.select(config, group) if group else config
     if not isinstance(options, DictConfig):
         return " ".join(str(error).split())

@@ -25,7 +25,7 @@ def main(config: DictConfig) -> None:
         k = [config.k] if isinstance(config.k, int) else list(config.k)
         for cut in k:
             check_int("k", cut, 1, about["model"]["num_items"])
-        data = dataset.load()
+        data = door.load(dataset)
         if data.vocabulary.ids != about["vocabulary"]:
             raise UserError(
                 f"The checkpoint was trained on {about['data']['name']}, whose items are not those of "

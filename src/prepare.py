@@ -12,55 +12,68 @@ from rich.table import Table
 import door
 from srgnn.data import SessionData
 
+BAR = 20  # characters of the longest bar
+
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="prepare")
 def main(config: DictConfig) -> None:
     with door.one_sentence():
         started = time.perf_counter()
-        data = door.build(config, "dataset").load()
+        data = door.load(door.build(config, "dataset"))
         report(data, Console(soft_wrap=True, highlight=False))
-        print(f"{time.perf_counter() - started:,.1f} s; the prepared data and its manifest are in {folder(config)}")
-
-
-def folder(config: DictConfig) -> str:
-    return os.path.relpath(config.paths.cache)
+        if data.folder:
+            seconds = time.perf_counter() - started
+            print(f"{seconds:,.1f} s; sessions, vocabulary and manifest are in {os.path.relpath(data.folder)}")
 
 
 def report(data: SessionData, console: Console) -> None:
-    """The manifest as tables: every rule with what it left, the split, the lengths."""
+    """What the manifest says, as tables: what every rule left, how long the sessions are, the split."""
     manifest = data.manifest
-    table = Table(title=manifest["name"], box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("rule", no_wrap=True)
-    for column in ("clicks", "sessions", "items"):
-        table.add_column(column, justify="right")
+    rules = new_table(manifest["name"], "rule", "clicks", "sessions", "items")
     for step in manifest.get("steps", []):
-        table.add_row(step["rule"], *(number(step[name]) for name in ("clicks", "sessions", "items")))
+        rules.add_row(step["rule"], *(number(step[name]) for name in ("clicks", "sessions", "items")))
     for name, part in (("training set", data.train), ("test set", data.test)):
         items = len(part.items.unique())
-        table.add_row(name, number(part.items.numel()), number(len(part)), number(items), style="bold")
-    console.print(table)
-    if "lengths" in manifest:
-        lengths = Table(title="Sessions by clicks", box=box.SIMPLE_HEAD, title_justify="left")
-        lengths.add_column("")
-        for bucket in manifest["lengths"]["train"]:
-            lengths.add_column(bucket, justify="right")
-        for part, counts in manifest["lengths"].items():
-            lengths.add_row(part, *map(number, counts.values()))
-        console.print(lengths)
-    counts = data.counts
+        rules.add_row(name, number(part.items.numel()), number(len(part)), number(items), style="bold")
+    console.print(rules)
+
+    lengths = new_table("Sessions by their clicks", "clicks", "training", "", "test", "")
+    lengths.columns[2].justify = lengths.columns[4].justify = "left"
+    train, test = manifest["lengths"]["train"], manifest["lengths"]["test"]
+    for bucket in train:
+        lengths.add_row(bucket, *share(train, bucket), *share(test, bucket))
+    console.print(lengths)
+
+    counts = manifest["counts"]
     console.print(
         f"{counts['train_prefixes']:,} training prefixes, {counts['test_prefixes']:,} test prefixes, "
-        f"{counts['items']:,} candidates"
+        f"{counts['items']:,} candidates, of which {counts['trained_items']:,} occur in training"
     )
-    if "split" in manifest:
-        split, unseen = manifest["split"], manifest["unseen_test_targets"]
-        console.print(
-            f"Training sessions from {split['train'][0]} to {split['train'][1]}, test sessions from "
-            f"{split['test'][0]} to {split['test'][1]} (UTC, by their last click); "
-            f"{split['test_sessions_begun_before']:,} test sessions began before the split\n"
-            f"Test targets never seen in training: {100 * unseen['before']:.2f} % in the log, "
-            f"{100 * unseen['after']:.2f} % in the test set"
-        )
+    unseen = manifest["unseen_test_targets"] / counts["test_prefixes"]
+    console.print(f"Test targets never seen in training: {100 * unseen:.2f} %", end="")
+    split = manifest.get("split")
+    if split is None:
+        console.print()
+        return
+    console.print(f" ({100 * split['unseen_test_targets']:.2f} % before the rule on test clicks)")
+    console.print(
+        f"Training sessions end from {split['train'][0]} to {split['train'][1]} UTC,\n"
+        f"test sessions end from     {split['test'][0]} to {split['test'][1]} UTC; "
+        f"{split['test_sessions_begun_before']:,} of them began before the split"
+    )
+
+
+def new_table(title: str, first: str, *others: str) -> Table:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def share(counts: dict[str, int], bucket: str) -> tuple[str, str]:
+    """A count, and its bar beside the longest one."""
+    return number(counts[bucket]), "█" * round(BAR * counts[bucket] / max(counts.values()))
 
 
 def number(value: int | None) -> str:

@@ -46,7 +46,7 @@ def main(config: DictConfig) -> None:
 def train(config: DictConfig, run: Run, dataset: Any) -> None:
     started = time.perf_counter()
     logger = build_logger(config)
-    data = dataset.load()
+    data = door.load(dataset)
     say(describe(run, data))
     result = run.start(data, logger, Path(config.resume) if config.resume else None)
     if not door.is_main_process():

@@ -5,17 +5,18 @@ import io
 import os
 import pickle
 import pickletools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pooch
 import torch
 
 from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 from srgnn.errors import UserError
 
-RECIPE = 1  # raise it when the conversion changes: older caches are then made anew
+RECIPE = 2  # raise it when the conversion changes: older caches are then made anew
 
 
 @dataclass(frozen=True)
@@ -60,25 +61,26 @@ class PublishedSet:
         test = read_pickle(self._source("test.txt", self.test_url, self.test_sha256))
         data = self._convert(train, test)
         self._check_counts(data)
-        data.save(folder)
-        return data
+        return data.save(folder)
 
     def _convert(self, train: Any, test: Any) -> SessionData:
-        ids = Vocabulary(list(range(1, self.num_items + 1)))
+        ids = list(range(1, self.num_items + 1))
         sessions = {"train": Sessions.from_lists(train), "test": Sessions.from_lists(sessions_of_prefixes(*test))}
         for name, part in sessions.items():
             if part.items.numel() and not 1 <= int(part.items.min()) <= int(part.items.max()) <= self.num_items:
                 raise UserError(f"{self.name}: the {name} sessions have item ids outside of 1 to {self.num_items:,}.")
         shifted = {name: Sessions(part.items - 1, part.ptr) for name, part in sessions.items()}
-        data = SessionData(shifted["train"], shifted["test"], ids)
+        count = torch.bincount(torch.cat([part.items for part in shifted.values()]), minlength=self.num_items)
+        vocabulary = Vocabulary(ids, pl.DataFrame({"count": count.numpy()}))
+        data = SessionData(shifted["train"], shifted["test"], vocabulary)
         manifest = {
             "name": self.name,
             "protocol": "every prefix of every session; test sessions are later in time; full ranking",
-            "counts": data.counts | {"trained_items": int(torch.unique(data.train.items).numel())},
+            **data.facts(),
             "sources": {"all_train_seq.txt": self.train_sha256, "test.txt": self.test_sha256},
             "recipe": RECIPE,
         }
-        return SessionData(data.train, data.test, ids, manifest)
+        return replace(data, manifest=manifest)
 
     def _check_counts(self, data: SessionData) -> None:
         expected = {key: value for key, value in asdict(self).items() if key in data.counts} | {"items": self.num_items}

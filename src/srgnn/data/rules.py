@@ -1,9 +1,7 @@
 """Clicks -> sessions: every rule between a raw log and what a model sees, each counted."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -11,25 +9,35 @@ import polars as pl
 import torch
 
 from srgnn.data.sessions import Sessions
+from srgnn.data.times import DAY, moment, stamp
 from srgnn.errors import OptionError, UserError, check_choice, check_float, check_int
-
-DAY = 86_400_000_000  # in µs, the unit of every time here
 
 
 @dataclass(frozen=True)
 class Clicks:
     """A click log in memory, session by session: session `s` is `items[ptr[s]:ptr[s + 1]]`.
 
-    Shapes: items [C] int32 codes, times [C] µs since 1970 in UTC, ptr [S + 1], when [S] (the time of the session as
-    a whole, which decides its place and its split), began [S], row [S] (its first row in the file, which breaks ties).
+    Shapes: items [C] int32 codes, ptr [S + 1], and in µs since 1970, UTC, when [S] (the time of the session as a whole,
+    which decides its place and its split) and began [S]; row [S] is its first row in the file, which breaks ties.
     """
 
     items: np.ndarray
-    times: np.ndarray
     ptr: np.ndarray
     when: np.ndarray
     began: np.ndarray
     row: np.ndarray
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Clicks"]) -> "Clicks":
+        if len(parts) == 1:
+            return parts[0]
+        offsets = np.cumsum([0, *(len(part.items) for part in parts)])
+        ptr = np.concatenate(
+            [*(part.ptr[:-1] + first for part, first in zip(parts, offsets, strict=False)), offsets[-1:]]
+        )
+        whole = (np.concatenate([getattr(part, name) for part in parts]) for name in ("items", "when", "began", "row"))
+        items, when, began, row = whole
+        return cls(items, ptr, when, began, row)
 
     def __len__(self) -> int:
         return len(self.ptr) - 1
@@ -40,8 +48,9 @@ class Clicks:
 
     def keep(self, click: np.ndarray) -> "Clicks":
         """The clicks of a mask [C]; a session may become empty."""
-        ptr = np.concatenate([[0], np.cumsum(click)])[self.ptr]
-        return Clicks(self.items[click], self.times[click], ptr, self.when, self.began, self.row)
+        before = np.zeros(len(click) + 1, np.int64)
+        np.cumsum(click, out=before[1:])
+        return Clicks(self.items[click], before[self.ptr], self.when, self.began, self.row)
 
     def take(self, sessions: np.ndarray) -> "Clicks":
         """The sessions of these indices, in their order."""
@@ -49,26 +58,31 @@ class Clicks:
         ptr = np.concatenate([[0], np.cumsum(lengths)])
         click = np.repeat(self.ptr[:-1][sessions] - ptr[:-1], lengths)
         click += np.arange(len(click))
-        return Clicks(
-            self.items[click], self.times[click], ptr, self.when[sessions], self.began[sessions], self.row[sessions]
-        )
+        return Clicks(self.items[click], ptr, self.when[sessions], self.began[sessions], self.row[sessions])
+
+    def between(self, first: int, end: int) -> "Clicks":
+        """The sessions from `first` to before `end`, as views."""
+        some = slice(first, end)
+        items = self.items[self.ptr[first] : self.ptr[end]]
+        ptr = self.ptr[first : end + 1] - self.ptr[first]
+        return Clicks(items, ptr, self.when[some], self.began[some], self.row[some])
 
     def at_least(self, length: int) -> "Clicks":
         """The sessions of at least `length` clicks."""
-        return self.take(np.flatnonzero(self.lengths >= length))
+        enough = self.lengths >= length
+        return self if enough.all() else self.take(np.flatnonzero(enough))
 
 
 @dataclass(frozen=True)
 class Split:
     """What the rules make of a log: training and test sessions, and a report of every step.
 
-    `codes` [V] are the item codes in the order of the vocabulary, `seen` has count, first and last seen of each.
+    `codes` [V] are the item codes in the order of the vocabulary.
     """
 
     train: Sessions
     test: Sessions
     codes: np.ndarray
-    seen: pl.DataFrame
     report: dict[str, Any]
 
 
@@ -132,15 +146,7 @@ class Rules:
         if check_float("fraction", self.fraction, 0, exclusive=True) > 1:
             raise OptionError("fraction", self.fraction, "a number of at most 1, such as 0.015625 for 1/64")
         if self.test_from is not None:
-            self._test_from()
-
-    def _test_from(self) -> int:
-        try:
-            date = datetime.fromisoformat(str(self.test_from))
-        except ValueError as error:
-            raise OptionError("test_from", self.test_from, "a date such as 2014-09-29 or 2014-09-29T12:00") from error
-        epoch = datetime(1970, 1, 1, tzinfo=UTC)
-        return (date.replace(tzinfo=date.tzinfo or UTC) - epoch) // timedelta(microseconds=1)
+            moment("test_from", self.test_from)
 
     def apply(self, log: Clicks, num_codes: int) -> Split:
         """Filters, splits and re-indexes a log.
@@ -153,6 +159,53 @@ class Rules:
         def note(rule: str, *parts: Clicks) -> None:
             steps.append(count(rule, *parts))
 
+        log = self._filter(log, num_codes, note)
+        if not len(log):
+            raise UserError(f"No session is left after the rules; loosen them with dataset.rules.*: {_told(steps)}.")
+        log = log.take(np.lexsort((log.row, log.when)))  # oldest first, ties as in the file
+        cut = self._cut(log)
+        begin = int((log.when <= cut).sum())
+        end = int((log.when < cut).sum()) if self.boundary == "drop" and self.test_from is None else begin
+        train, test = log.between(0, end), log.between(begin, len(log))
+        if not len(train) or not len(test):
+            raise UserError(
+                f"The split leaves {len(train):,} training and {len(test):,} test sessions: they lie from "
+                f"{stamp(int(log.when.min()))} to {stamp(int(log.when.max()))}, and the test set begins after "
+                f"{stamp(cut)}; choose dataset.rules.test_days or dataset.rules.test_from."
+            )
+        if len(train) + len(test) < len(log):
+            note("without the sessions exactly on the split", train, test)
+        full = train
+        if self.fraction < 1:
+            train = self._latest_prefixes(train)
+        split = {
+            "test_after": stamp(cut),
+            "test_sessions_begun_before": int((test.began <= cut).sum()),
+            "unseen_test_targets": _unseen_targets(train, test, num_codes),
+        }
+        candidates = np.zeros(num_codes, bool)
+        candidates[(full if self.candidates == "all" else train).items] = True
+        if self.unseen == "keep":
+            candidates[test.items] = True
+        elif not candidates[test.items].all():
+            test = test.keep(candidates[test.items]).at_least(self.min_session_length)
+            note("test clicks on candidates only", full, test)
+        if not len(test):
+            raise UserError(
+                "No test session is left, for their items do not occur in training; keep them with "
+                f"dataset.rules.unseen=keep: {_told(steps)}."
+            )
+        if self.fraction < 1:
+            note(f"the latest {self.fraction:g} of the training prefixes", train, test)
+        for name, part in (("train", train), ("test", test)):
+            split[name] = [stamp(int(part.when.min())), stamp(int(part.when.max()))]
+
+        codes = _by_first_appearance(np.concatenate([full.items, test.items]), candidates)
+        index = np.full(num_codes, -1, np.int64)
+        index[codes] = np.arange(len(codes))
+        return Split(_sessions(train, index), _sessions(test, index), codes, {"steps": steps, "split": split})
+
+    def _filter(self, log: Clicks, num_codes: int, note: Callable[[str, Clicks], None]) -> Clicks:
         if self.repeats == "drop":
             log = log.keep(~_repeats(log))
             note("without consecutive repeats", log)
@@ -169,60 +222,13 @@ class Rules:
         if self.max_session_length is not None:
             log = self._shorten(log, self.max_session_length)
             note(f"sessions of up to {self.max_session_length} clicks ({self.too_long})", log)
-        if not len(log):
-            raise UserError("No session is left after these rules: " + _told(steps))
+        return log
 
-        log = log.take(np.lexsort((log.row, log.when)))  # oldest first, ties as in the file
-        cut = self._test_from() - 1 if self.test_from is not None else int(log.when.max()) - round(self.test_days * DAY)
-        on_cut = log.when == cut if self.boundary == "drop" and self.test_from is None else np.zeros(len(log), bool)
-        train = log.take(np.flatnonzero((log.when <= cut) & ~on_cut))
-        test = log.take(np.flatnonzero(log.when > cut))
-        if not len(train) or not len(test):
-            raise UserError(
-                f"The split leaves {len(train):,} training and {len(test):,} test sessions: they lie from "
-                f"{stamp(int(log.when.min()))} to {stamp(int(log.when.max()))}, and the test set begins after "
-                f"{stamp(cut)}; choose dataset.rules.test_days or dataset.rules.test_from."
-            )
-        if on_cut.any():
-            note("without the sessions exactly on the split", train, test)
-        spanning = int((test.began <= cut).sum())
-
-        full = train
-        if self.fraction < 1:
-            train = self._latest_prefixes(train)
-        candidates = np.zeros(num_codes, bool)
-        candidates[(full if self.candidates == "all" else train).items] = True
-        unseen_before = _unseen_targets(train, test, num_codes)
-        if self.unseen == "keep":
-            candidates[test.items] = True
-        elif not candidates[test.items].all():
-            test = test.keep(candidates[test.items]).at_least(self.min_session_length)
-            note("test clicks on candidates only", full, test)
-        if not len(test):
-            raise UserError("No test session is left, for their items do not occur in training: " + _told(steps))
-        if self.fraction < 1:
-            note(f"the latest {self.fraction:g} of the training prefixes", train, test)
-
-        codes = _by_first_appearance(np.concatenate([full.items, test.items]), candidates)
-        index = np.full(num_codes, -1, np.int64)
-        index[codes] = np.arange(len(codes))
-        return Split(
-            sessions_of(train, index),
-            sessions_of(test, index),
-            codes,
-            _seen(full, test, codes),
-            {
-                "steps": steps,
-                "split": {
-                    "train": [stamp(int(train.when.min())), stamp(int(train.when.max()))],
-                    "test": [stamp(int(test.when.min())), stamp(int(test.when.max()))],
-                    "test_after": stamp(cut),
-                    "test_sessions_begun_before": spanning,
-                },
-                "lengths": {name: histogram(part.lengths) for name, part in (("train", train), ("test", test))},
-                "unseen_test_targets": {"before": unseen_before, "after": _unseen_targets(train, test, num_codes)},
-            },
-        )
+    def _cut(self, log: Clicks) -> int:
+        """Sessions after it are the test set."""
+        if self.test_from is not None:
+            return moment("test_from", self.test_from) - 1
+        return int(log.when.max()) - round(self.test_days * DAY)
 
     def _shorten(self, log: Clicks, longest: int) -> Clicks:
         if self.too_long == "drop":
@@ -240,7 +246,7 @@ class Rules:
             )
         later = prefixes[::-1].cumsum()[::-1]  # of a session and those after it
         first = int(np.flatnonzero(later >= wanted)[-1])
-        kept = train.take(np.arange(first, len(train)))
+        kept = train.between(first, len(train))
         surplus = int(later[first]) - wanted
         click = np.ones(len(kept.items), bool)
         click[kept.ptr[1] - surplus : kept.ptr[1]] = False
@@ -249,41 +255,16 @@ class Rules:
 
 def count(rule: str, *parts: Clicks) -> dict[str, Any]:
     """One row of the report."""
-    items = np.unique(np.concatenate([pl.Series(part.items).unique().to_numpy() for part in parts]))
+    items = pl.concat([pl.Series(part.items).unique() for part in parts]).n_unique()
     return {
         "rule": rule,
         "clicks": sum(len(part.items) for part in parts),
         "sessions": sum(len(part) for part in parts),
-        "items": len(items),
+        "items": items,
     }
 
 
-def histogram(lengths: np.ndarray) -> dict[str, int]:
-    """How many sessions have how many clicks."""
-    edges = [2, 3, 4, 5, 6, 11, 21, 51, 101, int(max(102, lengths.max() + 1))]
-    names = ["2", "3", "4", "5", "6-10", "11-20", "21-50", "51-100", "101+"]
-    return dict(zip(names, np.histogram(lengths, edges)[0].tolist(), strict=True))
-
-
-def stamp(time: int) -> str:
-    """A time in µs as ISO text, UTC."""
-    return (datetime(1970, 1, 1) + timedelta(microseconds=time)).isoformat(sep=" ", timespec="seconds")
-
-
-def duration(option: str, text: Any) -> int:
-    """`30m` as µs.
-
-    Raises:
-        OptionError: unless it is a number with one of the units s, m, h, d.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(text))
-    if not match or not float(match[1]):
-        raise OptionError(option, text, "a duration such as 30m, 90s, 2h or 1d")
-    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]]
-    return round(float(match[1]) * seconds * 1_000_000)
-
-
-def sessions_of(log: Clicks, index: np.ndarray) -> Sessions:
+def _sessions(log: Clicks, index: np.ndarray) -> Sessions:
     return Sessions(torch.from_numpy(index[log.items]), torch.from_numpy(log.ptr.astype(np.int64)))
 
 
@@ -310,15 +291,5 @@ def _by_first_appearance(items: np.ndarray, candidates: np.ndarray) -> np.ndarra
     return codes[np.argsort(first[codes], kind="stable")]
 
 
-def _seen(train: Clicks, test: Clicks, codes: np.ndarray) -> pl.DataFrame:
-    clicks = pl.concat([pl.DataFrame({"code": part.items, "time": part.times}) for part in (train, test)])
-    time = pl.col("time").cast(pl.Datetime("us", "UTC"))
-    found = clicks.group_by("code").agg(count=pl.len().cast(pl.Int64), first_seen=time.min(), last_seen=time.max())
-    every = pl.DataFrame({"code": codes.astype(np.int32)})
-    return every.join(found, on="code", how="left", maintain_order="left").drop("code")
-
-
 def _told(steps: Sequence[Mapping[str, Any]]) -> str:
-    return (
-        "; ".join(f"{step['rule']}: {step['clicks']:,} clicks, {step['sessions']:,} sessions" for step in steps) + "."
-    )
+    return "; ".join(f"{step['rule']}: {step['clicks']:,} clicks, {step['sessions']:,} sessions" for step in steps)

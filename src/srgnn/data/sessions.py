@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,21 +30,9 @@ class Sessions:
     @classmethod
     def from_lists(cls, sessions: Iterable[Sequence[int]]) -> "Sessions":
         series = pl.Series(list(sessions), dtype=pl.List(pl.Int64))
-        return cls.from_series(series)
-
-    @classmethod
-    def from_series(cls, series: pl.Series) -> "Sessions":
-        """Sessions from a polars list column of item indices."""
         lengths = torch.tensor(series.list.len().to_numpy().astype("int64"))
-        items = torch.tensor(series.filter(series.list.len() > 0).explode().cast(pl.Int64).to_numpy())
+        items = torch.tensor(series.filter(series.list.len() > 0).explode().to_numpy())
         return cls(items, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
-
-    def to_series(self) -> pl.Series:
-        """The inverse of :meth:`from_series`."""
-        clicks = pl.DataFrame({"session": self.owner.numpy(), "items": self.items.numpy()})
-        grouped = clicks.group_by("session", maintain_order=True).agg("items")
-        every = pl.DataFrame({"session": range(len(self))}, schema={"session": pl.Int64})
-        return every.join(grouped, on="session", how="left", maintain_order="left")["items"].fill_null([])
 
     def __len__(self) -> int:
         return self.ptr.numel() - 1
@@ -123,12 +111,16 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class SessionData:
-    """One data set: training and test sessions over one vocabulary, and a manifest that says where they come from."""
+    """One data set: training and test sessions over one vocabulary, and a manifest that says where they come from.
+
+    `folder` is the columnar cache that it was saved to or loaded from.
+    """
 
     train: Sessions
     test: Sessions
     vocabulary: Vocabulary
     manifest: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     @property
     def num_items(self) -> int:
@@ -144,7 +136,19 @@ class SessionData:
             "items": self.num_items,
         }
 
-    def save(self, folder: Path) -> None:
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of the data itself: the counts, the lengths, the share of unseen targets."""
+        trained = torch.bincount(self.train.items, minlength=self.num_items) > 0
+        target = torch.ones(self.test.items.numel(), dtype=torch.bool)
+        target[self.test.ptr[:-1]] = False  # the first click of a session is no target
+        unseen = ~trained[self.test.items[target]]
+        return {
+            "counts": self.counts | {"trained_items": int(trained.sum())},
+            "lengths": {name: _histogram(part.lengths) for name, part in (("train", self.train), ("test", self.test))},
+            "unseen_test_targets": int(unseen.sum()),
+        }
+
+    def save(self, folder: Path) -> "SessionData":
         """Writes the columnar cache: three Parquet tables and `manifest.json`.
 
         It is written under a temporary name beside `folder` and renamed as a whole: a killed run leaves
@@ -160,31 +164,48 @@ class SessionData:
             ) from error
         try:
             for name in ("train", "test"):
-                pl.DataFrame({"items": getattr(self, name).to_series()}).write_parquet(temporary / f"{name}.parquet")
+                part = getattr(self, name)
+                clicks = pl.DataFrame({"session": part.owner.numpy(), "item": part.items.numpy()})
+                clicks.write_parquet(temporary / f"{name}.parquet")
             ids = pl.DataFrame({"id": self.vocabulary.ids}).with_row_index("index")
             pl.concat([ids, self.vocabulary.about], how="horizontal").write_parquet(temporary / "vocabulary.parquet")
             (temporary / "manifest.json").write_text(json.dumps(self.manifest, indent=2) + "\n")
             temporary.chmod(0o755)
             os.rename(temporary, folder)
-        except OSError as error:
+        except (OSError, pl.exceptions.PolarsError) as error:  # polars has errors of its own for a full disk
             if not (folder / "manifest.json").is_file():  # else another run was first
                 raise UserError(
-                    f"Cannot write the prepared data to {folder} ({error.strerror or error}): "
+                    f"Cannot write the prepared data to {folder} ({getattr(error, 'strerror', None) or error}): "
                     "free some space or name another folder with paths.cache=FOLDER."
                 ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+        return replace(self, folder=folder)
 
     @classmethod
     def load(cls, folder: Path) -> "SessionData":
         """Reads what :meth:`save` wrote."""
         try:
             manifest = json.loads((folder / "manifest.json").read_text())
-            train, test = (
-                Sessions.from_series(pl.read_parquet(folder / f"{name}.parquet")["items"]) for name in ("train", "test")
-            )
+            train, test = (_read_sessions(folder / f"{name}.parquet") for name in ("train", "test"))
             table = pl.read_parquet(folder / "vocabulary.parquet")
             vocabulary = Vocabulary(table["id"].to_list(), table.drop("id", "index", strict=False))
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise UserError(f"The prepared data in {folder} cannot be read ({error}): delete that folder.") from error
-        return cls(train, test, vocabulary, manifest)
+        return cls(train, test, vocabulary, manifest, folder)
+
+
+def _histogram(lengths: Tensor) -> dict[str, int]:
+    """How many sessions have how many clicks."""
+    first = torch.tensor([3, 4, 5, 6, 11, 21, 51, 101])
+    names = ["2", "3", "4", "5", "6-10", "11-20", "21-50", "51-100", "101+"]
+    counts = torch.bincount(torch.bucketize(lengths, first, right=True), minlength=len(names))
+    return dict(zip(names, counts.tolist(), strict=True))
+
+
+def _read_sessions(path: Path) -> Sessions:
+    clicks = pl.read_parquet(path)
+    lengths = torch.from_numpy(clicks["session"].rle().struct.field("len").to_numpy().astype("int64"))
+    return Sessions(
+        torch.from_numpy(clicks["item"].to_numpy(writable=True)), torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    )

@@ -1,6 +1,6 @@
 """A seeded click log with what real ones have, to train on without any download."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -58,10 +58,10 @@ class SyntheticLog:
         manifest = {
             "name": "synthetic",
             "protocol": "every prefix of every session; the latest tenth of the sessions is the test set; full ranking",
-            "counts": data.counts,
+            **data.facts(),
             "sources": {"generator": asdict(self)},
         }
-        return SessionData(train, test, data.vocabulary, manifest)
+        return replace(data, manifest=manifest)
 
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary([f"{name}-{i:02d}" for name in CATEGORIES for i in range(self.items_per_category)])

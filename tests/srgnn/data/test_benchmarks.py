@@ -156,7 +156,7 @@ def test_test_sessions_are_rebuilt_from_their_prefixes():
 
 @pytest.mark.parametrize("name", ["diginetica", "yoochoose1_64"])
 def test_the_published_counts_hold_on_the_real_files(shared: Path, tmp_path: Path, name: str):
-    options = yaml.safe_load((CONF / f"{name}.yaml").read_text())["dataset"]
+    options = yaml.safe_load((CONF / f"{name}.yaml").read_text())["dataset"]["published"]
     options.pop("_target_")
     published = PublishedSet(**{**options, "data": str(shared / "data"), "cache": str(tmp_path)})
     data = published.load()  # raises if a count differs

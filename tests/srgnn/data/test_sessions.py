@@ -8,7 +8,7 @@ import torch
 from srgnn.data import SessionData, Sessions, Vocabulary
 from srgnn.errors import OptionError, UserError
 
-LISTS = [[0, 1, 0], [2], [], [1, 2, 3, 4]]
+LISTS = [[0, 1, 0], [2], [1, 2, 3, 4]]
 
 
 @pytest.fixture
@@ -20,13 +20,12 @@ def data() -> SessionData:
 def test_sessions_are_packed_and_come_back():
     sessions = Sessions.from_lists(LISTS)
     assert sessions.items.tolist() == [0, 1, 0, 2, 1, 2, 3, 4]
-    assert sessions.ptr.tolist() == [0, 3, 4, 4, 8]
+    assert sessions.ptr.tolist() == [0, 3, 4, 8]
     assert [sessions[s].tolist() for s in range(len(sessions))] == LISTS
-    assert sessions.to_series().to_list() == LISTS
 
 
 def test_every_prefix_is_one_sample():
-    assert Sessions.from_lists(LISTS).num_prefixes == 2 + 0 + 0 + 3
+    assert Sessions.from_lists(LISTS).num_prefixes == 2 + 0 + 3
 
 
 def test_the_latest_sessions_are_split_off():
@@ -54,7 +53,21 @@ def test_the_cache_gives_back_what_was_saved(data: SessionData, tmp_path: Path):
     for ours, theirs in ((loaded.train, data.train), (loaded.test, data.test)):
         assert torch.equal(ours.items, theirs.items)
         assert torch.equal(ours.ptr, theirs.ptr)
-    assert pl.read_parquet(tmp_path / "toy" / "train.parquet")["items"].to_list() == LISTS
+    clicks = pl.read_parquet(tmp_path / "toy" / "train.parquet")
+    assert clicks.group_by("session", maintain_order=True).agg("item")["item"].to_list() == LISTS
+
+
+def test_the_facts_of_a_data_set():
+    train = Sessions.from_lists([[0, 1], [1, 2, 0], [0, 1, 0, 1, 2, 2]])
+    test = Sessions.from_lists([[3, 3, 0], [1, 4]])
+    assert SessionData(train, test, Vocabulary(list("abcdef"))).facts() == {
+        "counts": {"train_sessions": 3, "train_prefixes": 8, "test_prefixes": 3, "items": 6, "trained_items": 3},
+        "lengths": {
+            "train": {"2": 1, "3": 1, "4": 0, "5": 0, "6-10": 1, "11-20": 0, "21-50": 0, "51-100": 0, "101+": 0},
+            "test": {"2": 1, "3": 1, "4": 0, "5": 0, "6-10": 0, "11-20": 0, "21-50": 0, "51-100": 0, "101+": 0},
+        },
+        "unseen_test_targets": 2,  # the second 3 and the 4
+    }
 
 
 def test_a_killed_save_leaves_nothing_that_is_trusted(data: SessionData, tmp_path: Path, monkeypatch):
@@ -64,6 +77,21 @@ def test_a_killed_save_leaves_nothing_that_is_trusted(data: SessionData, tmp_pat
     monkeypatch.setattr("srgnn.data.sessions.json.dumps", killed)
     with pytest.raises(KeyboardInterrupt):
         data.save(tmp_path / "toy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path):
+    resource = pytest.importorskip("resource")
+    items = torch.arange(50_000)
+    sessions = Sessions(items, torch.arange(0, 50_001, 2))
+    data = SessionData(sessions, sessions, Vocabulary(items.tolist()), {"name": "large"})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"Cannot write the prepared data .*paths\.cache"):
+            data.save(tmp_path / "large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,145 @@
+"""Time and memory of preparing a generated log of the size of Yoochoose, beside the same rules in pandas on a tenth.
+
+python benchmarks/prepare.py                                # 33 million clicks: three minutes and 3 GB of disk
+python benchmarks/prepare.py --clicks 330e6 --no-pandas     # ten times that: 25 GB of disk
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+ITEMS = 53_000
+CLICKS_PER_SESSION = 3.59  # Yoochoose: 33.0 million clicks in 9.2 million sessions
+DAYS = 182
+
+
+def generate(path: Path, clicks: int, seed: int = 0) -> None:
+    """Writes a log in the layout of yoochoose-clicks.dat: half a year, sessions nearly in the order of their start.
+
+    More than a quarter of the sessions have one click, and the long tail of the items ends below the support of 5:
+    the rules have something to do.
+    """
+    rng = np.random.default_rng(seed)
+    popularity = np.cumsum((np.arange(ITEMS) + 50.0) ** -1.6)
+    ids = 214_500_000 + rng.permutation(500_000)[:ITEMS]
+    sessions = round(clicks / CLICKS_PER_SESSION)
+    chunk = 500_000
+    with path.open("wb") as file:
+        for first in track(range(0, sessions, chunk), description=f"Generating {clicks:,} clicks"):
+            n = min(chunk, sessions - first)
+            length = rng.geometric(1 / CLICKS_PER_SESSION, n)
+            ends = np.cumsum(length)
+            owner = np.repeat(np.arange(n), length)
+            begin = ((first + np.arange(n)) / sessions * 0.95 + rng.random(n) * 0.05) * DAYS * 86_400_000
+            pause = rng.exponential(90_000, ends[-1]).cumsum()  # 90 s between clicks
+            after = pause - pause[ends - length][owner]
+            log = pl.DataFrame(
+                {
+                    "session": first + owner + 1,
+                    "time": (1_396_310_400_000 + begin[owner] + after).astype(np.int64),
+                    "item": ids[np.searchsorted(popularity, rng.random(ends[-1]) * popularity[-1])],
+                    "category": np.where(rng.random(ends[-1]) < 0.5, "0", "S"),
+                }
+            )
+            stamp = pl.from_epoch("time", time_unit="ms").dt.to_string("%Y-%m-%dT%H:%M:%S%.3fZ")
+            log.with_columns(stamp).write_csv(file, include_header=False)
+
+
+def with_pandas(path: Path) -> dict[str, int]:
+    """The same rules as dataset=yoochoose, in pandas as one writes them."""
+    import pandas as pd  # only in the process that is measured
+
+    log = pd.read_csv(path, names=["session", "time", "item", "category"], usecols=[0, 1, 2])
+    log["time"] = pd.to_datetime(log["time"])
+    log = log.sort_values(["session", "time"], kind="stable")
+    log = log[log.groupby("session")["item"].transform("size") >= 2]
+    log = log[log.groupby("item")["session"].transform("size") >= 5]
+    log = log[log.groupby("session")["item"].transform("size") >= 2]
+    when = log.groupby("session")["time"].transform("max")
+    log["when"] = when
+    log = log.sort_values("when", kind="stable")
+    cut = when.max() - pd.Timedelta(days=1)
+    train, test = log[log["when"] <= cut], log[log["when"] > cut]
+    index = {item: i for i, item in enumerate(train["item"].unique())}
+    test = test[test["item"].isin(index)]
+    test = test[test.groupby("session")["item"].transform("size") >= 2]
+    parts = {name: part["item"].map(index).groupby(part["session"], sort=False).agg(list)
+             for name, part in (("train", train), ("test", test))}  # fmt: skip
+    return {
+        "train_sessions": len(parts["train"]),
+        "train_prefixes": len(train) - len(parts["train"]),
+        "test_prefixes": len(test) - len(parts["test"]),
+        "items": len(index),
+    }
+
+
+def measure(command: list[str]) -> tuple[float, float, str]:
+    """Seconds, peak resident memory in GB, and the output of a command."""
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{' '.join(command)} failed.")
+    return time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e9, output
+
+
+def prepare(path: Path, folder: Path) -> tuple[float, float, dict[str, int]]:
+    cache = tempfile.mkdtemp(dir=folder)
+    door = [sys.executable, str(ROOT / "src" / "prepare.py")]
+    seconds, memory, _ = measure([*door, "dataset=yoochoose", f"dataset.path={path}", f"paths.cache={cache}"])
+    counts = json.loads(next(Path(cache).glob("*/manifest.json")).read_text())["counts"]
+    return seconds, memory, {name: counts[name] for name in counts if name != "trained_items"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clicks", type=float, default=33e6)
+    parser.add_argument("--folder", type=Path, help="where the log is generated; a temporary one by default")
+    parser.add_argument("--no-pandas", action="store_true")
+    parser.add_argument("--with-pandas", type=Path, metavar="LOG", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.with_pandas:
+        print(json.dumps(with_pandas(arguments.with_pandas)))
+        return
+    table = Table(title=f"Preparing a log, {os.cpu_count()} cores, polars {pl.__version__}")
+    for column in ("", "clicks", "CSV, GB", "seconds", "peak memory, GB", "training prefixes"):
+        table.add_column(column, justify="left" if not column else "right")
+
+    def row(name: str, path: Path, clicks: float, seconds: float, memory: float, counts: dict[str, int]) -> None:
+        size = f"{path.stat().st_size / 1e9:.2f}"
+        table.add_row(name, f"{clicks:,.0f}", size, f"{seconds:.1f}", f"{memory:.2f}", f"{counts['train_prefixes']:,}")
+
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        log = Path(folder) / "yoochoose-clicks.dat"
+        generate(log, int(arguments.clicks))
+        row("this project", log, arguments.clicks, *prepare(log, Path(folder)))
+        if not arguments.no_pandas:
+            clicks = arguments.clicks / 10
+            generate(log, int(clicks))
+            seconds, memory, counts = prepare(log, Path(folder))
+            row("this project", log, clicks, seconds, memory, counts)
+            slow, large, output = measure([sys.executable, __file__, "--with-pandas", str(log)])
+            if (theirs := json.loads(output)) != counts:
+                sys.exit(f"The rules in pandas give {theirs}, not {counts}.")
+            row("pandas", log, clicks, slow, large, theirs)
+            table.caption = (
+                f"On a tenth, pandas takes {slow / seconds:.1f} times as long and {large / memory:.1f} times the memory"
+            )
+        Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

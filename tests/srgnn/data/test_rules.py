@@ -1,0 +1,191 @@
+"""The rules, one by one on paper and all together against ten lines of plain Python."""
+
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from srgnn.data import ClickLog, Rules, SessionData, clicks
+from srgnn.errors import OptionError, UserError
+
+COLUMNS = {"session": "session", "item": "item", "time": "time"}
+HOUR = 3600
+Row = tuple[int, str, int]  # session, item, seconds since 1970
+
+
+def prepare(rows: list[Row], **rules) -> SessionData:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "log.csv"
+        path.write_text("session,item,time\n" + "".join(f"{s},{i},{t}\n" for s, i, t in rows))
+        log = ClickLog(
+            str(path), columns=COLUMNS, time_format="s", cache=folder, rules={"min_item_support": 1, **rules}
+        )
+        return log.load()
+
+
+def raw(data: SessionData, part: str) -> list[list[str]]:
+    return [[data.vocabulary.ids[i] for i in session.tolist()] for session in getattr(data, part)]
+
+
+def oracle(rows: list[Row], r: Rules) -> tuple[list, list, list] | None:
+    """Training sessions, test sessions and candidates by the rules, with loops over rows; None if a set is empty."""
+    visits: dict[int, list] = {}
+    for row, (session, item, time) in enumerate(rows):
+        if r.duplicates == "keep" or all((time, item) != (t, i) for t, _, i in visits.get(session, [])):
+            visits.setdefault(session, []).append((time, row, item))
+    by_file = r.order == "file"
+    log = []  # (when, first row, items)
+    for clicks_ in visits.values():
+        ordered = clicks_ if by_file else sorted(clicks_)
+        items = [item for _, _, item in ordered]
+        if r.repeats == "drop":
+            items = [item for n, item in enumerate(items) if n == 0 or item != items[n - 1]]
+        log.append((ordered[-1][0], clicks_[0][1], items))
+    log = [visit for visit in log if len(visit[2]) >= r.min_session_length]
+    while True:
+        support = Counter(item for visit in log for item in visit[2])
+        kept = [(w, f, [i for i in items if support[i] >= r.min_item_support]) for w, f, items in log]
+        changed, log = kept != log, [visit for visit in kept if len(visit[2]) >= r.min_session_length]
+        if r.support == "once" or not changed:
+            break
+    if r.max_session_length:
+        if r.too_long == "drop":
+            log = [visit for visit in log if len(visit[2]) <= r.max_session_length]
+        log = [(w, f, items[-r.max_session_length :]) for w, f, items in log]
+    log.sort()
+    if not log:
+        return None
+    cut = max(w for w, _, _ in log) - r.test_days * 24 * HOUR
+    full = train = [items for w, _, items in log if w < cut or (w == cut and r.boundary == "train")]
+    test = [items for w, _, items in log if w > cut]
+    pairs = [(n, end) for n, items in enumerate(train) for end in range(len(items), 1, -1)]
+    if r.fraction < 1:
+        pairs = pairs[len(pairs) - int(len(pairs) * r.fraction) :]
+        train = [train[n][: max(e for m, e in pairs if m == n)] for n in sorted({n for n, _ in pairs})]
+    source = full if r.candidates == "all" else train
+    candidates = {i for items in source for i in items}
+    if r.unseen == "keep":
+        candidates |= {i for items in test for i in items}
+    test = [[i for i in items if i in candidates] for items in test]
+    test = [items for items in test if len(items) >= r.min_session_length]
+    if not train or not test:
+        return None
+    ordered_ids = [i for i in dict.fromkeys(i for items in full + test for i in items) if i in candidates]
+    return train, test, ordered_ids
+
+
+rows = st.lists(
+    st.tuples(st.integers(1, 12), st.sampled_from("abcdefgh"), st.integers(0, 12).map(lambda hour: hour * 6 * HOUR)),
+    min_size=20,  # fewer leave little after the rules
+    max_size=60,
+)
+rules = st.builds(
+    Rules,
+    duplicates=st.sampled_from(["keep", "drop"]),
+    repeats=st.sampled_from(["keep", "drop"]),
+    min_session_length=st.integers(2, 3),
+    min_item_support=st.integers(1, 5),
+    support=st.sampled_from(["once", "repeat"]),
+    max_session_length=st.sampled_from([None, 3, 4]),
+    too_long=st.sampled_from(["latest", "drop"]),
+    test_days=st.sampled_from([0.25, 0.5]),
+    boundary=st.sampled_from(["train", "drop"]),
+    fraction=st.sampled_from([1, 1, 0.5]),
+    unseen=st.sampled_from(["drop", "keep"]),
+    candidates=st.sampled_from(["all", "trained"]),
+    order=st.sampled_from(["time", "file"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows, rules, st.booleans())
+def test_any_log_by_any_rules_is_what_plain_python_makes_of_it(rows, rules, in_parts):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clicks, "PART", 7 if in_parts else 1000)
+        try:
+            data = prepare(rows, **rules.__dict__)
+        except UserError:  # nothing left to train on or to test: so says the oracle
+            assert oracle(rows, rules) is None
+            return
+    train, test, ids = oracle(rows, rules)
+    assert raw(data, "train") == train
+    assert raw(data, "test") == test
+    assert data.vocabulary.ids == ids
+
+
+EARLY = [(1, "a", 0), (1, "b", 60), (1, "c", 120), (2, "b", 180), (2, "c", 240)]  # two training sessions
+LATE = [(9, "a", 30 * 24 * HOUR), (9, "b", 30 * 24 * HOUR + 60)]  # one test session
+
+
+def test_items_are_numbered_by_first_appearance_in_training():
+    data = prepare([(2, "z", 60), *EARLY, *LATE])
+    assert raw(data, "train") == [["a", "b", "c"], ["z", "b", "c"]]
+    assert data.vocabulary.ids == ["a", "b", "c", "z"]
+    assert data.train.items.tolist() == [0, 1, 2, 3, 1, 2]
+
+
+def test_sessions_on_the_split_are_trained_on_unless_the_reference_is_asked_for():
+    on_the_split = [(5, "a", 23 * 24 * HOUR), (5, "b", 23 * 24 * HOUR + 60)]
+    assert raw(prepare(EARLY + on_the_split + LATE), "train")[-1] == ["a", "b"]
+    dropped = prepare(EARLY + on_the_split + LATE, boundary="drop")
+    assert len(dropped.train) == 2
+    assert "exactly on the split" in dropped.manifest["steps"][-1]["rule"]
+
+
+def test_a_date_splits_too():
+    data = prepare(EARLY + LATE, test_from="1970-01-01T00:03")
+    assert raw(data, "train") == [["a", "b", "c"]]
+    assert raw(data, "test") == [["b", "c"], ["a", "b"]]
+    with pytest.raises(OptionError, match="test_from=soon"):
+        Rules(test_from="soon")
+
+
+def test_a_session_that_spans_the_split_is_a_test_session_and_counted():
+    data = prepare([*EARLY, (9, "c", 300), *LATE])
+    assert raw(data, "test") == [["c", "a", "b"]]
+    assert data.manifest["split"]["test_sessions_begun_before"] == 1
+
+
+def test_the_report_counts_every_step():
+    rows = [*EARLY, (3, "x", 300), *LATE, (9, "y", 31 * 24 * HOUR)]
+    manifest = prepare(rows, min_item_support=2).manifest
+    assert [(s["rule"], s["clicks"], s["sessions"], s["items"]) for s in manifest["steps"]] == [
+        ("rows of the log", 9, 4, 5),
+        ("sessions of 2 clicks or more", 8, 3, 4),
+        ("items of 2 clicks or more (once)", 7, 3, 3),
+    ]
+    assert manifest["lengths"]["train"] == {"2": 1, "3": 1, "4": 0, "5": 0} | dict.fromkeys(
+        ["6-10", "11-20", "21-50", "51-100", "101+"], 0
+    )
+
+
+def test_the_share_of_unseen_targets_is_told_before_and_after_they_are_dropped():
+    rows = [*EARLY, *LATE, (9, "new", 30 * 24 * HOUR + 120), (9, "c", 30 * 24 * HOUR + 180)]
+    assert prepare(rows).manifest["unseen_test_targets"] == {"before": round(1 / 3, 6), "after": 0.0}
+    assert prepare(rows, unseen="keep").manifest["unseen_test_targets"]["after"] == round(1 / 3, 6)
+
+
+def test_a_split_without_training_says_when_the_sessions_are():
+    with pytest.raises(UserError, match=r"leaves 0 training and 1 test sessions.*dataset\.rules\.test_days"):
+        prepare(LATE)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"support": "twice"},
+        {"min_session_length": 1},
+        {"min_item_support": 0},
+        {"max_session_length": 1},
+        {"fraction": 1.5},
+        {"fraction": 0},
+        {"test_days": -1},
+        {"order": "up"},
+    ],
+)
+def test_wrong_rules_are_refused(option):
+    with pytest.raises(OptionError, match=next(iter(option))):
+        Rules(**option)

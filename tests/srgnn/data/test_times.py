@@ -1,0 +1,75 @@
+import polars as pl
+import pytest
+
+from srgnn.data.times import DAY, duration, moment, reader, stamp
+from srgnn.errors import OptionError, UserError
+
+NOON = moment("", "2014-04-07T12:00")
+
+
+def read(values: list, *options) -> list[str | None]:
+    sample = pl.Series("time", values)
+    found = sample.to_frame().select(reader(sample, *options)).to_series().to_list()
+    return [None if time is None else stamp(time) for time in found]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("2014-04-07T12:00:00.000Z", "2014-04-07T12:00:00Z", "2014-04-07T12:00:00", "2014-04-07 12:00:00.000"),
+        *("2014-04-07T14:00:00+02:00", "2014-04-07 05:00:00-0700", "2014-04-07 12:00:00 UTC", "2014-04-07 12:00"),
+        *("2014/04/07 12:00:00", "1396872000", "1396872000.0", "1396872000000", "1396872000000000", 1396872000),
+        *(1396872000.0, 1396872000_000_000_000, pl.Series([NOON]).cast(pl.Datetime("us"))[0]),
+    ],
+)
+def test_every_common_form_is_the_same_moment(value):
+    assert read([value]) == ["2014-04-07 12:00:00"]
+
+
+@pytest.mark.parametrize("value", ["2014-04-07", "20140407", "2014/04/07", moment, pl.date])
+def test_a_date_is_its_midnight(value):
+    if not isinstance(value, str):
+        value = pl.Series(["2014-04-07"]).str.to_date()[0]
+    assert read([value]) == ["2014-04-07 00:00:00"]
+
+
+def test_fractions_of_a_second_count():
+    sample = pl.Series("time", ["1396872000.25", "1396872000"])
+    assert sample.to_frame().select(reader(sample)).to_series().to_list() == [NOON + 250_000, NOON]
+
+
+def test_a_zone_is_that_of_times_without_one():
+    berlin = ["2014-03-30 02:30:00", "2014-10-26 02:30:00", "2014-07-01 12:00:00"]
+    # The first was skipped by the clocks, the second was shown twice.
+    assert read(berlin, None, "Europe/Berlin") == [None, "2014-10-26 00:30:00", "2014-07-01 10:00:00"]
+    assert read(["2014-07-01T12:00:00Z"], None, "Europe/Berlin") == ["2014-07-01 12:00:00"]
+    zoned = pl.Series("time", ["2014-07-01 12:00:00"]).str.to_datetime().dt.replace_time_zone("Europe/Berlin")
+    assert zoned.to_frame().select(reader(zoned)).to_series().to_list() == [moment("", "2014-07-01T10:00")]
+
+
+def test_what_cannot_be_read_is_null_and_never_a_wrong_time():
+    assert read(["2014-04-07", "yesterday", None, "2014-02-30"]) == ["2014-04-07 00:00:00", None, None, None]
+    huge = ["9223372036854775807", "-9223372036854775808", "1e300"]
+    assert read(["x", *huge, *["1396872000"] * 5])[:4] == [None] * 4
+
+
+def test_a_unit_or_a_format_can_be_said():
+    assert read(["60"], "s") == ["1970-01-01 00:01:00"]
+    assert read(["07.04.2014 12:00"], "%d.%m.%Y %H:%M") == ["2014-04-07 12:00:00"]
+
+
+def test_what_is_wrong_is_said():
+    with pytest.raises(UserError, match=r"column time cannot be read, such as 'soon'.*dataset\.time_format"):
+        read(["soon"])
+    with pytest.raises(OptionError, match=r"time_format=%Hh: .*specify both hour and minute"):
+        read(["12h"], "%Hh")
+    with pytest.raises(OptionError, match="time_zone=Mars"):
+        read(["1396872000"], None, "Mars")
+
+
+def test_durations():
+    assert duration("session_gap", "30m") == 30 * 60 * 1_000_000
+    assert duration("session_gap", "1.5d") == 1.5 * DAY
+    for wrong in ("30", "m", "0m", "-1h", "soon"):
+        with pytest.raises(OptionError, match="session_gap"):
+            duration("session_gap", wrong)
