@@ -55,7 +55,7 @@ def report(data: SessionData, console: Console) -> None:
     if split is None:
         console.print()
         return
-    console.print(f" ({100 * split['unseen_test_targets']:.2f} % before the rule on test clicks)")
+    console.print(f" ({100 * split['unseen_share_before_rule']:.2f} % before the rule on test clicks)")
     console.print(
         f"Training sessions end from {split['train'][0]} to {split['train'][1]} UTC,\n"
         f"test sessions end from     {split['test'][0]} to {split['test'][1]} UTC; "

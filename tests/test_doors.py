@@ -71,7 +71,18 @@ def test_a_sweep_writes_one_folder_a_run_and_one_table(door, tmp_path: Path):
         (["model.hiden_size=5"], "model.hiden_size=5: there is no option model.hiden_size; model has hidden_size, "),
         (["model.hidden_size=0"], "model.hidden_size=0: expected an integer of at least 1."),
         (["model.propagation_steps=-1"], "model.propagation_steps=-1: expected an integer of at least 0."),
-        (["dataset=foo"], "dataset=foo: expected one of diginetica, nowplaying, synthetic, tmall, yoochoose1_64."),
+        (
+            ["dataset=foo"],
+            "dataset=foo: expected one of clicks, diginetica, nowplaying, otto, retailrocket, synthetic, ",
+        ),
+        (["dataset=clicks"], "dataset.path is missing: say dataset.path=..."),
+        (["dataset=clicks", "dataset.path=log.csv"], "no file log.csv: name yours with dataset.path=FILE."),
+        (
+            ["dataset=yoochoose"],
+            "no file data/yoochoose-clicks.dat: name yours with dataset.path=FILE. It is to be had",
+        ),
+        (["dataset=clicks", "dataset.rules.suport=once"], "dataset.rules has duplicates, repeats, "),
+        (["dataset=clicks", "dataset.path=x", "dataset.rules.support=2"], "dataset.rules.support=2: expected one of"),
         (["dataset=diginetica", "k=50000"], "k=50000: expected an integer from 1 to 43097."),
         (["dataset=diginetica", "trainer=gpu"], "trainer=gpu cannot be had here"),
         (["optimizer.lr=fast"], "optimizer.lr=fast: expected a number greater than 0."),
@@ -90,6 +101,65 @@ def test_wrong_input_is_one_sentence(door, tmp_path: Path, arguments: list[str],
     assert sentence in last
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data").exists()  # nothing was loaded
+
+
+def write_shop_log(folder: Path) -> None:
+    """A shop's click log with string ids, and its table of items."""
+    data = SyntheticLog(sessions=600, items_per_category=5).load()
+    lines = ["visit,sku,at"]
+    for visit, session in enumerate([*data.train, *data.test]):
+        at = 1_743_465_600 + 3600 * visit
+        lines += [f"v{visit},{data.vocabulary.ids[i]},{at + 30 * n}" for n, i in enumerate(session.tolist())]
+    (folder / "log.csv").write_text("\n".join(lines) + "\n")
+    items = "".join(f"{sku},The {sku} of the shop\n" for sku in data.vocabulary.ids)
+    (folder / "items.csv").write_text("id,title\n" + items)
+
+
+OWN = ["dataset=clicks", "dataset.path=log.csv", "dataset.columns={session: visit, item: sku, time: at}"]
+
+
+def test_your_own_log_is_prepared_trained_on_and_recommended_from(door, tmp_path: Path):
+    write_shop_log(tmp_path)
+    own = [*OWN, "dataset.items.path=items.csv", "dataset.rules.test_days=2"]
+    prepared = door("prepare.py", *own)
+    assert prepared.returncode == 0, prepared.stderr
+    for text in (
+        "Reading log.csv",
+        "rows of the log",
+        "items of 5 clicks or more (once)",
+        "█",
+        "never seen in training",
+    ):
+        assert text in prepared.stdout
+    folder = tmp_path / prepared.stdout.split()[-1]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("manifest.json", "test.parquet", "train.parquet", "vocabulary.parquet")
+    ]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for step in manifest["steps"]:
+        assert f"{step['rule']} " in prepared.stdout
+        assert f" {step['clicks']:,} " in prepared.stdout
+
+    trained = door("train.py", *own, "max_epochs=1", "model.hidden_size=16")
+    assert trained.returncode == 0, trained.stderr
+    assert "Reading" not in trained.stdout  # it was prepared
+    found = door("recommend.py", "session=music-01,music-02", "k=3")
+    assert found.stdout.count(" of the shop ") == 3
+
+
+def test_a_log_that_cannot_be_used_is_one_sentence(door, tmp_path: Path):
+    (tmp_path / "log.csv").write_text("visit,sku,at\nv1,a,now\n")
+    for options, sentence in (
+        (OWN, "column at cannot be read, such as 'now': name their format with dataset.time_format="),
+        (OWN[:2], "found visit, sku, at. Name yours with dataset.columns.session=NAME"),
+        ([*OWN, "dataset.where=x"], "dataset.where=x: expected an SQL expression over the columns visit, sku, at"),
+    ):
+        done = door("prepare.py", *options)
+        assert done.returncode == 1
+        assert sentence in done.stderr
+        assert done.stderr.startswith("Error: ")
+        assert done.stderr.count("\n") == 1
+    assert list((tmp_path / "data" / "prepared").iterdir()) == []
 
 
 def test_a_traceback_is_there_for_whoever_asks(door):

@@ -163,7 +163,8 @@ class ClickLog:
         }
         return replace(data, manifest=manifest)
 
-    # Reading: every row becomes (row, key, item, time, order); key is the session, or the user whose visits are cut.
+    # Reading: every row becomes (row, key, item, time), and order if there is such a column. The key is the session, or
+    # the user whose visits are cut.
 
     def _read(self, files: RawFiles, scratch: Path) -> tuple[pl.LazyFrame, list[dict[str, Any]]]:
         """Writes the clicks as Parquet, and counts what was left out on the way."""
@@ -193,13 +194,13 @@ class ClickLog:
         if not steps[0]["clicks"]:
             raise UserError(f"{files.name} has no rows: expected one row per click.")
         if layout.kept is not None:
-            table = table.filter("kept")
+            table = table.filter("kept").drop("kept")
             if not note("rows that are clicks (events, where)")["clicks"]:
                 raise UserError(
                     f"No row of {files.name} is a click by dataset.events={self.events} and "
                     f"dataset.where={self.where}{self._events_found(layout)}."
                 )
-        bad = pl.any_horizontal(pl.col("key", "item", "time", "order").is_null())
+        bad = pl.any_horizontal(pl.col([*layout.ours]).is_null())
         number = table.select(bad.sum()).collect(engine="streaming").item()
         if number and (self.on_error == "raise" or number == steps[-1]["clicks"]):
             raise UserError(self._complaint(files, layout, table, number, steps[-1]["clicks"]))
@@ -244,7 +245,8 @@ class ClickLog:
                 ) from error
         ours = {role: _id(sample[names[role]], role in text) for role in ("key", "item")}
         ours["time"] = times.reader(sample[names["time"]], self.time_format, self.time_zone)
-        ours["order"] = pl.col(names["order"]).cast(pl.Int64, strict=False) if "order" in names else ours["time"]
+        if "order" in names:
+            ours["order"] = pl.col(names["order"]).cast(pl.Int64, strict=False)
         return _Layout(frame, names, ours, pl.all_horizontal(kept).fill_null(False) if kept else None)
 
     def _names(self, files: RawFiles, found: Sequence[str]) -> dict[str, str]:
@@ -274,23 +276,21 @@ class ClickLog:
         Large logs are sorted in parts, which whole sessions fall into: memory grows with the result alone.
         """
         parts = -(-rows // PART)
+        order = "order" if self.columns.get("order") else "time"
+        by_file = self._rules.order == "file" and order == "time"
         coded = table.join(codes.lazy().select("item", "code"), on="item", how="left")
         done, dropped = [], 0
         for part in range(parts):
             _say(f"Sorting {rows:,} clicks" + (f", part {part + 1} of {parts}" if parts > 1 else ""))
             mine = coded if parts == 1 else coded.filter(pl.col("key").hash(seed=0) % parts == part)
-            by = ["key", "row"] if self._by_file else ["key", "order", "row"]
-            frame = mine.sort(by).select("key", "code", "time", "order", "row").collect(engine="streaming")
+            by = ["key", "row"] if by_file else ["key", order, "row"]
+            frame = mine.sort(by).drop("item").collect(engine="streaming")
             if self._rules.duplicates == "drop":
                 height = frame.height
-                frame = _without_duplicates(frame, in_order=not self._by_file)
+                frame = _without_duplicates(frame, order=None if by_file else order)
                 dropped += height - frame.height
             done.append(self._sessions(frame))
         return Clicks.concatenate(done), dropped
-
-    @property
-    def _by_file(self) -> bool:
-        return self._rules.order == "file" and not self.columns.get("order")
 
     def _sessions(self, frame: pl.DataFrame) -> Clicks:
         new = pl.col("key").ne_missing(pl.col("key").shift())
@@ -404,14 +404,17 @@ def _id(sample: pl.Series, as_text: bool) -> pl.Expr:
     return pl.when(text != "").then(text)
 
 
-def _without_duplicates(frame: pl.DataFrame, in_order: bool) -> pl.DataFrame:
-    """Drops clicks that repeat session, item and time. Where they lie in order, few rows need to be compared."""
+def _without_duplicates(frame: pl.DataFrame, order: str | None) -> pl.DataFrame:
+    """Drops clicks that repeat session, item, time and order.
+
+    In rows that are sorted by session and `order` only neighbours are compared: they are few.
+    """
     frame = frame.with_row_index("_index")
     ties = frame
-    if in_order:
-        same = (pl.col("key").eq(pl.col("key").shift()) & pl.col("order").eq(pl.col("order").shift())).fill_null(False)
+    if order is not None:
+        same = pl.all_horizontal(pl.col("key", order).eq(pl.col("key", order).shift())).fill_null(False)
         ties = frame.filter(same | same.shift(-1, fill_value=False))
-    again = ties.filter(~pl.struct("key", "time", "order", "code").is_first_distinct())["_index"]
+    again = ties.filter(~pl.struct(pl.exclude("_index", "row")).is_first_distinct())["_index"]
     keep = np.ones(frame.height, bool)
     keep[again.to_numpy()] = False
     return frame.drop("_index").filter(pl.Series(keep))

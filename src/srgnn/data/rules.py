@@ -181,7 +181,7 @@ class Rules:
         split = {
             "test_after": stamp(cut),
             "test_sessions_begun_before": int((test.began <= cut).sum()),
-            "unseen_test_targets": _unseen_targets(train, test, num_codes),
+            "unseen_share_before_rule": _unseen_share(train, test, num_codes),
         }
         candidates = np.zeros(num_codes, bool)
         candidates[(full if self.candidates == "all" else train).items] = True
@@ -275,7 +275,7 @@ def _repeats(log: Clicks) -> np.ndarray:
     return same
 
 
-def _unseen_targets(train: Clicks, test: Clicks, num_codes: int) -> float:
+def _unseen_share(train: Clicks, test: Clicks, num_codes: int) -> float:
     """The share of test targets, all clicks but each session's first, whose item is not trained on."""
     trained = np.zeros(num_codes, bool)
     trained[train.items] = True

@@ -162,10 +162,12 @@ def test_the_report_counts_every_step():
     )
 
 
-def test_the_share_of_unseen_targets_is_told_before_and_after_they_are_dropped():
+def test_unseen_targets_are_told_before_and_after_the_rule_on_them():
     rows = [*EARLY, *LATE, (9, "new", 30 * 24 * HOUR + 120), (9, "c", 30 * 24 * HOUR + 180)]
-    assert prepare(rows).manifest["unseen_test_targets"] == {"before": round(1 / 3, 6), "after": 0.0}
-    assert prepare(rows, unseen="keep").manifest["unseen_test_targets"]["after"] == round(1 / 3, 6)
+    for rule, after in (("drop", 0), ("keep", 1)):
+        manifest = prepare(rows, unseen=rule).manifest
+        assert manifest["split"]["unseen_share_before_rule"] == round(1 / 3, 6)
+        assert manifest["unseen_test_targets"] == after
 
 
 def test_a_split_without_training_says_when_the_sessions_are():
