@@ -1,6 +1,8 @@
 """The rules, one by one on paper and all together against ten lines of plain Python."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,15 +15,30 @@ from srgnn.errors import OptionError, UserError
 
 COLUMNS = {"session": "session", "item": "item", "time": "time"}
 HOUR = 3600
+START = 1_396_310_400  # 2014-04-01
 Row = tuple[int, str, int]  # session, item, seconds since 1970
 
 
-def prepare(rows: list[Row], **rules) -> SessionData:
+TIMES = {  # forms of a time; all rows of the property test are after 1973, so that its numbers tell their unit
+    "s": str,
+    "ms": lambda time: f"{time}000",
+    "us": lambda time: f"{time}000000",
+    "iso": lambda time: datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+    "zone": lambda time: datetime.fromtimestamp(time, timezone(timedelta(hours=5.5))).isoformat(),
+}
+
+
+def prepare(rows: list[Row], gap: int | None = None, form: str = "s", **rules) -> SessionData:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "log.csv"
-        path.write_text("session,item,time\n" + "".join(f"{s},{i},{t}\n" for s, i, t in rows))
+        path.write_text("session,item,time\n" + "".join(f"{s},{i},{TIMES[form](t)}\n" for s, i, t in rows))
         log = ClickLog(
-            str(path), columns=COLUMNS, time_format="s", cache=folder, rules={"min_item_support": 1, **rules}
+            str(path),
+            columns=COLUMNS if gap is None else {"user": "session", "item": "item", "time": "time"},
+            session_gap=None if gap is None else f"{gap}s",
+            time_format="s" if form == "s" else None,
+            cache=folder,
+            rules={"min_item_support": 1, **rules},
         )
         return log.load()
 
@@ -30,7 +47,7 @@ def raw(data: SessionData, part: str) -> list[list[str]]:
     return [[data.vocabulary.ids[i] for i in session.tolist()] for session in getattr(data, part)]
 
 
-def oracle(rows: list[Row], r: Rules) -> tuple[list, list, list] | None:
+def oracle(rows: list[Row], r: Rules, gap: int | None) -> tuple[list, list, list] | None:
     """Training sessions, test sessions and candidates by the rules, with loops over rows; None if a set is empty."""
     visits: dict[int, list] = {}
     for row, (session, item, time) in enumerate(rows):
@@ -38,12 +55,14 @@ def oracle(rows: list[Row], r: Rules) -> tuple[list, list, list] | None:
             visits.setdefault(session, []).append((time, row, item))
     by_file = r.order == "file"
     log = []  # (when, first row, items)
-    for clicks_ in visits.values():
-        ordered = clicks_ if by_file else sorted(clicks_)
-        items = [item for _, _, item in ordered]
-        if r.repeats == "drop":
-            items = [item for n, item in enumerate(items) if n == 0 or item != items[n - 1]]
-        log.append((ordered[-1][0], clicks_[0][1], items))
+    for visit in visits.values():
+        ordered = visit if by_file else sorted(visit)
+        cuts = [n for n in range(1, len(ordered)) if gap is not None and ordered[n][0] - ordered[n - 1][0] > gap]
+        for part in (ordered[a:b] for a, b in pairwise([0, *cuts, len(ordered)])):
+            items = [item for _, _, item in part]
+            if r.repeats == "drop":
+                items = [item for n, item in enumerate(items) if n == 0 or item != items[n - 1]]
+            log.append((part[-1][0], min(row for _, row, _ in part), items))
     log = [visit for visit in log if len(visit[2]) >= r.min_session_length]
     while True:
         support = Counter(item for visit in log for item in visit[2])
@@ -78,7 +97,7 @@ def oracle(rows: list[Row], r: Rules) -> tuple[list, list, list] | None:
 
 
 rows = st.lists(
-    st.tuples(st.integers(1, 12), st.sampled_from("abcdefgh"), st.integers(0, 12).map(lambda hour: hour * 6 * HOUR)),
+    st.tuples(st.integers(1, 12), st.sampled_from("abcdefgh"), st.integers(0, 12).map(lambda n: START + n * 6 * HOUR)),
     min_size=20,  # fewer leave little after the rules
     max_size=60,
 )
@@ -101,16 +120,17 @@ rules = st.builds(
 
 
 @settings(max_examples=200, deadline=None)
-@given(rows, rules, st.booleans())
-def test_any_log_by_any_rules_is_what_plain_python_makes_of_it(rows, rules, in_parts):
+@given(rows, rules, st.sampled_from([None, 6 * HOUR, 24 * HOUR]), st.sampled_from([*TIMES]), st.booleans())
+def test_any_log_by_any_rules_is_what_plain_python_makes_of_it(rows, rules, gap, form, in_parts):
+    expected = oracle(rows, rules, gap)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clicks, "PART", 7 if in_parts else 1000)
-        try:
-            data = prepare(rows, **rules.__dict__)
-        except UserError:  # nothing left to train on or to test: so says the oracle
-            assert oracle(rows, rules) is None
+        if expected is None:  # nothing is left to train on or to test
+            with pytest.raises(UserError):
+                prepare(rows, gap, form, **rules.__dict__)
             return
-    train, test, ids = oracle(rows, rules)
+        data = prepare(rows, gap, form, **rules.__dict__)
+    train, test, ids = expected
     assert raw(data, "train") == train
     assert raw(data, "test") == test
     assert data.vocabulary.ids == ids
