@@ -32,9 +32,8 @@ def report(data: SessionData, console: Console) -> None:
     rules = new_table(manifest["name"], "rule", "clicks", "sessions", "items")
     for step in manifest.get("steps", []):
         rules.add_row(step["rule"], *(number(step[name]) for name in ("clicks", "sessions", "items")))
-    for name, part in (("training set", data.train), ("test set", data.test)):
-        items = len(part.items.unique())
-        rules.add_row(name, number(part.items.numel()), number(len(part)), number(items), style="bold")
+    for name, part in (("training set", manifest["sets"]["train"]), ("test set", manifest["sets"]["test"])):
+        rules.add_row(name, *map(number, part.values()), style="bold")
     console.print(rules)
 
     lengths = new_table("Sessions by their clicks", "clicks", "training", "", "test", "")
@@ -49,6 +48,10 @@ def report(data: SessionData, console: Console) -> None:
         f"{counts['train_prefixes']:,} training prefixes, {counts['test_prefixes']:,} test prefixes, "
         f"{counts['items']:,} candidates, of which {counts['trained_items']:,} occur in training"
     )
+    if "titled_items" in manifest:
+        console.print(
+            f"The item table has titles of {manifest['titled_items']:,} of the {counts['items']:,} candidates"
+        )
     unseen = manifest["unseen_test_targets"] / counts["test_prefixes"]
     console.print(f"Test targets never seen in training: {100 * unseen:.2f} %", end="")
     split = manifest.get("split")

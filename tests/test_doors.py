@@ -150,6 +150,8 @@ def test_your_own_log_is_prepared_trained_on_and_recommended_from(door, tmp_path
 def test_a_log_that_cannot_be_used_is_one_sentence(door, tmp_path: Path):
     (tmp_path / "log.csv").write_text("visit,sku,at\nv1,a,now\n")
     for options, sentence in (
+        ([], "dataset.path is missing: say dataset.path=... (prepare.py --help shows all options)"),
+        (["datset=clicks"], "there is no option datset; the configuration has "),
         (OWN, "column at cannot be read, such as 'now': name their format with dataset.time_format="),
         (OWN[:2], "found visit, sku, at. Name yours with dataset.columns.session=NAME"),
         ([*OWN, "dataset.where=x"], "dataset.where=x: expected an SQL expression over the columns visit, sku, at"),

@@ -1,6 +1,6 @@
+# srgnn.data.graphs is imported by its own name: PyG takes seconds to load, and a log is prepared without it.
 from srgnn.data.benchmarks import PublishedSet
 from srgnn.data.clicks import ClickLog
-from srgnn.data.graphs import SessionGraphs, session_graph
 from srgnn.data.rules import Rules
 from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 from srgnn.data.synthetic import SyntheticLog
@@ -10,9 +10,7 @@ __all__ = [
     "Rules",
     "PublishedSet",
     "SessionData",
-    "SessionGraphs",
     "Sessions",
     "SyntheticLog",
     "Vocabulary",
-    "session_graph",
 ]

@@ -14,13 +14,14 @@ import polars as pl
 
 from srgnn.data import times
 from srgnn.data.benchmarks import PublishedSet
-from srgnn.data.files import JSON, SAMPLE, RawFiles
+from srgnn.data.files import JSON, SAMPLE, TEXT, RawFiles
 from srgnn.data.rules import Clicks, Rules, count
 from srgnn.data.sessions import SessionData, Vocabulary
 from srgnn.errors import OptionError, UserError, check_choice
 
 RECIPE = 1  # raise it when the preparation changes: older caches are then made anew
 PART = 40_000_000  # rows sorted at a time: about 3 GB
+EXAMPLES = {"columns": "item=NAME", "items": "path=FILE", "rules": "test_days=7"}
 ROLES = ("session", "item", "time", "user", "event", "order")
 
 
@@ -36,6 +37,7 @@ class ClickLog:
             of `user`, `event`, `order` (what sorts the clicks of a session instead of the time).
         header: The names of all columns of a text file that has no header.
         separator: Of a text file; None finds it.
+        quote: What encloses fields of a text file that hold separators; None where quotes are part of the text.
         nested: A column that holds the list of clicks of a row (JSON lines, Parquet).
         session_gap: Such as `30m`: without a session column, a visit of a user ends after so much inactivity.
         time_format: s, ms, us or ns since 1970, or a strftime format; None finds it.
@@ -56,11 +58,12 @@ class ClickLog:
     columns: Mapping[str, Any] = field(default_factory=dict)
     header: Sequence[str] | None = None
     separator: str | None = None
+    quote: str | None = '"'
     nested: str | None = None
     session_gap: str | None = None
     time_format: str | None = None
     time_zone: str = "UTC"
-    events: Sequence[str] | None = None
+    events: str | Sequence[str] | None = None
     where: str | None = None
     items: Mapping[str, Any] = field(default_factory=dict)
     on_error: str = "raise"
@@ -73,14 +76,24 @@ class ClickLog:
         check_choice("on_error", self.on_error, ["raise", "skip"])
         if self.session_gap is not None:
             times.duration("session_gap", self.session_gap)
+        for name, kind in (("columns", Mapping), ("items", Mapping), ("rules", Mapping), ("header", list | tuple)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                what = "a list of names" if name == "header" else f"options such as {name}.{EXAMPLES[name]}"
+                raise OptionError(name, value, what)
+        for name in ("separator", "quote"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or len(value.replace("\\t", "\t").encode()) != 1):
+                raise OptionError(name, value, "one character, or null")
         for role in self.columns:
             check_choice("columns", role, ROLES)
         try:
             self._rules  # noqa: B018  checked before anything is read
         except OptionError as error:
             raise error.within("rules") from error
-        except (TypeError, ValueError) as error:
-            raise OptionError("rules", self.rules, "values of " + ", ".join(asdict(Rules()))) from error
+        except TypeError as error:
+            unknown = next((name for name in self.rules if name not in asdict(Rules())), "")
+            raise OptionError("rules", unknown, "one of " + ", ".join(asdict(Rules()))) from error
 
     @cached_property
     def _rules(self) -> Rules:
@@ -101,10 +114,11 @@ class ClickLog:
             return self.published.load()
         files, table = self._files, self._item_files
         hashes = files.hashes() | (table.hashes() if table else {})
+        contents = [(part.kind, hashes[str(path)]) for part in (files, table) if part for path in part.paths]
         told = {
             key: value for key, value in asdict(self).items() if key not in ("path", "published", "cache", "source")
         }
-        recipe = json.dumps([RECIPE, told, list(hashes.values())], sort_keys=True, default=str)
+        recipe = json.dumps([RECIPE, told, contents], sort_keys=True, default=str)
         folder = Path(self.cache) / f"{self.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
         if (folder / "manifest.json").is_file():
             return SessionData.load(folder)
@@ -122,7 +136,8 @@ class ClickLog:
     @cached_property
     def _files(self) -> RawFiles:
         found = RawFiles.find("path", self.path, self.source)
-        return replace(found, header=self.header, separator=self.separator)
+        separator = self.separator and self.separator.replace("\\t", "\t")  # as one types it
+        return replace(found, header=self.header, separator=separator, quote=self.quote)
 
     @cached_property
     def _item_files(self) -> RawFiles | None:
@@ -136,7 +151,7 @@ class ClickLog:
         with files.one_sentence():
             table, steps = self._read(files, scratch)
         time = pl.col("time").cast(pl.Datetime("us", "UTC"))
-        seen = table.group_by("item").agg(count=pl.len(), first_seen=time.min(), last_seen=time.max())
+        seen = table.group_by("item").agg(first_seen=time.min(), last_seen=time.max())
         codes = seen.sort("item").with_row_index("code").collect(engine="streaming")
         log, dropped = self._sorted(table, codes, steps[-1]["clicks"])
         if dropped:
@@ -144,18 +159,23 @@ class ClickLog:
         elif self.session_gap is not None:
             steps.append(count(f"visits cut after {self.session_gap} of inactivity", log))
         _say("Applying the rules")
-        split = self._rules.apply(log, len(codes))
-        known = codes[split.codes].drop("code")
+        try:
+            split = self._rules.apply(log, len(codes))
+        except OptionError as error:
+            raise error.within("rules") from error
+        clicks = pl.Series("count", np.bincount(log.items, minlength=len(codes)))
+        known = codes.select("item", clicks, "first_seen", "last_seen")[split.codes]
         if items is not None:
-            told_of = items.drop(name for name in known.columns if name in items.columns)
             known = known.with_columns(id=pl.col("item").cast(pl.String))
-            known = known.join(told_of, on="id", how="left", maintain_order="left").drop("id")
-        vocabulary = Vocabulary(known["item"].to_list(), known.drop("item"))
-        data = SessionData(split.train, split.test, vocabulary)
+            known = known.join(items, on="id", how="left", maintain_order="left").drop("id")
+        data = SessionData(split.train, split.test, Vocabulary(known["item"].to_list(), known.drop("item")))
+        facts = data.facts()
+        if items is not None:
+            facts["titled_items"] = known["title"].count()
         manifest = {
             "name": self.name,
             "protocol": "every prefix of every session; test sessions are later in time; full ranking",
-            **data.facts(),
+            **facts,
             "split": split.report["split"],
             "steps": steps + split.report["steps"],
             "sources": dict(hashes),
@@ -172,13 +192,14 @@ class ClickLog:
         broken = []
         try:
             layout, table = self._write(files, path)
-        except pl.exceptions.ComputeError:
-            broken = files.broken()
+        except (pl.exceptions.ComputeError, _MissingColumns) as error:
+            broken = [] if isinstance(error, _MissingColumns) else files.broken()
             if broken and self.on_error == "raise":
-                raise UserError(_broken(files, broken)) from None
-            if not broken and files.mixed:
+                raise UserError(self._broken(files, broken)) from None
+            if not broken and files.kind not in JSON:
                 raise
-            files = files.without_broken(scratch) if broken else replace(files, mixed=True)
+            files = files.without(broken, scratch) if broken else files
+            files = replace(files, mixed=True)  # a field may be of another type, or be there at all, in a later row
             layout, table = self._write(files, path)
         rows = {"clicks": pl.len(), "sessions": pl.col("key").n_unique(), "items": pl.col("item").n_unique()}
         steps = []
@@ -202,16 +223,25 @@ class ClickLog:
                 )
         bad = pl.any_horizontal(pl.col([*layout.ours]).is_null())
         number = table.select(bad.sum()).collect(engine="streaming").item()
-        if number and (self.on_error == "raise" or number == steps[-1]["clicks"]):
-            raise UserError(self._complaint(files, layout, table, number, steps[-1]["clicks"]))
+        if number and self.on_error == "raise":
+            raise UserError(self._complaint(files, layout, table))
         if number or broken:
-            table = table.filter(~bad)
-            note("readable rows (on_error=skip)")
+            every, table = table, table.filter(~bad)
+            if not note("readable rows (on_error=skip)")["clicks"]:
+                raise UserError(self._complaint(files, layout, every) if number else self._broken(files, broken))
         return table, steps
 
     def _write(self, files: RawFiles, path: Path) -> tuple["_Layout", pl.LazyFrame]:
         layout = self._layout(files)
-        table = layout.write(path)
+        try:
+            table = layout.write(path)
+        except pl.exceptions.InvalidOperationError as error:
+            if self.where is None:
+                raise
+            why = str(error).splitlines()[0]
+            raise OptionError(
+                "where", self.where, f"an SQL expression that fits every row, such as with TRY_CAST ({why})"
+            ) from error
         # A column that looks like integers at first, and then is not, is text.
         nulls = table.select(pl.col("key", "item").has_nulls()).collect(engine="streaming").row(0, named=True)
         text = [role for role in ("key", "item") if nulls[role] and layout.has_text(role)]
@@ -230,7 +260,8 @@ class ClickLog:
             frame = frame.filter(some).explode(self.nested).unnest(self.nested)
         sample = frame.head(SAMPLE).collect(engine="streaming")
         names = self._names(files, sample.columns)
-        kept = [pl.col(names["event"]).cast(pl.String).is_in([*map(str, self.events)])] if self.events else []
+        events = [self.events] if isinstance(self.events, str) else self.events
+        kept = [pl.col(names["event"]).cast(pl.String).is_in([*map(str, events)])] if events else []
         if self.where:
             try:
                 kept.append(pl.sql_expr(self.where))
@@ -246,12 +277,18 @@ class ClickLog:
         ours = {role: _id(sample[names[role]], role in text) for role in ("key", "item")}
         ours["time"] = times.reader(sample[names["time"]], self.time_format, self.time_zone)
         if "order" in names:
-            ours["order"] = pl.col(names["order"]).cast(pl.Int64, strict=False)
+            order = pl.col(names["order"])
+            exact = sample[names["order"]].dtype.is_integer()
+            ours["order"] = order if exact else order.cast(pl.Float64, strict=False).fill_nan(None)
         return _Layout(frame, names, ours, pl.all_horizontal(kept).fill_null(False) if kept else None)
 
     def _names(self, files: RawFiles, found: Sequence[str]) -> dict[str, str]:
         """Which column plays which role."""
-        wanted = {role: [name] if isinstance(name, str) else list(name) for role, name in self.columns.items() if name}
+        wanted = {
+            role: [*map(str, names if isinstance(names, list | tuple) else [names])]
+            for role, names in self.columns.items()
+            if names is not None
+        }
         chosen = {role: next((name for name in names if name in found), None) for role, names in wanted.items()}
         key = "user" if self.session_gap is not None else "session"
         needed = [key, "item", "time", *(["event"] if self.events else []), *(["order"] if "order" in wanted else [])]
@@ -262,7 +299,7 @@ class ClickLog:
             if "session" in missing:
                 gap = ", or cut the visits of a user by time with dataset.columns.user=NAME dataset.session_gap=30m"
             expected = ", ".join(" or ".join(wanted.get(role) or [role]) for role in needed)
-            raise UserError(
+            raise _MissingColumns(
                 f"{files.name}: expected the columns {expected}; found {', '.join(found)}. Name yours with "
                 f"{hints}{gap}."
             )
@@ -278,12 +315,14 @@ class ClickLog:
         parts = -(-rows // PART)
         order = "order" if self.columns.get("order") else "time"
         by_file = self._rules.order == "file" and order == "time"
+        by = ["key", "row"] if by_file else ["key", order, "row"]
         coded = table.join(codes.lazy().select("item", "code"), on="item", how="left")
         done, dropped = [], 0
         for part in range(parts):
             _say(f"Sorting {rows:,} clicks" + (f", part {part + 1} of {parts}" if parts > 1 else ""))
             mine = coded if parts == 1 else coded.filter(pl.col("key").hash(seed=0) % parts == part)
-            by = ["key", "row"] if by_file else ["key", order, "row"]
+            if self.session_gap is not None:
+                mine = _cut(mine, times.duration("session_gap", self.session_gap))
             frame = mine.sort(by).drop("item").collect(engine="streaming")
             if self._rules.duplicates == "drop":
                 height = frame.height
@@ -293,12 +332,8 @@ class ClickLog:
         return Clicks.concatenate(done), dropped
 
     def _sessions(self, frame: pl.DataFrame) -> Clicks:
-        new = pl.col("key").ne_missing(pl.col("key").shift())
-        if self.session_gap is not None:
-            new |= pl.col("time").diff() > times.duration("session_gap", self.session_gap)
-        starts = frame.select(new.fill_null(True)).to_series().to_numpy().copy()
-        starts[:1] = True
-        start = np.flatnonzero(starts)
+        new = pl.col("key").ne(pl.col("key").shift()).fill_null(True)
+        start = np.flatnonzero(frame.select(new).to_series().to_numpy())
         ptr = np.append(start, frame.height)
         when, rows = frame["time"].to_numpy(), frame["row"].to_numpy()
         began = np.minimum.reduceat(when, start)
@@ -325,28 +360,40 @@ class ClickLog:
                     f"{self._item_files.name}: expected the column {name}; found {', '.join(table.columns)}. Name "
                     f"yours with dataset.items.{role}=NAME."
                 )
-        table = table.rename({name: role for role, name in columns.items()})
-        return table.with_columns(pl.col("id").cast(pl.String)).unique("id", keep="first", maintain_order=True)
+        ids = table.select(_id(table[columns["id"]], as_text=False).cast(pl.String)).to_series()
+        others = table.drop(columns.values())
+        taken = {name: f"item_{name}" for name in ("index", "id", "title", "count", "first_seen", "last_seen", "item")}
+        others = others.rename(taken, strict=False)
+        table = others.with_columns(ids.alias("id"), table[columns["title"]].cast(pl.String).alias("title"))
+        return table.select("id", "title", *others.columns).unique("id", keep="first", maintain_order=True)
 
     # What is wrong
 
-    def _complaint(self, files: RawFiles, layout: "_Layout", table: pl.LazyFrame, number: int, rows: int) -> str:
+    def _complaint(self, files: RawFiles, layout: "_Layout", table: pl.LazyFrame) -> str:
         """How many rows cannot be read, and the first three of each kind with their lines."""
         kinds = []
         key = "no session" if self.session_gap is None else "no user"
-        what = {"key": key, "item": "no item", "time": "a time that cannot be read", "order": "no number in order"}
-        for role in what if "order" in layout.names else ("key", "item", "time"):
-            if some := table.select(pl.col(role).is_null().sum()).collect(engine="streaming").item():
+        what = {"key": key, "item": "no item", "time": "a time that cannot be read", "order": "no number to order by"}
+        rows, *nulls = table.select(pl.len(), pl.col([*layout.ours]).null_count()).collect(engine="streaming").row(0)
+        for role, some in zip(layout.ours, nulls, strict=True):
+            if some:
                 kinds.append(f"{some:,} have {what[role]} ({self._examples(files, layout, role)})")
         return (
             f"{files.name}: of {rows:,} rows, {'; '.join(kinds)}. "
-            "Mend them, name another format of the times with dataset.time_format, or leave these "
-            f"{number:,} rows out with dataset.on_error=skip."
+            f"Mend them, or name another format of the times with dataset.time_format{self._or_skip()}."
         )
+
+    def _broken(self, files: RawFiles, broken: Sequence[tuple[Path, int, str]]) -> str:
+        what = "lines that are no JSON objects" if files.kind in JSON else "lines with more fields than the header"
+        lines = ", ".join(f"{path.name} line {number}: {line[:60]!r}" for path, number, line in broken[:3])
+        return f"{files.name} has {what}: {len(broken):,} ({lines}). Mend them{self._or_skip()}."
+
+    def _or_skip(self) -> str:
+        return ", or leave them out with dataset.on_error=skip" if self.on_error == "raise" else ""
 
     def _examples(self, files: RawFiles, layout: "_Layout", role: str) -> str:
         found: list[str] = []
-        unit = "click" if self.nested else "line" if files.kind != ".parquet" else "row"
+        unit = "click" if self.nested else "line" if files.kind in TEXT else "row"
         for path in files.paths:
             one = replace(files, paths=(path,))
             frame = self._layout(one).frame.with_row_index("_line", 1) if self.nested else one.rows(numbered=True)
@@ -367,6 +414,10 @@ class ClickLog:
         return "; it has the events " + ", ".join(map(str, found))
 
 
+class _MissingColumns(UserError):
+    pass
+
+
 @dataclass(frozen=True)
 class _Layout:
     """How the log's own columns become ours: `names` and expressions by role, and the rows that are clicks."""
@@ -378,7 +429,7 @@ class _Layout:
 
     def write(self, path: Path) -> pl.LazyFrame:
         columns = dict(self.ours) if self.kept is None else {**self.ours, "kept": self.kept}
-        self.frame.with_row_index("row").select("row", **columns).sink_parquet(path, compression="lz4")
+        self.frame.select(**columns).with_row_index("row").sink_parquet(path, compression="lz4")
         return pl.scan_parquet(path)
 
     def has_text(self, role: str) -> bool:
@@ -392,7 +443,7 @@ def _id(sample: pl.Series, as_text: bool) -> pl.Expr:
     column = pl.col(sample.name)
     if sample.dtype.is_integer():
         return column
-    if sample.dtype.is_float():  # as pandas writes integers beside missing ones
+    if sample.dtype.is_float() and not as_text:  # as pandas writes integers beside missing ones
         return pl.when(column == column.floor()).then(column.cast(pl.Int64, strict=False))
     text = column.cast(pl.String)
     # "007" and "+7" are other ids than 7.
@@ -402,6 +453,12 @@ def _id(sample: pl.Series, as_text: bool) -> pl.Expr:
     if not as_text and values.height and not values.select(number.has_nulls()).item():
         return number
     return pl.when(text != "").then(text)
+
+
+def _cut(table: pl.LazyFrame, gap: int) -> pl.LazyFrame:
+    """Numbers the visits of every user: the key becomes the visit."""
+    new = (pl.col("key") != pl.col("key").shift()) | (pl.col("time").diff() > gap)
+    return table.sort("key", "time", "row").with_columns(key=new.fill_null(True).cum_sum())
 
 
 def _without_duplicates(frame: pl.DataFrame, order: str | None) -> pl.DataFrame:
@@ -418,14 +475,6 @@ def _without_duplicates(frame: pl.DataFrame, order: str | None) -> pl.DataFrame:
     keep = np.ones(frame.height, bool)
     keep[again.to_numpy()] = False
     return frame.drop("_index").filter(pl.Series(keep))
-
-
-def _broken(files: RawFiles, broken: Sequence[tuple[Path, int, str]]) -> str:
-    what = "lines that are no JSON objects" if files.kind in JSON else "lines with more fields than the header"
-    lines = ", ".join(f"{path.name} line {number}: {line[:60]!r}" for path, number, line in broken[:3])
-    return (
-        f"{files.name} has {what}: {len(broken):,} ({lines}). Mend them, or leave them out with dataset.on_error=skip."
-    )
 
 
 def _say(text: str) -> None:

@@ -7,10 +7,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +19,8 @@ from srgnn.errors import OptionError, UserError
 
 TEXT = (".csv", ".tsv", ".dat", ".txt")
 JSON = (".jsonl", ".ndjson")
-KINDS = (*TEXT, *JSON, ".parquet")
+PARQUET = ".parquet"
+KINDS = (*TEXT, *JSON, PARQUET)
 PACKED = (".gz", ".zst")
 SAMPLE = 1000  # rows that tell the types of JSON fields, and the form of ids and times
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # of the copy that is written, not of the files
@@ -28,18 +29,20 @@ NO_SEPARATOR = "\x01"  # reads every line as one column
 
 @dataclass(frozen=True)
 class RawFiles:
-    """Files of one kind that hold one table.
+    """Files of one kind that hold one table. Their columns may differ in order, and one may lack some of another's.
 
     Args:
         paths: The files.
         header: The names of all columns of text files that have no header.
         separator: Of text files; None finds it in the first line.
-        mixed: Looks at all rows for the type of a JSON field.
+        quote: What encloses a field that holds separators; None where quotes are part of the text.
+        mixed: Looks at all rows of JSON lines, not at the first ones, for the columns and their types.
     """
 
     paths: tuple[Path, ...]
     header: Sequence[str] | None = None
     separator: str | None = None
+    quote: str | None = '"'
     mixed: bool = False
 
     @classmethod
@@ -49,26 +52,27 @@ class RawFiles:
         Raises:
             UserError: when there are none, or they are not what can be read.
         """
-        patterns = [path] if isinstance(path, str) else list(path or [])
-        if not patterns:
-            raise OptionError(option, "null", "a file, such as log.csv, or a glob in quotes, such as 'logs/*.parquet'")
+        patterns = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
         files: list[Path] = []
         for pattern in patterns:
-            found = [Path(pattern)] if os.path.exists(pattern) else [Path(name) for name in sorted(glob.glob(pattern))]
+            if not isinstance(pattern, str):
+                raise OptionError(
+                    option, path or "null", "a file, such as log.csv, or a glob in quotes, such as 'logs/*.parquet'"
+                )
+            found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
             if not found:
                 where = f" It is to be had from {source}." if source else ""
                 raise UserError(f"There is no file {pattern}: name yours with dataset.{option}=FILE.{where}")
-            files += found
+            files += map(Path, found)
         for file in files:
             if file.is_dir():
                 raise OptionError(option, file, f"a file, not a directory: for all in it say '{file}/*.csv'")
-            if _kind(file) not in KINDS:
-                raise OptionError(
-                    option, file, f"a name that ends in {', '.join(KINDS)}, or in one of these and .gz or .zst"
-                )
+            if _kind(file) not in KINDS or (_kind(file) == PARQUET and file.suffix in PACKED):
+                names = f"{', '.join(KINDS)}, or in one of these but {PARQUET} and .gz or .zst"
+                raise OptionError(option, file, f"a name that ends in {names}")
             if not file.stat().st_size:
                 raise UserError(f"{file} is empty: expected a header and rows.")
-        if len({_kind(file) for file in files}) > 1:
+        if len({_kind(file) for file in files}) != 1:
             raise OptionError(option, path, "files of one kind")
         return cls(tuple(files))
 
@@ -96,34 +100,39 @@ class RawFiles:
         return {str(path): _hash(path) for path in self.paths}
 
     def rows(self, numbered: bool = False) -> pl.LazyFrame:
-        """The rows as they are, text as text; `numbered` adds the line of each as `_line`. Blank lines are no rows."""
+        """The rows as they are, text as text; `numbered` adds the number of each in its file as `_line`.
+
+        A row without any value, such as a blank line, is no row.
+        """
+        return pl.concat([self._rows(path, numbered) for path in self.paths], how="diagonal_relaxed")
+
+    def _rows(self, path: Path, numbered: bool) -> pl.LazyFrame:
         if self.kind in TEXT:
             frame = pl.scan_csv(
-                [*self.paths],
+                path,
                 has_header=self.header is None,
                 schema=None if self.header is None else dict.fromkeys(self.header, pl.String()),
-                separator=self.separator or self._separator,
+                separator=self._separator,
+                quote_char=self.quote,
                 infer_schema=False,
                 glob=False,
             )
-        elif self.kind == ".parquet":
-            frame = pl.scan_parquet([*self.paths], glob=False)
+        elif self.kind == PARQUET:
+            frame = pl.scan_parquet(path, glob=False)
         else:
-            frame = pl.scan_ndjson([*self.paths], infer_schema_length=None if self.mixed else SAMPLE)
+            frame = pl.scan_ndjson(path, infer_schema_length=None if self.mixed else SAMPLE)
         columns = frame.collect_schema().names()
         if numbered:
             frame = frame.with_row_index("_line", 2 if self.kind in TEXT and self.header is None else 1)
-        return frame if self.kind == ".parquet" else frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
+        return frame if self.kind == PARQUET else frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
 
     @cached_property
     def _separator(self) -> str:
-        if self.kind == ".tsv":
-            return "\t"
-        return max((",", ";", "\t", "|"), key=self._first_line.count)
+        line = self._first_line(self.paths[0])
+        return self.separator or max(("\t",) if self.kind == ".tsv" else (",", ";", "\t", "|"), key=line.count)
 
-    @cached_property
-    def _first_line(self) -> str:
-        lines = self._lines(self.paths[0]).head(1).collect(engine="streaming")["line"]
+    def _first_line(self, path: Path) -> str:
+        lines = self._lines(path).head(1).collect(engine="streaming")["line"]
         if not len(lines):
             raise pl.exceptions.NoDataError("empty")
         line = lines[0] or ""
@@ -142,7 +151,7 @@ class RawFiles:
             truncate_ragged_lines=True,
             glob=False,
         )
-        return lines.with_row_index("number", 1).with_columns(pl.col("line").str.strip_chars_end("\r"))
+        return lines.with_row_index("number", 1).with_columns(pl.col("line").str.strip_chars_end("\r").fill_null(""))
 
     # Broken lines: more fields than the header has, or no JSON. Only sought when polars could not read a file.
 
@@ -150,30 +159,35 @@ class RawFiles:
         """Every broken line with its file and number."""
         found = []
         for path in self.paths if self.kind in (*TEXT, *JSON) else ():
-            lines = self._lines(path).filter(self._is_broken()).collect(engine="streaming")
-            found += [(path, number, line) for number, line in lines.iter_rows()]
+            lines = self._lines(path)
+            if self.kind in JSON:
+                test = _is_no_json
+            else:
+                width = len(self.header or self._fields(self._first_line(path)))
+                lines = lines.filter(pl.col("line").str.count_matches(self._separator, literal=True) >= width)
+                test = partial(self._has_surplus, width=width)
+            wrong = pl.col("line").map_batches(partial(_each, test), pl.Boolean)
+            found += [(path, *row) for row in lines.filter(wrong).collect(engine="streaming").iter_rows()]
         return found
 
-    def without_broken(self, folder: Path) -> "RawFiles":
+    def without(self, broken: Sequence[tuple[Path, int, str]], folder: Path) -> "RawFiles":
         """Copies of the files in `folder` that lack their broken lines."""
         copies = []
         for number, path in enumerate(self.paths):
             copies.append(folder / f"{number}{self.kind}")
-            kept = self._lines(path).filter(~self._is_broken()).select("line")
+            numbers = pl.Series([line for file, line, _ in broken if file == path], dtype=pl.UInt32)
+            kept = self._lines(path).filter(~pl.col("number").is_in(numbers.implode())).select("line")
             kept.sink_csv(copies[-1], include_header=False, quote_style="never")
         return replace(self, paths=tuple(copies))
 
-    def _is_broken(self) -> pl.Expr:
-        separator = self.separator or self._separator
-        width = len(self.header or _fields(self._first_line, separator))
+    def _fields(self, line: str) -> list[str]:
+        if self.quote is None:
+            return line.split(self._separator)
+        return next(csv.reader([line], delimiter=self._separator, quotechar=self.quote), [])
 
-        def broken(line: str) -> bool:
-            if self.kind in JSON:
-                return not _is_json(line)
-            return line.count(separator) >= width and len(_fields(line, separator)) > width
-
-        line = pl.col("line").fill_null("")
-        return line.map_batches(lambda some: pl.Series([*map(broken, some)], dtype=pl.Boolean), pl.Boolean)
+    def _has_surplus(self, line: str, width: int) -> bool:
+        part_of_a_row = self.quote is not None and line.count(self.quote) % 2  # a quoted field goes over its end
+        return not part_of_a_row and len(self._fields(line)) > width
 
     @contextmanager
     def one_sentence(self) -> Iterator[None]:
@@ -191,22 +205,23 @@ class RawFiles:
                 raise UserError(
                     f"{self.name} is not UTF-8 text: convert it, for instance with iconv -f latin1 -t utf-8."
                 ) from error
-            if any(path.suffix in PACKED for path in self.paths):
+            if isinstance(error, OSError) and any(path.suffix in PACKED for path in self.paths):
                 raise UserError(
                     f"{self.name} is truncated or not a {self.paths[0].suffix} file ({text}): copy it again."
                 ) from error
-            raise UserError(f"{self.name} cannot be read as {self.kind[1:]} ({text}).") from error
+            quotes = " Where quotes are part of the text, say dataset.quote=null." if self.kind in TEXT else ""
+            raise UserError(f"{self.name} cannot be read as {self.kind[1:]} ({text}).{quotes}") from error
 
 
-def _fields(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator), [])
+def _each(test: Callable[[str], bool], lines: pl.Series) -> pl.Series:
+    return pl.Series([test(line) for line in lines], dtype=pl.Boolean)
 
 
-def _is_json(line: str) -> bool:
+def _is_no_json(line: str) -> bool:
     try:
-        return not line.strip() or isinstance(json.loads(line), dict)
+        return bool(line.strip()) and not isinstance(json.loads(line), dict)
     except ValueError:
-        return False
+        return True
 
 
 def _kind(path: Path) -> str:

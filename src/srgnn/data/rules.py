@@ -99,7 +99,7 @@ class Rules:
         max_session_length: None, or the longest session.
         too_long: Keep the `latest` clicks of a longer session, or `drop` it.
         test_days: The sessions of the last so many days are the test set, the rest is the training set.
-        test_from: A date instead: sessions from it on are the test set.
+        test_from: A date instead, in UTC where it has no zone: sessions from it on are the test set.
         boundary: Sessions exactly on the split belong to `train`, or `drop` them as the authors' code does.
         fraction: Of the training prefixes, the latest ones, that are kept.
         unseen: `drop` test clicks on items that are not candidates, or `keep` them, which makes them candidates.

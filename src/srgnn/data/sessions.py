@@ -137,14 +137,19 @@ class SessionData:
         }
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest says of the data itself: the counts, the lengths, the share of unseen targets."""
+        """What the manifest says of the data itself: counts, lengths, and how many test targets training never saw."""
         trained = torch.bincount(self.train.items, minlength=self.num_items) > 0
         target = torch.ones(self.test.items.numel(), dtype=torch.bool)
         target[self.test.ptr[:-1]] = False  # the first click of a session is no target
         unseen = ~trained[self.test.items[target]]
+        sets = {"train": self.train, "test": self.test}
         return {
             "counts": self.counts | {"trained_items": int(trained.sum())},
-            "lengths": {name: _histogram(part.lengths) for name, part in (("train", self.train), ("test", self.test))},
+            "sets": {
+                name: {"clicks": part.items.numel(), "sessions": len(part), "items": len(part.items.unique())}
+                for name, part in sets.items()
+            },
+            "lengths": {name: _histogram(part.lengths) for name, part in sets.items()},
             "unseen_test_targets": int(unseen.sum()),
         }
 

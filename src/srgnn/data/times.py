@@ -1,5 +1,6 @@
 """Times of a click log: read from any common form as µs since 1970 in UTC."""
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,10 +14,10 @@ UNITS = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 0.001}  # of epoch times, in
 FORMATS = (
     *("%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z"),
     *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f UTC", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"),
-    *("%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%Y%m%d"),
+    *("%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%d%H%M"),
 )
-LATEST = 253_402_300_799_999_999  # the year 9999 ends: a later time is an error, and none may overflow
-DATES = 99_999_999  # numbers up to it may be dates such as 20160509; epoch times since 1973 are larger
+EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # of the years 1 and 9999: none may overflow
+PLAUSIBLE = 315_532_800_000_000, 4_102_444_800_000_000  # 1980 to 2100: tells the unit of a number, and a date from both
 
 
 def reader(sample: pl.Series, time_format: str | None = None, time_zone: str = "UTC") -> pl.Expr:
@@ -31,54 +32,67 @@ def reader(sample: pl.Series, time_format: str | None = None, time_zone: str = "
         OptionError: for a format or a zone that there is not.
         UserError: when no known format reads any of the sample.
     """
-    try:
-        pl.select(pl.lit(0).cast(pl.Datetime("us")).dt.replace_time_zone(time_zone))
-    except pl.exceptions.PolarsError as error:
-        raise OptionError("time_zone", time_zone, "a name such as UTC or Europe/Berlin") from error
     column, values = pl.col(sample.name), sample.drop_nulls()
+    _check_zone(time_zone)
     if sample.dtype.is_temporal():
         zone = getattr(sample.dtype, "time_zone", None)
         return _in_utc(column.cast(pl.Datetime("us", zone)), None if zone else time_zone)
     numbers = values.cast(pl.Float64, strict=False)
-    large = numbers.abs().filter(numbers.abs() > DATES)
-    if time_format is None and len(large) >= max(1, len(values) / 2):
-        time_format = _unit(large)
     if time_format in UNITS:
-        whole = values.dtype.is_integer() or not values.cast(pl.String).str.contains(r"[.eE]").any()
-        dtype = pl.Int64 if whole and time_format != "ns" else pl.Float64
-        number, unit = column.cast(dtype, strict=False), UNITS[time_format]
-        return pl.when(number.abs() <= LATEST / unit).then((number * unit).round()).cast(pl.Int64)
+        return _in_units(sample, UNITS[time_format], EARLIEST, LATEST)
+    for unit in UNITS.values() if time_format is None else ():
+        if len(values) and 2 * (numbers * unit).is_between(*PLAUSIBLE).sum() >= len(values):
+            return _in_units(sample, unit, *PLAUSIBLE)  # a number of another unit is no time
     text = values.cast(pl.String)
 
-    def hits(name: str) -> int:
+    def read(name: str) -> pl.Series:
         try:
-            return int(text.str.to_datetime(name, strict=False).is_not_null().sum())
+            return text.str.to_datetime(name, strict=False)
         except pl.exceptions.PolarsError as error:
             why = str(error).splitlines()[0]
             raise OptionError("time_format", name, f"s, ms, us, ns or a strftime format ({why})") from error
 
-    best = max([time_format] if time_format else FORMATS, key=hits)  # the first of equals
-    if len(text) and not hits(best):
+    if time_format is not None and re.search("%[Zs]", time_format):
+        raise OptionError("time_format", time_format, "no %Z, whose names are ambiguous, but %z; and s instead of %s")
+    best = max([time_format] if time_format else FORMATS, key=lambda name: read(name).count())  # the first of equals
+    if len(text) and not read(best).count():
         raise UserError(
             f"The times in the column {sample.name} cannot be read, such as {text[0]!r}: name their format with "
             "dataset.time_format=s, ms, us, ns or a strftime format like '%d.%m.%Y %H:%M'."
         )
-    zoned = best.endswith(("%#z", "%:z", "%z", "%Z", "%+", "Z", "UTC"))
+    zoned = getattr(read(best).dtype, "time_zone", None) is not None or best.endswith(("Z", "UTC"))
     parsed = column.cast(pl.String).str.to_datetime(best, time_unit="us", strict=False)
     return _in_utc(parsed, None if zoned else time_zone)
+
+
+def _check_zone(time_zone: str) -> None:
+    try:
+        pl.select(pl.lit(0).cast(pl.Datetime("us")).dt.replace_time_zone(time_zone))
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise OptionError("time_zone", time_zone, "a name such as UTC or Europe/Berlin") from error
+
+
+def _in_units(sample: pl.Series, unit: float, earliest: int, latest: int) -> pl.Expr:
+    """Numbers in a unit of so many µs; null where they are not within the limits, in µs."""
+    column = pl.col(sample.name)
+
+    def times(dtype: type[pl.DataType]) -> pl.Expr:
+        number = column.cast(dtype, strict=False)
+        within = number.is_between(math.ceil(earliest / unit), math.floor(latest / unit))
+        return pl.when(within).then((number * unit).round()).cast(pl.Int64)
+
+    if sample.dtype.is_integer() and unit >= 1:
+        return times(pl.Int64)
+    exact = times(pl.Int64) if unit >= 1 else pl.lit(None, pl.Int64)
+    return pl.coalesce(exact, times(pl.Float64))  # text may hold both
 
 
 def _in_utc(time: pl.Expr, zone: str | None) -> pl.Expr:
     if zone not in (None, "UTC"):
         # An hour that a clock shows twice is taken as the first one; one that it skips is no time.
         time = time.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    return time.dt.epoch("us")
-
-
-def _unit(numbers: pl.Series) -> str:
-    """The unit of epoch times, by the size of the middle one: seconds until the year 5138."""
-    middle = float(numbers.sort()[(len(numbers) - 1) // 2])
-    return next((unit for unit, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if middle < limit), "ns")
+    time = time.dt.epoch("us")
+    return pl.when(time.is_between(EARLIEST, LATEST)).then(time)
 
 
 def duration(option: str, text: Any) -> int:
@@ -108,5 +122,6 @@ def moment(option: str, text: Any) -> int:
 
 
 def stamp(time: int) -> str:
-    """A time in µs as ISO text, UTC."""
-    return (datetime(1970, 1, 1) + timedelta(microseconds=time)).isoformat(sep=" ", timespec="seconds")
+    """A time in µs as ISO text, UTC; the years end at 1 and 9999."""
+    within = min(max(time, EARLIEST), LATEST)
+    return (datetime(1970, 1, 1) + timedelta(microseconds=within)).isoformat(sep=" ", timespec="seconds")

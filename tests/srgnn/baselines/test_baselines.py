@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from srgnn.baselines import BASELINES, LastItemSuccessor, Popularity
-from srgnn.data import SessionData, SessionGraphs, Sessions
+from srgnn.data import SessionData, Sessions
+from srgnn.data.graphs import SessionGraphs
 from srgnn.nn import SRGNN
 
 # 0 is followed by 1 twice and by 2 once; 3 is followed by nothing; the most clicked item is 0.

@@ -10,8 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import door
-from srgnn.data import ClickLog, SessionData, SessionGraphs, clicks
+from srgnn.data import ClickLog, SessionData, clicks
 from srgnn.data.benchmarks import read_pickle
+from srgnn.data.graphs import SessionGraphs
 from srgnn.data.times import moment
 from srgnn.errors import UserError
 
@@ -36,7 +37,7 @@ def dataset(tmp_path: Path, name: str, path: Path | str | None, *options: str) -
     return door.build(config, "dataset")
 
 
-def load(tmp_path: Path, name: str, path: Path | str, *options: str) -> SessionData:
+def load(tmp_path: Path, name: str, path: Path | str | None, *options: str) -> SessionData:
     return dataset(tmp_path, name, path, "dataset.rules.min_item_support=1", *options).load()
 
 
@@ -153,6 +154,17 @@ def test_visits_are_cut_where_a_session_is_not_given(tmp_path: Path):
     assert [step["sessions"] for step in data.manifest["steps"][:2]] == [None, 4]
 
 
+@pytest.mark.parametrize("options", [["dataset.rules.order=file"], ["dataset.columns.order=place"]])
+def test_visits_are_cut_in_time_order_whatever_orders_their_clicks(tmp_path: Path, options):
+    path = tmp_path / "log.csv"
+    rows = [("u", "a", 10 * DAY + 60), ("u", "b", 10 * DAY), ("u", "c", 0), ("u", "d", 30), ("v", "a", 40 * DAY)]
+    rows += [("v", "b", 40 * DAY + 1)]
+    lines = [f"{u},{i},{START + t},{place / 2}\n" for place, (u, i, t) in enumerate(rows)]
+    path.write_text("user,item,time,place\n" + "".join(lines))
+    data = load(tmp_path, "clicks", path, "dataset.session_gap=30m", *options)
+    assert raw(data, "train") == [["c", "d"], ["a", "b"]]
+
+
 # The reference
 
 
@@ -219,6 +231,15 @@ def test_a_log_is_prepared_once_and_again_when_it_or_a_rule_changes(tmp_path: Pa
     assert all((folder / "manifest.json").is_file() for folder in (tmp_path / "cache").iterdir())
 
 
+def test_the_same_file_twice_or_of_another_kind_is_another_log(tmp_path: Path, log: Path):
+    once, keep = load(tmp_path, "clicks", log).folder, "dataset.rules.duplicates=keep"
+    twice = load(tmp_path, "clicks", None, f"dataset.path=['{log}','{log}']", keep)
+    assert twice.manifest["steps"][0]["clicks"] == 20
+    assert load(tmp_path, "clicks", log, keep).manifest["steps"][0]["clicks"] == 10
+    other = log.rename(tmp_path / "log.txt")
+    assert load(tmp_path, "clicks", other).folder != once
+
+
 def test_a_changed_recipe_prepares_anew(tmp_path: Path, log: Path, monkeypatch):
     first = load(tmp_path, "clicks", log).folder
     monkeypatch.setattr(clicks, "RECIPE", clicks.RECIPE + 1)
@@ -239,8 +260,27 @@ def test_the_vocabulary_is_a_table_to_open(tmp_path: Path, log: Path):
     assert table["first_seen"].dt.epoch("s").to_list() == [START, START + 60, START + 160]
     assert table["last_seen"].dt.epoch("s").to_list() == [START + 30 * DAY + t for t in (0, 90, 60)]
     assert SessionData.load(folder).vocabulary.titles == ["Rug", None, "Lamp, red"]
+    assert SessionData.load(folder).manifest["titled_items"] == 2
     with pytest.raises(UserError, match=r"items\.csv: expected the column id; found sku.*dataset\.items\.id=NAME"):
         load(tmp_path, "clicks", log, options[0])
+
+
+def test_counts_are_of_clicks_and_not_of_duplicate_rows(tmp_path: Path, log: Path):
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([*lines, *lines[1:]]))
+    data = load(tmp_path, "clicks", log)
+    assert [step["clicks"] for step in data.manifest["steps"][:2]] == [20, 10]
+    assert data.vocabulary.about["count"].to_list() == [4, 3, 3]
+
+
+def test_an_item_table_may_have_columns_of_any_name(tmp_path: Path, log: Path):
+    items = tmp_path / "items.parquet"
+    frame = {"sku": [10.0, 11.0, None], "id": ["x", "y", "z"], "title": [1, 2, 3], "name": ["Rug", "Tea", None]}
+    pl.DataFrame(frame | {"index": [7, 8, 9], "count": [0, 0, 0]}).write_parquet(items)
+    options = [f"dataset.items.path={items}", "dataset.items.id=sku", "dataset.items.title=name"]
+    table = pl.read_parquet(load(tmp_path, "clicks", log, *options).folder / "vocabulary.parquet")
+    assert table["title"].to_list() == ["Rug", "Tea", None]
+    assert table.columns[5:] == ["title", "item_id", "item_title", "item_index", "item_count"]
 
 
 # Ids
@@ -255,15 +295,40 @@ def test_the_vocabulary_is_a_table_to_open(tmp_path: Path, log: Path):
         (["3", "x", "5"], ["3", "x", "5"]),
     ],
 )
-@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("late", [False, True])  # after the rows that tell the types
 def test_ids_are_integers_only_where_all_of_them_are(tmp_path: Path, ids, expected, late: bool, monkeypatch):
-    if late:  # what is no integer comes after the rows that tell the types
+    if late:
         monkeypatch.setattr(clicks, "SAMPLE", 1)
     path = tmp_path / "log.csv"
     a, b, c = ids
     rows = [(1, a, 0), (1, b, 1), (1, c, 2), (2, a, 30 * DAY), (2, b, 30 * DAY + 1)]
     path.write_text("session,item,time\n" + "".join(f"{s},{i},{START + t}\n" for s, i, t in rows))
     assert load(tmp_path, "clicks", path).vocabulary.ids == expected
+
+
+def test_ids_that_are_no_whole_numbers_are_text(tmp_path: Path):
+    path = tmp_path / "log.parquet"
+    rows = [(1, 2.0, START), (1, 2.5, START + 1), (2, 2.0, START + 30 * DAY), (2, 2.5, START + 30 * DAY + 1)]
+    pl.DataFrame(rows, schema=["session", "item", "time"], orient="row").write_parquet(path)
+    assert load(tmp_path, "clicks", path).vocabulary.ids == ["2.0", "2.5"]
+
+
+def test_a_log_may_have_a_column_of_any_name(tmp_path: Path, log: Path):
+    log.write_text(log.read_text().replace("\n", ",0,0\n").replace("time,0,0", "time,row,key"))
+    assert raw(load(tmp_path, "clicks", log), "train") == TRAIN
+
+
+def test_json_fields_may_come_late_or_in_another_file(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("srgnn.data.files.SAMPLE", 1)
+    rows = [{"session": s, "item": i, "time": t} for s, i, t in LOG]
+    rows[5:] = [row | {"event": "view"} for row in rows[5:]]
+    options = ["dataset.columns.event=event", "dataset.events=view", "dataset.rules.test_days=1"]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert raw(load(tmp_path, "clicks", tmp_path / "a.jsonl", *options), "train") == TRAIN[2:]
+    for name, part in (("b", rows[:5]), ("c", rows[5:])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    data = load(tmp_path, "clicks", None, f"dataset.path=['{tmp_path}/b.jsonl','{tmp_path}/c.jsonl']", *options)
+    assert raw(data, "train") == TRAIN[2:]
 
 
 def test_json_ids_of_two_types_are_text(tmp_path: Path, monkeypatch):
@@ -304,7 +369,7 @@ def test_bad_rows_are_told_with_their_lines(tmp_path: Path):
     for part in (
         "log.csv: of 10 rows, 1 have no session (line 6: nothing); 1 have no item (line 7: nothing); ",
         "2 have a time that cannot be read (line 3: 'yesterday', line 8: nothing). ",
-        "leave these 4 rows out with dataset.on_error=skip.",
+        "leave them out with dataset.on_error=skip.",
     ):
         assert part in str(error.value)
 
@@ -336,6 +401,9 @@ def test_not_all_rows_are_skipped(tmp_path: Path, log: Path):
     log.write_text("session,item,time\n,a,1396310400\n1,,1396310400\n")
     with pytest.raises(UserError, match=r"of 2 rows, 1 have no session .*1 have no item"):
         load(tmp_path, "clicks", log, "dataset.on_error=skip")
+    log.write_text("session,item,time\n1,,1396310400\n1,a,1396310400,x\n")
+    with pytest.raises(UserError, match=r"of 1 rows, 1 have no item \(line 2: nothing\).*dataset\.time_format\.$"):
+        load(tmp_path, "clicks", log, "dataset.on_error=skip")
 
 
 @pytest.mark.parametrize(
@@ -350,6 +418,15 @@ def test_not_all_rows_are_skipped(tmp_path: Path, log: Path):
             "where=item > 5: expected an SQL expression over the columns session, item, time",
         ),
         (["dataset.where='CAST(session AS BIGINT) = 77'"], "No row of .* is a click by"),
+        (["dataset.where='CAST(time AS DATE) IS NULL'"], r"dataset\.where=|where="),
+        (["dataset.separator=';;'"], r"dataset\.separator=;;: expected one character"),
+        (["dataset.header=true"], r"dataset\.header=True: expected a list of names"),
+        (["dataset.items=items.csv"], r"dataset\.items=items\.csv: expected options such as items\.path=FILE"),
+        (["dataset.columns.item=1"], "expected the columns .*, 1, "),
+        (["dataset.path=5"], "path=5: expected a file"),
+        (["dataset.rules.test_days=1000000"], "leaves 0 training"),
+        (["dataset.rules.test_from=0001-01-01"], "leaves 0 training"),
+        (["dataset.rules.fraction=0.01"], r"rules\.fraction=0\.01: expected a share that leaves one of the 4 training"),
         (["dataset.nested=events"], "nested=events: expected one of the columns session, item, time"),
         (["dataset.time_zone=Mars"], "time_zone=Mars"),
         (["dataset.on_error=stop"], r"dataset\.on_error=stop: expected one of raise, skip"),

@@ -61,27 +61,48 @@ def test_a_glob_and_a_list_are_one_table_in_the_order_of_their_names(tmp_path: P
     assert read([str(tmp_path / "c.csv"), str(tmp_path / "[ab].csv")]) == [ROWS[2], *ROWS[:2]]
 
 
-def test_files_whose_columns_differ_are_refused(tmp_path: Path):
+def test_columns_are_found_by_name_in_every_file(tmp_path: Path):
     (tmp_path / "a.csv").write_text("session,item\n1,a\n")
-    (tmp_path / "b.csv").write_text("item,session\na,1\n")
-    with pytest.raises(UserError, match=r"a\.csv and 1 more cannot be read as csv"):
-        read(tmp_path / "*.csv")
+    (tmp_path / "b.csv").write_text("item,extra,session\nb,5,2\n")
+    (tmp_path / "c.csv").write_text("session\n3\n")
+    assert read(tmp_path / "*.csv") == [("1", "a", None), ("2", "b", "5"), ("3", None, None)]
+    pl.DataFrame({"session": [1]}, schema={"session": pl.Int32}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"session": [2**40]}).write_parquet(tmp_path / "b.parquet")
+    assert read(tmp_path / "*.parquet") == [(1,), (2**40,)]
+
+
+def test_a_glob_goes_into_folders(tmp_path: Path):
+    for folder in ("", "2014", "2014/01"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "log.csv").write_text(CSV)
+    assert read(tmp_path / "**" / "*.csv") == ROWS * 3
+
+
+def test_quotes_can_be_part_of_the_text(tmp_path: Path):
+    (tmp_path / "log.tsv").write_text('session\titem\n1\t5" screen\n2\t"b\n')
+    assert read(tmp_path / "log.tsv", quote=None) == [("1", '5" screen'), ("2", '"b')]
+    with pytest.raises(UserError, match=r"say dataset\.quote=null"):
+        read(tmp_path / "log.tsv")
 
 
 def test_broken_lines_are_found_and_left_out_on_demand(tmp_path: Path):
     (tmp_path / "a.csv").write_text('session,item\n1,a\n\n1,b,surplus\n2,"b,c"\n3,"x,y",z\n')
     files = RawFiles.find("path", str(tmp_path / "a.csv"))
     assert [(number, line) for _, number, line in files.broken()] == [(4, "1,b,surplus"), (6, '3,"x,y",z')]
-    assert files.without_broken(tmp_path).rows().collect().rows() == [("1", "a"), ("2", "b,c")]
+    assert files.without(files.broken(), tmp_path).rows().collect().rows() == [("1", "a"), ("2", "b,c")]
+    # What goes on in the next line is not told from a broken one: it stays.
+    (tmp_path / "b.csv").write_text('session,item\n1,"l\nl,2,3,4"\n1,b,surplus\n')
+    assert [number for _, number, _ in RawFiles.find("path", str(tmp_path / "b.csv")).broken()] == [4]
     (tmp_path / "a.jsonl").write_text('{"session":1}\n{"session":2\n[3]\n\n{"session":4}\n')
     files = RawFiles.find("path", str(tmp_path / "a.jsonl"))
     assert [number for _, number, _ in files.broken()] == [2, 3]
-    assert files.without_broken(tmp_path).rows().collect().rows() == [(1,), (4,)]
+    assert files.without(files.broken(), tmp_path).rows().collect().rows() == [(1,), (4,)]
 
 
 def test_what_is_no_file_of_rows_is_named(tmp_path: Path):
     (tmp_path / "empty.csv").touch()
     (tmp_path / "log.xlsx").touch()
+    (tmp_path / "log.parquet.gz").touch()
     (tmp_path / "log.csv").write_text(CSV)
     (tmp_path / "log.tsv").write_text(CSV)
     for path, sentence in {
@@ -91,6 +112,7 @@ def test_what_is_no_file_of_rows_is_named(tmp_path: Path):
         "empty.csv": r"empty\.csv is empty",
         "log.xlsx": r"expected a name that ends in \.csv",
         "log.*sv": r"expected files of one kind",
+        "log.parquet.gz": r"expected a name that ends in .* but \.parquet and",
     }.items():
         with pytest.raises(UserError, match=sentence):
             RawFiles.find("path", None if path is None else str(tmp_path / path))

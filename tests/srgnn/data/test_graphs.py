@@ -5,7 +5,8 @@ import torch
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch
 
-from srgnn.data import SessionData, SessionGraphs, Sessions, session_graph
+from srgnn.data import SessionData, Sessions
+from srgnn.data.graphs import SessionGraphs, session_graph
 from srgnn.nn import LOSSES, SRGNN
 
 

@@ -62,6 +62,10 @@ def test_the_facts_of_a_data_set():
     test = Sessions.from_lists([[3, 3, 0], [1, 4]])
     assert SessionData(train, test, Vocabulary(list("abcdef"))).facts() == {
         "counts": {"train_sessions": 3, "train_prefixes": 8, "test_prefixes": 3, "items": 6, "trained_items": 3},
+        "sets": {
+            "train": {"clicks": 11, "sessions": 3, "items": 3},
+            "test": {"clicks": 5, "sessions": 2, "items": 4},
+        },
         "lengths": {
             "train": {"2": 1, "3": 1, "4": 0, "5": 0, "6-10": 1, "11-20": 0, "21-50": 0, "51-100": 0, "101+": 0},
             "test": {"2": 1, "3": 1, "4": 0, "5": 0, "6-10": 0, "11-20": 0, "21-50": 0, "51-100": 0, "101+": 0},

@@ -18,7 +18,16 @@ def read(values: list, *options) -> list[str | None]:
     [
         *("2014-04-07T12:00:00.000Z", "2014-04-07T12:00:00Z", "2014-04-07T12:00:00", "2014-04-07 12:00:00.000"),
         *("2014-04-07T14:00:00+02:00", "2014-04-07 05:00:00-0700", "2014-04-07 12:00:00 UTC", "2014-04-07 12:00"),
-        *("2014/04/07 12:00:00", "1396872000", "1396872000.0", "1396872000000", "1396872000000000", 1396872000),
+        *(
+            "2014/04/07 12:00:00",
+            "20140407120000",
+            "201404071200",
+            "1396872000",
+            "1396872000.0",
+            "1396872000000",
+            "1396872000000000",
+            1396872000,
+        ),
         *(1396872000.0, 1396872000_000_000_000, pl.Series([NOON]).cast(pl.Datetime("us"))[0]),
     ],
 )
@@ -51,6 +60,13 @@ def test_what_cannot_be_read_is_null_and_never_a_wrong_time():
     assert read(["2014-04-07", "yesterday", None, "2014-02-30"]) == ["2014-04-07 00:00:00", None, None, None]
     huge = ["9223372036854775807", "-9223372036854775808", "1e300"]
     assert read(["x", *huge, *["1396872000"] * 5])[:4] == [None] * 4
+    assert read([-(2**63), 2**63 - 1, 1396872000], "us") == [None, None, "1970-01-01 00:23:16"]
+    assert read([-(2**63), *[1396872000] * 2])[0] is None
+
+
+def test_a_number_of_another_unit_than_most_is_no_time():
+    assert read(["1396872000000", "1396872000000", "1396872000"])[2] is None
+    assert read(["60", "-60"], "s") == ["1970-01-01 00:01:00", "1969-12-31 23:59:00"]  # unless it is said
 
 
 def test_a_unit_or_a_format_can_be_said():
@@ -63,8 +79,20 @@ def test_what_is_wrong_is_said():
         read(["soon"])
     with pytest.raises(OptionError, match=r"time_format=%Hh: .*specify both hour and minute"):
         read(["12h"], "%Hh")
-    with pytest.raises(OptionError, match="time_zone=Mars"):
-        read(["1396872000"], None, "Mars")
+    for zone in ("Mars", 5):
+        with pytest.raises(OptionError, match=f"time_zone={zone}"):
+            read(["1396872000"], None, zone)
+    with pytest.raises(OptionError, match=r"time_format=.*%Z"):
+        read(["2014-04-07 12:00 CET"], "%Y-%m-%d %H:%M %Z")
+
+
+def test_a_format_with_a_zone_needs_no_other():
+    assert read(["Apr 07 14:00 +0200 2014"], "%b %d %H:%M %z %Y", "Europe/Berlin") == ["2014-04-07 12:00:00"]
+
+
+def test_a_stamp_stays_within_the_years():
+    assert stamp(-(2**63)) == "0001-01-01 00:00:00"
+    assert stamp(2**63) == "9999-12-31 23:59:59"
 
 
 def test_durations():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from srgnn.data import session_graph
+from srgnn.data.graphs import session_graph
 from srgnn.errors import OptionError
 from srgnn.nn import SessionGraphConv
 

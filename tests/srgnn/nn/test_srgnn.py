@@ -6,8 +6,9 @@ import torch
 import torch_geometric.typing
 from torch import Tensor
 
-from srgnn.data import SessionData, SessionGraphs, Sessions
+from srgnn.data import SessionData, Sessions
 from srgnn.data.benchmarks import read_pickle, sessions_of_prefixes
+from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import OptionError, UserError
 from srgnn.nn import LOSSES, SRGNN
 
