@@ -396,15 +396,16 @@ class ClickLog:
         unit = "click" if self.nested else "line" if files.kind in TEXT else "row"
         for path in files.paths:
             one = replace(files, paths=(path,))
+            file = "" if len(files.paths) == 1 else f"{path.name} "
+            if layout.names[role] not in one.rows().collect_schema() and self.nested is None:
+                found.append(f"{file}has no column {layout.names[role]}")
+                continue
             frame = self._layout(one).frame.with_row_index("_line", 1) if self.nested else one.rows(numbered=True)
             wrong = layout.ours[role].is_null() & (True if layout.kept is None else layout.kept)
-            head = frame.filter(wrong).select("_line", pl.col(layout.names[role]).cast(pl.String))
-            file = "" if len(files.paths) == 1 else f"{path.name} "
-            for line, text in head.head(3 - len(found)).collect(engine="streaming").iter_rows():
+            some = frame.filter(wrong).select("_line", pl.col(layout.names[role]).cast(pl.String))
+            for line, text in some.head(max(0, 3 - len(found))).collect(engine="streaming").iter_rows():
                 found.append(f"{file}{unit} {line}: {'nothing' if text is None else repr(text)}")
-            if len(found) == 3:
-                break
-        return ", ".join(found)
+        return ", ".join(found[:3])
 
     def _events_found(self, layout: "_Layout") -> str:
         if not self.events:
