@@ -21,7 +21,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from srgnn.data import SessionData
+from srgnn.data import ClickLog, SessionData
 from srgnn.errors import OptionError, UserError
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -89,7 +89,20 @@ def build(config: DictConfig, group: str) -> Any:
 
 
 def load(dataset: Any) -> SessionData:
-    """The data of the dataset that :func:`build` made."""
+    """The data of the dataset that :func:`build` made.
+
+    Raises:
+        UserError: for a rule that cannot be applied, since the set is published as sessions.
+    """
+    if isinstance(dataset, ClickLog) and dataset.is_published:
+        for text in HydraConfig.get().overrides.task:
+            if text.startswith(("dataset.", "preset=")) and not text.startswith(
+                ("dataset.published.", "preset=default")
+            ):
+                raise UserError(
+                    f"{text}: {dataset.name} is published as sessions, to which this cannot be applied; name its raw "
+                    "log with dataset.path=FILE."
+                )
     with within("dataset"):
         return dataset.load()
 

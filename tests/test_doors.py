@@ -164,6 +164,12 @@ def test_a_log_that_cannot_be_used_is_one_sentence(door, tmp_path: Path):
     assert list((tmp_path / "data" / "prepared").iterdir()) == []
 
 
+def test_a_rule_is_not_ignored_where_a_set_is_published_as_sessions(door):
+    for option in ("dataset.rules.test_days=3", "preset=reference"):
+        done = door("prepare.py", "dataset=diginetica", option)
+        assert f"Error: {option}: diginetica is published as sessions" in done.stderr
+
+
 def test_a_traceback_is_there_for_whoever_asks(door):
     assert "Traceback" in door("train.py", "model.hidden_size=0", SRGNN_TRACEBACK="1").stderr
 

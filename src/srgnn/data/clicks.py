@@ -21,6 +21,7 @@ from srgnn.errors import OptionError, UserError, check_choice
 
 RECIPE = 1  # raise it when the preparation changes: older caches are then made anew
 PART = 40_000_000  # rows sorted at a time: about 3 GB
+EXACT = 2**53  # integers below it are exact as floats
 EXAMPLES = {"columns": "item=NAME", "items": "path=FILE", "rules": "test_days=7"}
 ROLES = ("session", "item", "time", "user", "event", "order")
 
@@ -100,6 +101,11 @@ class ClickLog:
         return Rules(**self.rules)
 
     @property
+    def is_published(self) -> bool:
+        """Whether the published sessions are taken, and no log is read."""
+        return self.published is not None and self.path is None
+
+    @property
     def num_items(self) -> int | None:
         """The number of candidates where it is known before the log is read."""
         return self.published.num_items if self.published and self.path is None else None
@@ -118,6 +124,7 @@ class ClickLog:
         told = {
             key: value for key, value in asdict(self).items() if key not in ("path", "published", "cache", "source")
         }
+        told["items"].pop("path", None)
         recipe = json.dumps([RECIPE, told, contents], sort_keys=True, default=str)
         folder = Path(self.cache) / f"{self.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
         if (folder / "manifest.json").is_file():
@@ -141,7 +148,9 @@ class ClickLog:
 
     @cached_property
     def _item_files(self) -> RawFiles | None:
-        return RawFiles.find("items.path", self.items["path"]) if self.items.get("path") else None
+        if not self.items.get("path"):
+            return None
+        return replace(RawFiles.find("items.path", self.items["path"]), quote=self.quote)
 
     def _prepare(
         self, files: RawFiles, scratch: Path, told: Mapping[str, Any], hashes: Mapping[str, str]
@@ -201,7 +210,11 @@ class ClickLog:
             files = files.without(broken, scratch) if broken else files
             files = replace(files, mixed=True)  # a field may be of another type, or be there at all, in a later row
             layout, table = self._write(files, path)
-        rows = {"clicks": pl.len(), "sessions": pl.col("key").n_unique(), "items": pl.col("item").n_unique()}
+        rows = {
+            "clicks": pl.len(),
+            "sessions": pl.col("key").drop_nulls().n_unique(),
+            "items": pl.col("item").drop_nulls().n_unique(),
+        }
         steps = []
 
         def note(rule: str) -> dict[str, Any]:
@@ -244,7 +257,13 @@ class ClickLog:
             ) from error
         # A column that looks like integers at first, and then is not, is text.
         nulls = table.select(pl.col("key", "item").has_nulls()).collect(engine="streaming").row(0, named=True)
-        text = [role for role in ("key", "item") if nulls[role] and layout.has_text(role)]
+        for role in nulls:
+            if nulls[role] and layout.has_inexact(role):
+                raise UserError(
+                    f"{files.name}: the column {layout.names[role]} has ids that are floats too large to be exact, "
+                    f"{EXACT:,} or more: write them as integers or as text."
+                )
+        text = [role for role in nulls if nulls[role] and layout.has_text(role)]
         if text:
             layout = self._layout(files, text)
             table = layout.write(path)
@@ -268,6 +287,8 @@ class ClickLog:
                 sample.filter(kept[-1])
             except pl.exceptions.PolarsError as error:
                 why = str(error).splitlines()[0]
+                if isinstance(error, pl.exceptions.ColumnNotFoundError) and files.kind in JSON and not files.mixed:
+                    raise _MissingColumns(why) from error
                 raise OptionError(
                     "where",
                     self.where,
@@ -277,9 +298,7 @@ class ClickLog:
         ours = {role: _id(sample[names[role]], role in text) for role in ("key", "item")}
         ours["time"] = times.reader(sample[names["time"]], self.time_format, self.time_zone)
         if "order" in names:
-            order = pl.col(names["order"])
-            exact = sample[names["order"]].dtype.is_integer()
-            ours["order"] = order if exact else order.cast(pl.Float64, strict=False).fill_nan(None)
+            ours["order"] = _number(sample[names["order"]])
         return _Layout(frame, names, ours, pl.all_horizontal(kept).fill_null(False) if kept else None)
 
     def _names(self, files: RawFiles, found: Sequence[str]) -> dict[str, str]:
@@ -362,8 +381,11 @@ class ClickLog:
                 )
         ids = table.select(_id(table[columns["id"]], as_text=False).cast(pl.String)).to_series()
         others = table.drop(columns.values())
-        taken = {name: f"item_{name}" for name in ("index", "id", "title", "count", "first_seen", "last_seen", "item")}
-        others = others.rename(taken, strict=False)
+        for name in {"index", "id", "title", "count", "first_seen", "last_seen", "item"} & {*others.columns}:
+            free = f"item_{name}"
+            while free in others.columns:
+                free = f"item_{free}"
+            others = others.rename({name: free})
         table = others.with_columns(ids.alias("id"), table[columns["title"]].cast(pl.String).alias("title"))
         return table.select("id", "title", *others.columns).unique("id", keep="first", maintain_order=True)
 
@@ -394,9 +416,9 @@ class ClickLog:
     def _examples(self, files: RawFiles, layout: "_Layout", role: str) -> str:
         found: list[str] = []
         unit = "click" if self.nested else "line" if files.kind in TEXT else "row"
-        for path in files.paths:
+        for path, named in zip(files.paths, files.named or files.paths, strict=True):
             one = replace(files, paths=(path,))
-            file = "" if len(files.paths) == 1 else f"{path.name} "
+            file = "" if len(files.paths) == 1 else f"{named.name} "
             if layout.names[role] not in one.rows().collect_schema() and self.nested is None:
                 found.append(f"{file}has no column {layout.names[role]}")
                 continue
@@ -435,8 +457,19 @@ class _Layout:
 
     def has_text(self, role: str) -> bool:
         """Whether an id is there that our expression cannot read."""
-        lost = self.ours[role].is_null() & pl.col(self.names[role]).cast(pl.String).ne("")
-        return bool(self.frame.filter(lost).head(1).collect(engine="streaming").height)
+        raw = pl.col(self.names[role])
+        raw = raw.fill_nan(None) if self._is_float(role) else raw
+        return self._any(self.ours[role].is_null() & raw.cast(pl.String).ne(""))
+
+    def has_inexact(self, role: str) -> bool:
+        """Whether two ids may have become one float."""
+        return self._is_float(role) and self._any(pl.col(self.names[role]).fill_nan(None).abs() >= EXACT)
+
+    def _is_float(self, role: str) -> bool:
+        return self.frame.collect_schema()[self.names[role]].is_float()
+
+    def _any(self, condition: pl.Expr) -> bool:
+        return bool(self.frame.filter(condition).head(1).collect(engine="streaming").height)
 
 
 def _id(sample: pl.Series, as_text: bool) -> pl.Expr:
@@ -444,8 +477,11 @@ def _id(sample: pl.Series, as_text: bool) -> pl.Expr:
     column = pl.col(sample.name)
     if sample.dtype.is_integer():
         return column
-    if sample.dtype.is_float() and not as_text:  # as pandas writes integers beside missing ones
-        return pl.when(column == column.floor()).then(column.cast(pl.Int64, strict=False))
+    if sample.dtype.is_float():
+        column = column.fill_nan(None)
+        if not as_text:  # as pandas writes integers beside missing ones
+            whole = (column == column.floor()) & (column.abs() < EXACT)
+            return pl.when(whole).then(column.cast(pl.Int64, strict=False))
     text = column.cast(pl.String)
     # "007" and "+7" are other ids than 7.
     other = text.str.starts_with("0") & (text != "0") | text.str.starts_with("+") | text.str.starts_with("-0")
@@ -454,6 +490,20 @@ def _id(sample: pl.Series, as_text: bool) -> pl.Expr:
     if not as_text and values.height and not values.select(number.has_nulls()).item():
         return number
     return pl.when(text != "").then(text)
+
+
+def _number(sample: pl.Series) -> pl.Expr:
+    """The expression that reads a number: integers where all of the sample are, else floats."""
+    column, values = pl.col(sample.name), sample
+    if not sample.dtype.is_numeric():
+        column, values = column.cast(pl.String), sample.cast(pl.String)
+    if sample.dtype.is_integer() or (values.dtype == pl.String and not _is_lossy(values, pl.Int64)):
+        return column.cast(pl.Int64, strict=False)
+    return column.cast(pl.Float64, strict=False).fill_nan(None)
+
+
+def _is_lossy(values: pl.Series, dtype: type[pl.DataType]) -> bool:
+    return values.cast(dtype, strict=False).null_count() > values.null_count()
 
 
 def _cut(table: pl.LazyFrame, gap: int) -> pl.LazyFrame:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -37,6 +37,7 @@ class RawFiles:
         separator: Of text files; None finds it in the first line.
         quote: What encloses a field that holds separators; None where quotes are part of the text.
         mixed: Looks at all rows of JSON lines, not at the first ones, for the columns and their types.
+        named: The files as the user knows them, where `paths` are copies.
     """
 
     paths: tuple[Path, ...]
@@ -44,6 +45,7 @@ class RawFiles:
     separator: str | None = None
     quote: str | None = '"'
     mixed: bool = False
+    named: tuple[Path, ...] = ()
 
     @classmethod
     def find(cls, option: str, path: str | Sequence[str] | None, source: str = "") -> "RawFiles":
@@ -83,7 +85,7 @@ class RawFiles:
     @property
     def name(self) -> str:
         """What to call them in a sentence."""
-        first = str(self.paths[0])
+        first = str((self.named or self.paths)[0])
         return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
 
     @property
@@ -108,11 +110,15 @@ class RawFiles:
 
     def _rows(self, path: Path, numbered: bool) -> pl.LazyFrame:
         if self.kind in TEXT:
+            if self.header is not None and len(self.header) != (
+                width := len(self._fields(self._first_line(path), path))
+            ):
+                raise OptionError("header", self.header, f"the names of the {width} columns of {path.name}")
             frame = pl.scan_csv(
                 path,
                 has_header=self.header is None,
                 schema=None if self.header is None else dict.fromkeys(self.header, pl.String()),
-                separator=self._separator,
+                separator=self._separator(path),
                 quote_char=self.quote,
                 infer_schema=False,
                 glob=False,
@@ -126,9 +132,8 @@ class RawFiles:
             frame = frame.with_row_index("_line", 2 if self.kind in TEXT and self.header is None else 1)
         return frame if self.kind == PARQUET else frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
 
-    @cached_property
-    def _separator(self) -> str:
-        line = self._first_line(self.paths[0])
+    def _separator(self, path: Path) -> str:
+        line = self._first_line(path)
         return self.separator or max(("\t",) if self.kind == ".tsv" else (",", ";", "\t", "|"), key=line.count)
 
     def _first_line(self, path: Path) -> str:
@@ -163,31 +168,32 @@ class RawFiles:
             if self.kind in JSON:
                 test = _is_no_json
             else:
-                width = len(self.header or self._fields(self._first_line(path)))
-                lines = lines.filter(pl.col("line").str.count_matches(self._separator, literal=True) >= width)
-                test = partial(self._has_surplus, width=width)
+                width, separator = len(self._fields(self._first_line(path), path)), self._separator(path)
+                lines = lines.filter(pl.col("line").str.count_matches(separator, literal=True) >= width)
+                test = partial(self._has_surplus, path=path, width=width)
             wrong = pl.col("line").map_batches(partial(_each, test), pl.Boolean)
             found += [(path, *row) for row in lines.filter(wrong).collect(engine="streaming").iter_rows()]
         return found
 
     def without(self, broken: Sequence[tuple[Path, int, str]], folder: Path) -> "RawFiles":
-        """Copies of the files in `folder` that lack their broken lines."""
+        """Copies of the files in `folder` whose broken lines are blank."""
         copies = []
         for number, path in enumerate(self.paths):
             copies.append(folder / f"{number}{self.kind}")
             numbers = pl.Series([line for file, line, _ in broken if file == path], dtype=pl.UInt32)
-            kept = self._lines(path).filter(~pl.col("number").is_in(numbers.implode())).select("line")
-            kept.sink_csv(copies[-1], include_header=False, quote_style="never")
-        return replace(self, paths=tuple(copies))
+            line = pl.when(~pl.col("number").is_in(numbers.implode())).then("line").otherwise(pl.lit(""))
+            self._lines(path).select(line).sink_csv(copies[-1], include_header=False, quote_style="never")
+        return replace(self, paths=tuple(copies), named=self.named or self.paths)
 
-    def _fields(self, line: str) -> list[str]:
+    def _fields(self, line: str, path: Path) -> list[str]:
+        separator = self._separator(path)
         if self.quote is None:
-            return line.split(self._separator)
-        return next(csv.reader([line], delimiter=self._separator, quotechar=self.quote), [])
+            return line.split(separator)
+        return next(csv.reader([line], delimiter=separator, quotechar=self.quote), [])
 
-    def _has_surplus(self, line: str, width: int) -> bool:
+    def _has_surplus(self, line: str, path: Path, width: int) -> bool:
         part_of_a_row = self.quote is not None and line.count(self.quote) % 2  # a quoted field goes over its end
-        return not part_of_a_row and len(self._fields(line)) > width
+        return not part_of_a_row and len(self._fields(line, path)) > width
 
     @contextmanager
     def one_sentence(self) -> Iterator[None]:

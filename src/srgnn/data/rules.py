@@ -91,7 +91,7 @@ class Rules:
     """The rules, in the order in which they are applied. The defaults are those of the SR-GNN paper.
 
     Args:
-        duplicates: `keep`, or `drop` clicks that repeat session, item and time.
+        duplicates: `keep`, or `drop` clicks that repeat session, item, time and what orders them.
         repeats: `keep`, or `drop` a click on the item of the click before.
         min_session_length: Shorter sessions are dropped, before and after items are.
         min_item_support: Items with fewer clicks are dropped.

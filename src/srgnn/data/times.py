@@ -17,7 +17,7 @@ FORMATS = (
     *("%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%d%H%M"),
 )
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # of the years 1 and 9999: none may overflow
-PLAUSIBLE = 315_532_800_000_000, 4_102_444_800_000_000  # 1980 to 2100: tells the unit of a number, and a date from both
+WEB = 631_152_000_000_000  # 1990: no click is older
 
 
 def reader(sample: pl.Series, time_format: str | None = None, time_zone: str = "UTC") -> pl.Expr:
@@ -25,44 +25,51 @@ def reader(sample: pl.Series, time_format: str | None = None, time_zone: str = "
 
     Args:
         sample: Some of the column's values, which tell the form of all of them.
-        time_format: s, ms, us or ns since 1970, or a strftime format; None finds it.
+        time_format: s, ms, us or ns since 1970, or a strftime format; None finds one that reads most times as of 1990
+            to next year, and reads no others.
         time_zone: Of times without a zone.
 
     Raises:
         OptionError: for a format or a zone that there is not.
         UserError: when no known format reads any of the sample.
     """
-    column, values = pl.col(sample.name), sample.drop_nulls()
     _check_zone(time_zone)
+    column = pl.col(sample.name)
     if sample.dtype.is_temporal():
         zone = getattr(sample.dtype, "time_zone", None)
         return _in_utc(column.cast(pl.Datetime("us", zone)), None if zone else time_zone)
+    if not sample.dtype.is_numeric():  # text, or categories of text
+        sample, column = sample.cast(pl.String), column.cast(pl.String)
+    # What is guessed must be plausible: it tells the unit of a number, and 7/4/2014 from the year 7.
+    limits = (EARLIEST, LATEST) if time_format else (WEB, moment("", datetime.now(UTC) + timedelta(days=366)))
+    values = sample.drop_nulls()
     numbers = values.cast(pl.Float64, strict=False)
     if time_format in UNITS:
-        return _in_units(sample, UNITS[time_format], EARLIEST, LATEST)
+        return _in_units(column, sample.dtype, UNITS[time_format], limits)
     for unit in UNITS.values() if time_format is None else ():
-        if len(values) and 2 * (numbers * unit).is_between(*PLAUSIBLE).sum() >= len(values):
-            return _in_units(sample, unit, *PLAUSIBLE)  # a number of another unit is no time
+        if len(values) and 2 * (numbers * unit).is_between(*limits).sum() >= len(values):
+            return _in_units(column, sample.dtype, unit, limits)  # a number of another unit is no time
     text = values.cast(pl.String)
 
     def read(name: str) -> pl.Series:
         try:
-            return text.str.to_datetime(name, strict=False)
+            found = text.str.to_datetime(name, time_unit="us", strict=False)
         except pl.exceptions.PolarsError as error:
             why = str(error).splitlines()[0]
             raise OptionError("time_format", name, f"s, ms, us, ns or a strftime format ({why})") from error
+        return found.filter(found.dt.epoch("us").is_between(*limits))
 
     if time_format is not None and re.search("%[Zs]", time_format):
         raise OptionError("time_format", time_format, "no %Z, whose names are ambiguous, but %z; and s instead of %s")
-    best = max([time_format] if time_format else FORMATS, key=lambda name: read(name).count())  # the first of equals
-    if len(text) and not read(best).count():
+    best = max([time_format] if time_format else FORMATS, key=lambda name: len(read(name)))  # the first of equals
+    if len(text) and not len(read(best)):
         raise UserError(
             f"The times in the column {sample.name} cannot be read, such as {text[0]!r}: name their format with "
             "dataset.time_format=s, ms, us, ns or a strftime format like '%d.%m.%Y %H:%M'."
         )
     zoned = getattr(read(best).dtype, "time_zone", None) is not None or best.endswith(("Z", "UTC"))
     parsed = column.cast(pl.String).str.to_datetime(best, time_unit="us", strict=False)
-    return _in_utc(parsed, None if zoned else time_zone)
+    return _in_utc(parsed, None if zoned else time_zone, limits)
 
 
 def _check_zone(time_zone: str) -> None:
@@ -72,27 +79,25 @@ def _check_zone(time_zone: str) -> None:
         raise OptionError("time_zone", time_zone, "a name such as UTC or Europe/Berlin") from error
 
 
-def _in_units(sample: pl.Series, unit: float, earliest: int, latest: int) -> pl.Expr:
+def _in_units(column: pl.Expr, dtype: pl.DataType, unit: float, limits: tuple[int, int]) -> pl.Expr:
     """Numbers in a unit of so many µs; null where they are not within the limits, in µs."""
-    column = pl.col(sample.name)
 
-    def times(dtype: type[pl.DataType]) -> pl.Expr:
-        number = column.cast(dtype, strict=False)
-        within = number.is_between(math.ceil(earliest / unit), math.floor(latest / unit))
+    def times(kind: type[pl.DataType]) -> pl.Expr:
+        number = column.cast(kind, strict=False)
+        within = number.is_between(math.ceil(limits[0] / unit), math.floor(limits[1] / unit))
         return pl.when(within).then((number * unit).round()).cast(pl.Int64)
 
-    if sample.dtype.is_integer() and unit >= 1:
-        return times(pl.Int64)
-    exact = times(pl.Int64) if unit >= 1 else pl.lit(None, pl.Int64)
-    return pl.coalesce(exact, times(pl.Float64))  # text may hold both
+    if unit < 1 or not (dtype.is_integer() or dtype == pl.String):
+        return times(pl.Float64)
+    return pl.coalesce(times(pl.Int64), times(pl.Float64)) if dtype == pl.String else times(pl.Int64)
 
 
-def _in_utc(time: pl.Expr, zone: str | None) -> pl.Expr:
+def _in_utc(time: pl.Expr, zone: str | None, limits: tuple[int, int] = (EARLIEST, LATEST)) -> pl.Expr:
     if zone not in (None, "UTC"):
         # An hour that a clock shows twice is taken as the first one; one that it skips is no time.
         time = time.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     time = time.dt.epoch("us")
-    return pl.when(time.is_between(EARLIEST, LATEST)).then(time)
+    return pl.when(time.is_between(*limits)).then(time)
 
 
 def duration(option: str, text: Any) -> int:

@@ -228,6 +228,13 @@ def test_a_log_is_prepared_once_and_again_when_it_or_a_rule_changes(tmp_path: Pa
     log.rename(tmp_path / "other.csv")
     log = tmp_path / "other.csv"
     assert not prepared()  # the same content and rules
+    items = tmp_path / "items.csv"
+    items.write_text("id,title\n10,Rug\n")
+    assert prepared(f"dataset.items.path={items}")
+    items = items.rename(tmp_path / "same.csv")
+    assert not prepared(f"dataset.items.path={items}")
+    items.write_text("id,title\n10,Tea\n")
+    assert prepared(f"dataset.items.path={items}")
     assert all((folder / "manifest.json").is_file() for folder in (tmp_path / "cache").iterdir())
 
 
@@ -276,11 +283,11 @@ def test_counts_are_of_clicks_and_not_of_duplicate_rows(tmp_path: Path, log: Pat
 def test_an_item_table_may_have_columns_of_any_name(tmp_path: Path, log: Path):
     items = tmp_path / "items.parquet"
     frame = {"sku": [10.0, 11.0, None], "id": ["x", "y", "z"], "title": [1, 2, 3], "name": ["Rug", "Tea", None]}
-    pl.DataFrame(frame | {"index": [7, 8, 9], "count": [0, 0, 0]}).write_parquet(items)
+    pl.DataFrame(frame | {"index": [7, 8, 9], "count": [0, 0, 0], "item_count": [1, 1, 1]}).write_parquet(items)
     options = [f"dataset.items.path={items}", "dataset.items.id=sku", "dataset.items.title=name"]
     table = pl.read_parquet(load(tmp_path, "clicks", log, *options).folder / "vocabulary.parquet")
     assert table["title"].to_list() == ["Rug", "Tea", None]
-    assert table.columns[5:] == ["title", "item_id", "item_title", "item_index", "item_count"]
+    assert table.columns[5:] == ["title", "item_id", "item_title", "item_index", "item_item_count", "item_count"]
 
 
 # Ids
@@ -313,6 +320,30 @@ def test_ids_that_are_no_whole_numbers_are_text(tmp_path: Path):
     assert load(tmp_path, "clicks", path).vocabulary.ids == ["2.0", "2.5"]
 
 
+def test_a_float_that_is_no_exact_id_is_refused_and_nan_is_none(tmp_path: Path):
+    path = tmp_path / "log.parquet"
+    frame = pl.DataFrame(LOG, schema={"session": pl.Int64, "item": pl.Float64, "time": pl.Int64}, orient="row")
+    frame.write_parquet(path)
+    assert raw(load(tmp_path, "clicks", path), "train") == TRAIN
+    frame.with_columns(item=pl.when(pl.col("item") == 12).then(float("nan")).otherwise("item")).write_parquet(path)
+    with pytest.raises(UserError, match=r"3 have no item \(row 5: 'NaN', "):
+        load(tmp_path, "clicks", path)
+    frame.with_columns(item=pl.col("item") + 2.0**60).write_parquet(path)
+    with pytest.raises(UserError, match="the column item has ids that are floats too large to be exact"):
+        load(tmp_path, "clicks", path)
+
+
+@pytest.mark.parametrize("places", [[2**60 + 2, 2**60 + 1, 2**60], ["0.3", "0.2", "-1e3"]])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_what_orders_the_clicks_is_exact(tmp_path: Path, places, kind: str):
+    rows = [*zip("111", "abc", places, strict=True), ("2", "a", places[0]), ("2", "b", places[0])]
+    times = [START, START, START, START + 30 * DAY, START + 30 * DAY + 1]
+    frame = pl.DataFrame(rows, schema=["session", "item", "place"], orient="row").with_columns(time=pl.Series(times))
+    path = tmp_path / f"log.{kind}"
+    frame.write_csv(path) if kind == "csv" else frame.write_parquet(path)
+    assert raw(load(tmp_path, "clicks", path, "dataset.columns.order=place"), "train") == [["c", "b", "a"]]
+
+
 def test_a_log_may_have_a_column_of_any_name(tmp_path: Path, log: Path):
     log.write_text(log.read_text().replace("\n", ",0,0\n").replace("time,0,0", "time,row,key"))
     assert raw(load(tmp_path, "clicks", log), "train") == TRAIN
@@ -329,6 +360,8 @@ def test_json_fields_may_come_late_or_in_another_file(tmp_path: Path, monkeypatc
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
     data = load(tmp_path, "clicks", None, f"dataset.path=['{tmp_path}/b.jsonl','{tmp_path}/c.jsonl']", *options)
     assert raw(data, "train") == TRAIN[2:]
+    where = ["dataset.where='event IS NOT NULL'", options[-1]]
+    assert raw(load(tmp_path, "clicks", tmp_path / "a.jsonl", *where), "train") == TRAIN[2:]
 
 
 def test_json_ids_of_two_types_are_text(tmp_path: Path, monkeypatch):
@@ -386,10 +419,10 @@ def test_bad_rows_are_skipped_and_counted_on_demand(tmp_path: Path):
     path.write_text(BAD)
     data = load(tmp_path, "clicks", path, "dataset.on_error=skip")
     assert raw(data, "train") == [["a", "b"]]
-    assert [(step["rule"], step["clicks"]) for step in data.manifest["steps"][:3]] == [
-        ("rows of the log", 10),
-        ("readable rows (on_error=skip)", 5),
-        ("without duplicate rows", 4),
+    assert [tuple(step.values()) for step in data.manifest["steps"][:3]] == [
+        ("rows of the log", 10, 3, 3),
+        ("readable rows (on_error=skip)", 5, 2, 2),
+        ("without duplicate rows", 4, 2, 2),
     ]
 
 
@@ -409,7 +442,9 @@ def test_not_all_rows_are_skipped(tmp_path: Path, log: Path):
     with pytest.raises(UserError, match=r"of 2 rows, 1 have no session .*1 have no item"):
         load(tmp_path, "clicks", log, "dataset.on_error=skip")
     log.write_text("session,item,time\n1,,1396310400\n1,a,1396310400,x\n")
-    with pytest.raises(UserError, match=r"of 1 rows, 1 have no item \(line 2: nothing\).*dataset\.time_format\.$"):
+    with pytest.raises(
+        UserError, match=r"^\S+/log\.csv: of 1 rows, 1 have no item \(line 2: nothing\).*time_format\.$"
+    ):
         load(tmp_path, "clicks", log, "dataset.on_error=skip")
 
 

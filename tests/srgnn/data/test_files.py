@@ -71,6 +71,20 @@ def test_columns_are_found_by_name_in_every_file(tmp_path: Path):
     assert read(tmp_path / "*.parquet") == [(1,), (2**40,)]
 
 
+def test_every_file_has_its_own_separator(tmp_path: Path):
+    (tmp_path / "a.csv").write_text(CSV)
+    (tmp_path / "b.csv").write_text(CSV.replace(",", ";"))
+    assert read(tmp_path / "*.csv") == ROWS * 2
+
+
+def test_a_header_must_fit(tmp_path: Path):
+    (tmp_path / "log.dat").write_text("1,a,x\n2,b,y\n")
+    with pytest.raises(
+        OptionError, match=r"header=\['session', 'item'\]: expected the names of the 3 columns of log\.dat"
+    ):
+        read(tmp_path / "log.dat", header=["session", "item"])
+
+
 def test_a_glob_goes_into_folders(tmp_path: Path):
     for folder in ("", "2014", "2014/01"):
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -89,7 +103,9 @@ def test_broken_lines_are_found_and_left_out_on_demand(tmp_path: Path):
     (tmp_path / "a.csv").write_text('session,item\n1,a\n\n1,b,surplus\n2,"b,c"\n3,"x,y",z\n')
     files = RawFiles.find("path", str(tmp_path / "a.csv"))
     assert [(number, line) for _, number, line in files.broken()] == [(4, "1,b,surplus"), (6, '3,"x,y",z')]
-    assert files.without(files.broken(), tmp_path).rows().collect().rows() == [("1", "a"), ("2", "b,c")]
+    mended = files.without(files.broken(), tmp_path)
+    assert mended.rows(numbered=True).collect().rows() == [(2, "1", "a"), (5, "2", "b,c")]
+    assert mended.name == files.name
     # What goes on in the next line is not told from a broken one: it stays.
     (tmp_path / "b.csv").write_text('session,item\n1,"l\nl,2,3,4"\n1,b,surplus\n')
     assert [number for _, number, _ in RawFiles.find("path", str(tmp_path / "b.csv")).broken()] == [4]

@@ -1,3 +1,6 @@
+from datetime import date
+from decimal import Decimal
+
 import polars as pl
 import pytest
 
@@ -35,15 +38,14 @@ def test_every_common_form_is_the_same_moment(value):
     assert read([value]) == ["2014-04-07 12:00:00"]
 
 
-@pytest.mark.parametrize("value", ["2014-04-07", "20140407", "2014/04/07", moment, pl.date])
+@pytest.mark.parametrize("value", ["2014-04-07", "20140407", "2014/04/07", date(2014, 4, 7)])
 def test_a_date_is_its_midnight(value):
-    if not isinstance(value, str):
-        value = pl.Series(["2014-04-07"]).str.to_date()[0]
     assert read([value]) == ["2014-04-07 00:00:00"]
 
 
-def test_fractions_of_a_second_count():
-    sample = pl.Series("time", ["1396872000.25", "1396872000"])
+@pytest.mark.parametrize("kind", [str, float, Decimal])
+def test_fractions_of_a_second_count(kind):
+    sample = pl.Series("time", [kind("1396872000.25"), kind("1396872000")])
     assert sample.to_frame().select(reader(sample)).to_series().to_list() == [NOON + 250_000, NOON]
 
 
@@ -67,6 +69,19 @@ def test_what_cannot_be_read_is_null_and_never_a_wrong_time():
 def test_a_number_of_another_unit_than_most_is_no_time():
     assert read(["1396872000000", "1396872000000", "1396872000"])[2] is None
     assert read(["60", "-60"], "s") == ["1970-01-01 00:01:00", "1969-12-31 23:59:00"]  # unless it is said
+
+
+@pytest.mark.parametrize("value", ["07/04/14", "14-04-07", "14040712", "2014040712", "1014-04-07", "4102444800"])
+def test_what_would_be_another_age_is_not_guessed(value):
+    with pytest.raises(UserError, match=f"such as '{value}': name their format"):
+        read([value])
+    assert read(["1014-04-07"], "%Y-%m-%d") == ["1014-04-07 00:00:00"]
+
+
+def test_categories_of_text_are_text():
+    for dtype in (pl.Categorical(), pl.Enum(["2014-04-07"])):
+        sample = pl.Series("time", ["2014-04-07"], dtype=dtype)
+        assert sample.to_frame().select(reader(sample)).to_series().to_list() == [moment("", "2014-04-07")]
 
 
 def test_a_unit_or_a_format_can_be_said():
