@@ -110,15 +110,14 @@ class RawFiles:
 
     def _rows(self, path: Path, numbered: bool) -> pl.LazyFrame:
         if self.kind in TEXT:
-            if self.header is not None and len(self.header) != (
-                width := len(self._fields(self._first_line(path), path))
-            ):
+            separator, width = self._shape(path)
+            if self.header is not None and len(self.header) != width:
                 raise OptionError("header", self.header, f"the names of the {width} columns of {path.name}")
             frame = pl.scan_csv(
                 path,
                 has_header=self.header is None,
                 schema=None if self.header is None else dict.fromkeys(self.header, pl.String()),
-                separator=self._separator(path),
+                separator=separator,
                 quote_char=self.quote,
                 infer_schema=False,
                 glob=False,
@@ -132,18 +131,17 @@ class RawFiles:
             frame = frame.with_row_index("_line", 2 if self.kind in TEXT and self.header is None else 1)
         return frame if self.kind == PARQUET else frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
 
-    def _separator(self, path: Path) -> str:
-        line = self._first_line(path)
-        return self.separator or max(("\t",) if self.kind == ".tsv" else (",", ";", "\t", "|"), key=line.count)
-
-    def _first_line(self, path: Path) -> str:
+    def _shape(self, path: Path) -> tuple[str, int]:
+        """The separator of a text file, and how many columns its first line has."""
         lines = self._lines(path).head(1).collect(engine="streaming")["line"]
         if not len(lines):
             raise pl.exceptions.NoDataError("empty")
-        line = lines[0] or ""
+        line = lines[0]
         if "\0" in line:
             raise pl.exceptions.ComputeError("not utf-8: it has zero bytes")
-        return line
+        common = ("\t",) if self.kind == ".tsv" else (",", ";", "\t", "|")
+        separator = self.separator or max(common, key=line.count)
+        return separator, len(self._fields(line, separator))
 
     def _lines(self, path: Path) -> pl.LazyFrame:
         """The lines of a text file as they are: number, counted from 1, and line."""
@@ -168,9 +166,9 @@ class RawFiles:
             if self.kind in JSON:
                 test = _is_no_json
             else:
-                width, separator = len(self._fields(self._first_line(path), path)), self._separator(path)
+                separator, width = self._shape(path)
                 lines = lines.filter(pl.col("line").str.count_matches(separator, literal=True) >= width)
-                test = partial(self._has_surplus, path=path, width=width)
+                test = partial(self._has_surplus, separator=separator, width=width)
             wrong = pl.col("line").map_batches(partial(_each, test), pl.Boolean)
             found += [(path, *row) for row in lines.filter(wrong).collect(engine="streaming").iter_rows()]
         return found
@@ -185,15 +183,14 @@ class RawFiles:
             self._lines(path).select(line).sink_csv(copies[-1], include_header=False, quote_style="never")
         return replace(self, paths=tuple(copies), named=self.named or self.paths)
 
-    def _fields(self, line: str, path: Path) -> list[str]:
-        separator = self._separator(path)
+    def _fields(self, line: str, separator: str) -> list[str]:
         if self.quote is None:
             return line.split(separator)
         return next(csv.reader([line], delimiter=separator, quotechar=self.quote), [])
 
-    def _has_surplus(self, line: str, path: Path, width: int) -> bool:
+    def _has_surplus(self, line: str, separator: str, width: int) -> bool:
         part_of_a_row = self.quote is not None and line.count(self.quote) % 2  # a quoted field goes over its end
-        return not part_of_a_row and len(self._fields(line, path)) > width
+        return not part_of_a_row and len(self._fields(line, separator)) > width
 
     @contextmanager
     def one_sentence(self) -> Iterator[None]:
