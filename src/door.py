@@ -83,9 +83,8 @@ def within(group: str) -> Iterator[None]:
 
 def build(config: DictConfig, group: str) -> Any:
     """The object that a configuration group describes."""
-    values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     with within(group):
-        return instantiate(values[group])  # type: ignore[call-overload, index]
+        return instantiate(OmegaConf.to_container(config[group], resolve=True, throw_on_missing=True))
 
 
 def load(dataset: Any) -> SessionData:
@@ -94,7 +93,7 @@ def load(dataset: Any) -> SessionData:
     Raises:
         UserError: for a rule that cannot be applied, since the set is published as sessions.
     """
-    if isinstance(dataset, ClickLog) and dataset.is_published:
+    if isinstance(dataset, ClickLog) and dataset.as_published:
         for text in HydraConfig.get().overrides.task:
             if text.startswith(("dataset.", "preset=")) and not text.startswith(
                 ("dataset.published.", "preset=default")
@@ -159,13 +158,19 @@ def is_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
+def new_table(title: str, first: str, *others: str) -> Table:
+    """A table of numbers: a column of names, and others on their right."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
 def print_results(title: str, metrics: Mapping[str, Mapping[str, float]], k: Sequence[int]) -> None:
     """A table of recall and mrr in percent, one row per model."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True)
-    table.add_column("test, percent", no_wrap=True)
     names = [f"{metric}@{cut}" for metric in ("recall", "mrr") for cut in sorted(set(k))]
-    for name in names:
-        table.add_column(name, justify="right")
+    table = new_table(title, "test, percent", *names)
     for row, (model, values) in enumerate(metrics.items()):
         table.add_row(model, *(f"{100 * values[name]:.2f}" for name in names), style="bold" if row == 0 else None)
     Console().print(table)

@@ -5,9 +5,7 @@ import time
 
 import hydra
 from omegaconf import DictConfig
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 import door
 from srgnn.data import SessionData
@@ -29,14 +27,14 @@ def main(config: DictConfig) -> None:
 def report(data: SessionData, console: Console) -> None:
     """What the manifest says, as tables: what every rule left, how long the sessions are, the split."""
     manifest = data.manifest
-    rules = new_table(manifest["name"], "rule", "clicks", "sessions", "items")
+    rules = door.new_table(manifest["name"], "rule", "clicks", "sessions", "items")
     for step in manifest.get("steps", []):
         rules.add_row(step["rule"], *(number(step[name]) for name in ("clicks", "sessions", "items")))
     for name, part in (("training set", manifest["sets"]["train"]), ("test set", manifest["sets"]["test"])):
         rules.add_row(name, *map(number, part.values()), style="bold")
     console.print(rules)
 
-    lengths = new_table("Sessions by their clicks", "clicks", "training", "", "test", "")
+    lengths = door.new_table("Sessions by their clicks", "clicks", "training", "", "test", "")
     lengths.columns[2].justify = lengths.columns[4].justify = "left"
     train, test = manifest["lengths"]["train"], manifest["lengths"]["test"]
     for bucket in train:
@@ -64,14 +62,6 @@ def report(data: SessionData, console: Console) -> None:
         f"test sessions end from     {split['test'][0]} to {split['test'][1]} UTC; "
         f"{split['test_sessions_begun_before']:,} of them began before the split"
     )
-
-
-def new_table(title: str, first: str, *others: str) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True)
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
 
 
 def share(counts: dict[str, int], bucket: str) -> tuple[str, str]:

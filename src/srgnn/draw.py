@@ -39,7 +39,7 @@ def draw_session(session: Sequence[int | str], axes: Axes | None = None) -> Axes
         x, y = position[node]
         axes.text(x, y, str(label), ha="center", va="center", color=color, fontsize=9)
     labels = nx.get_edge_attributes(graph, "label")
-    for node in [node for node in graph if graph.has_edge(node, node)]:
+    for node in list(nx.nodes_with_selfloops(graph)):
         _draw_loop(axes, position[node], size, labels.pop((node, node)))
     options = {"ax": axes, "connectionstyle": "arc3,rad=0.15"}
     edges = {"edgelist": list(labels), "node_size": size, "arrowsize": 16, "edge_color": EDGE}

@@ -101,14 +101,14 @@ class ClickLog:
         return Rules(**self.rules)
 
     @property
-    def is_published(self) -> bool:
-        """Whether the published sessions are taken, and no log is read."""
-        return self.published is not None and self.path is None
+    def as_published(self) -> PublishedSet | None:
+        """The published set where it is taken, and no log is read."""
+        return self.published if self.path is None else None
 
     @property
     def num_items(self) -> int | None:
         """The number of candidates where it is known before the log is read."""
-        return self.published.num_items if self.published and self.path is None else None
+        return self.as_published.num_items if self.as_published else None
 
     def load(self) -> SessionData:
         """The sessions of the log, from the cache where it is made of the same files by the same recipe.
@@ -116,8 +116,8 @@ class ClickLog:
         Raises:
             UserError: in one sentence that says what is wrong, where, and what to do.
         """
-        if self.path is None and self.published is not None:
-            return self.published.load()
+        if self.as_published:
+            return self.as_published.load()
         files, table = self._files, self._item_files
         hashes = files.hashes() | (table.hashes() if table else {})
         contents = [(part.kind, hashes[str(path)]) for part in (files, table) if part for path in part.paths]
@@ -140,7 +140,7 @@ class ClickLog:
             ) from error
         return data.save(folder)
 
-    @cached_property
+    @property
     def _files(self) -> RawFiles:
         found = RawFiles.find("path", self.path, self.source)
         separator = self.separator and self.separator.replace("\\t", "\t")  # as one types it
@@ -156,7 +156,7 @@ class ClickLog:
         self, files: RawFiles, scratch: Path, told: Mapping[str, Any], hashes: Mapping[str, str]
     ) -> SessionData:
         items = self._item_table()
-        _say(f"Reading {files.name} ({files.size / 1e6:,.1f} MB)")
+        print(f"Reading {files.name} ({files.size / 1e6:,.1f} MB)", flush=True)
         with files.one_sentence():
             table, steps = self._read(files, scratch)
         time = pl.col("time").cast(pl.Datetime("us", "UTC"))
@@ -167,7 +167,7 @@ class ClickLog:
             steps.append(count("without duplicate rows", log))
         elif self.session_gap is not None:
             steps.append(count(f"visits cut after {self.session_gap} of inactivity", log))
-        _say("Applying the rules")
+        print("Applying the rules", flush=True)
         try:
             split = self._rules.apply(log, len(codes))
         except OptionError as error:
@@ -338,7 +338,7 @@ class ClickLog:
         coded = table.join(codes.lazy().select("item", "code"), on="item", how="left")
         done, dropped = [], 0
         for part in range(parts):
-            _say(f"Sorting {rows:,} clicks" + (f", part {part + 1} of {parts}" if parts > 1 else ""))
+            print(f"Sorting {rows:,} clicks" + (f", part {part + 1} of {parts}" if parts > 1 else ""), flush=True)
             mine = coded if parts == 1 else coded.filter(pl.col("key").hash(seed=0) % parts == part)
             if self.session_gap is not None:
                 mine = _cut(mine, times.duration("session_gap", self.session_gap))
@@ -494,16 +494,14 @@ def _id(sample: pl.Series, as_text: bool) -> pl.Expr:
 
 def _number(sample: pl.Series) -> pl.Expr:
     """The expression that reads a number: integers where all of the sample are, else floats."""
-    column, values = pl.col(sample.name), sample
-    if not sample.dtype.is_numeric():
-        column, values = column.cast(pl.String), sample.cast(pl.String)
-    if sample.dtype.is_integer() or (values.dtype == pl.String and not _is_lossy(values, pl.Int64)):
-        return column.cast(pl.Int64, strict=False)
+    column = pl.col(sample.name)
+    if sample.dtype.is_integer():
+        return column
+    if not sample.dtype.is_numeric():  # text, or categories of text
+        column, text = column.cast(pl.String), sample.cast(pl.String)
+        if text.cast(pl.Int64, strict=False).null_count() == text.null_count():
+            return column.cast(pl.Int64, strict=False)
     return column.cast(pl.Float64, strict=False).fill_nan(None)
-
-
-def _is_lossy(values: pl.Series, dtype: type[pl.DataType]) -> bool:
-    return values.cast(dtype, strict=False).null_count() > values.null_count()
 
 
 def _cut(table: pl.LazyFrame, gap: int) -> pl.LazyFrame:
@@ -526,7 +524,3 @@ def _without_duplicates(frame: pl.DataFrame, order: str | None) -> pl.DataFrame:
     keep = np.ones(frame.height, bool)
     keep[again.to_numpy()] = False
     return frame.drop("_index").filter(pl.Series(keep))
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)

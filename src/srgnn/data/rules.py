@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from srgnn.data.sessions import Sessions
+from srgnn.data.sessions import Sessions, unseen_targets
 from srgnn.data.times import DAY, moment, stamp
 from srgnn.errors import OptionError, UserError, check_choice, check_float, check_int
 
@@ -178,10 +178,11 @@ class Rules:
         full = train
         if self.fraction < 1:
             train = self._latest_prefixes(train)
+        unseen = unseen_targets(train.items, test.items, test.ptr)
         split = {
             "test_after": stamp(cut),
             "test_sessions_begun_before": int((test.began <= cut).sum()),
-            "unseen_share_before_rule": _unseen_share(train, test, num_codes),
+            "unseen_share_before_rule": round(unseen / (len(test.items) - len(test)), 6),
         }
         candidates = np.zeros(num_codes, bool)
         candidates[(full if self.candidates == "all" else train).items] = True
@@ -273,15 +274,6 @@ def _repeats(log: Clicks) -> np.ndarray:
     same[1:] = log.items[1:] == log.items[:-1]
     same[log.ptr[:-1][log.lengths > 0]] = False
     return same
-
-
-def _unseen_share(train: Clicks, test: Clicks, num_codes: int) -> float:
-    """The share of test targets, all clicks but each session's first, whose item is not trained on."""
-    trained = np.zeros(num_codes, bool)
-    trained[train.items] = True
-    target = np.ones(len(test.items), bool)
-    target[test.ptr[:-1]] = False
-    return round(float((~trained[test.items[target]]).mean()), 6)
 
 
 def _by_first_appearance(items: np.ndarray, candidates: np.ndarray) -> np.ndarray:

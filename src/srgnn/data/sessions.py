@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
@@ -138,19 +139,17 @@ class SessionData:
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of the data itself: counts, lengths, and how many test targets training never saw."""
-        trained = torch.bincount(self.train.items, minlength=self.num_items) > 0
-        target = torch.ones(self.test.items.numel(), dtype=torch.bool)
-        target[self.test.ptr[:-1]] = False  # the first click of a session is no target
-        unseen = ~trained[self.test.items[target]]
-        sets = {"train": self.train, "test": self.test}
+        unseen = unseen_targets(*(array.numpy() for array in (self.train.items, self.test.items, self.test.ptr)))
+        parts = {"train": self.train, "test": self.test}
+        sets = {
+            name: {"clicks": part.items.numel(), "sessions": len(part), "items": len(part.items.unique())}
+            for name, part in parts.items()
+        }
         return {
-            "counts": self.counts | {"trained_items": int(trained.sum())},
-            "sets": {
-                name: {"clicks": part.items.numel(), "sessions": len(part), "items": len(part.items.unique())}
-                for name, part in sets.items()
-            },
-            "lengths": {name: _histogram(part.lengths) for name, part in sets.items()},
-            "unseen_test_targets": int(unseen.sum()),
+            "counts": self.counts | {"trained_items": sets["train"]["items"]},
+            "sets": sets,
+            "lengths": {name: _histogram(part.lengths) for name, part in parts.items()},
+            "unseen_test_targets": unseen,
         }
 
     def save(self, folder: Path) -> "SessionData":
@@ -198,6 +197,18 @@ class SessionData:
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise UserError(f"The prepared data in {folder} cannot be read ({error}): delete that folder.") from error
         return cls(train, test, vocabulary, manifest, folder)
+
+
+def unseen_targets(trained: np.ndarray, items: np.ndarray, ptr: np.ndarray) -> int:
+    """How many targets of sessions, all clicks but each session's first, are of items that are not trained on.
+
+    Shapes: trained [T] and items [C] are items, ptr [S + 1]
+    """
+    seen = np.zeros(1 + max(trained.max(initial=0), items.max(initial=0)), bool)
+    seen[trained] = True
+    target = np.ones(len(items), bool)
+    target[ptr[:-1]] = False
+    return int((~seen[items[target]]).sum())
 
 
 def _histogram(lengths: Tensor) -> dict[str, int]:
