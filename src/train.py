@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ console = Console(soft_wrap=True, highlight=False)
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
+    door.keep_freed_memory()
     with door.one_sentence():
         run, dataset = prepare(config, folder)
         try:
@@ -87,14 +89,9 @@ def next_commands(data: SessionData, checkpoint: Path) -> str:
 def prepare(config: DictConfig, folder: Path) -> tuple[Run, Any]:
     """Checks all that was chosen before any data is loaded."""
     values = door.plain(config)
-    fields = ("protocol", "refit", "valid_fraction", "max_epochs", "patience", "loss", "batch_size", "seed")
-    k = [values["k"]] if isinstance(values["k"], int) else values["k"]
-    run = Run(
-        **{name: values[name] for name in (*fields, "model", "optimizer", "trainer")},
-        k=k,
-        folder=folder,
-        config=values,
-    )
+    values["k"] = [values["k"]] if isinstance(values["k"], int) else values["k"]
+    told = {field.name: values[field.name] for field in fields(Run) if field.name in values}
+    run = Run(**told, folder=folder, config=values)
     dataset = door.build(config, "dataset")
     run.check(dataset.num_items)
     try:

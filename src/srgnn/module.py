@@ -12,7 +12,10 @@ from torch_geometric.data import Batch
 
 from srgnn.errors import UserError, check_choice, check_float, check_int
 from srgnn.metrics import RankMetrics, target_ranks
-from srgnn.nn.losses import LOSSES
+from srgnn.nn.losses import LOSSES, FullSoftmax, OfScores, SampledSoftmax
+from srgnn.optimizer import LazyAdam
+
+READ_EVERY = 20  # steps between two looks at the loss, by the progress bar and the logger
 
 
 class NextItemModule(LightningModule):
@@ -20,11 +23,14 @@ class NextItemModule(LightningModule):
 
     Args:
         model: The model.
-        loss: `cross_entropy` or `binary_cross_entropy`.
+        loss: `cross_entropy`, `binary_cross_entropy` or `sampled_softmax`, see :mod:`srgnn.nn.losses`.
+        clicks: Of every item in training, [V]: what `sampled_softmax` draws by.
+        sampling: See :class:`~srgnn.nn.losses.SampledSoftmax`.
         k: The cut-offs of the metrics.
         lr, weight_decay: Of Adam; the decay is its L2 term, as in the authors' code.
         lr_decay, lr_decay_every: The learning rate is multiplied by `lr_decay` every so many epochs.
         evaluated_on: Name, in the logs, of what is evaluated after every epoch: `valid` or `test`.
+        seed: Of dropout and negatives, which are a function of it and of the step.
         about: Plain values that every checkpoint carries under the key `srgnn`. Their `history` grows by the
             metrics of every epoch.
 
@@ -36,23 +42,29 @@ class NextItemModule(LightningModule):
         self,
         model: Module,
         loss: str = "cross_entropy",
+        clicks: Tensor | None = None,
+        sampling: Mapping[str, Any] | None = None,
         k: Sequence[int] = (5, 10, 20),
         lr: float = 1e-3,
         weight_decay: float = 1e-5,
         lr_decay: float = 0.1,
         lr_decay_every: int = 3,
         evaluated_on: str = "valid",
+        seed: int = 0,
         about: Mapping[str, Any] | None = None,
     ):
         super().__init__()
         self.model = model
-        self.loss = LOSSES[check_choice("loss", loss, LOSSES)]
+        check_choice("loss", loss, [*LOSSES, "sampled_softmax"])
+        sampled = SampledSoftmax(clicks, **(sampling or {}))
+        self.loss = {"cross_entropy": FullSoftmax(), "sampled_softmax": sampled}.get(loss) or OfScores(LOSSES[loss])
         self.metrics = RankMetrics(k)
         self.lr = check_float("optimizer.lr", lr, 0, exclusive=True)
         self.weight_decay = check_float("optimizer.weight_decay", weight_decay, 0)
         self.lr_decay = check_float("optimizer.lr_decay", lr_decay, 0, exclusive=True)
         self.lr_decay_every = check_int("optimizer.lr_decay_every", lr_decay_every, 1)
         self.evaluated_on = evaluated_on
+        self.seed = seed
         self.about = dict(about or {})
 
     def forward(self, batch: Batch) -> Tensor:
@@ -60,15 +72,51 @@ class NextItemModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         trained = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trained, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+        optimizer = LazyAdam(trained, lr=self.lr, weight_decay=self.weight_decay, fused=True)
         return {"optimizer": optimizer, "lr_scheduler": StepLR(optimizer, self.lr_decay_every, self.lr_decay)}
 
+    def on_fit_start(self) -> None:
+        # The gradient of a sample of the items is a handful of rows. A GPU would wait for their count, and processes
+        # exchange dense gradients.
+        alone_on_cpu = self.device.type == "cpu" and self.trainer.world_size == 1
+        self.model.item_embedding.sparse = isinstance(self.loss, SampledSoftmax) and alone_on_cpu
+
+    def on_train_start(self) -> None:
+        self._reset_loss()
+
+    def _reset_loss(self) -> None:
+        self.loss_sum, self.loss_count = torch.zeros((), dtype=torch.double, device=self.device), 0
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        # So that a resumed run draws what an undisturbed one does.
+        torch.manual_seed((self.seed * 1_000_003 + self.trainer.global_step * 1_009 + self.global_rank) % 2**63)
         if batch.num_graphs:
-            loss = self.loss(self.model(batch), batch.y) * self._share(batch)
+            loss = self.batch_loss(batch) * self._share(batch)
         else:  # the last batch had no prefix left for this process: it adds nothing, but takes part
             parts = [p.sum() for p in self.model.parameters() if p.requires_grad]
             loss = torch.stack(parts).sum() * self._share(batch)
+        self.loss_sum += loss.detach() * batch.num_graphs
+        self.loss_count += batch.num_graphs
+        is_read = (self.trainer.global_step + 1) % READ_EVERY == 0
+        if is_read or self.device.type == "cpu":  # on a GPU a look waits for all that is under way
+            self._check(loss)
+        if is_read or batch_idx == 0:
+            self.log("loss_step", loss.detach(), prog_bar=True, batch_size=batch.num_graphs)
+        if self.trainer.is_last_batch:
+            mean = (self.loss_sum / max(1, self.loss_count)).float()
+            self._check(mean)
+            several = self.trainer.world_size > 1
+            self.log("loss_epoch", mean, on_step=False, on_epoch=True, sync_dist=several, batch_size=1)
+            self._reset_loss()
+        return loss
+
+    def batch_loss(self, batch: Batch) -> Tensor:
+        """The mean loss of a batch."""
+        if isinstance(self.loss, SampledSoftmax):
+            return self.loss(self.model.session_embedding(batch), self.model.item_embedding, batch.y)
+        return self.loss(*self.model.session_embedding_and_table(batch), batch.y)
+
+    def _check(self, loss: Tensor) -> None:
         if not math.isfinite(loss.item()):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(
@@ -76,9 +124,6 @@ class NextItemModule(LightningModule):
                 f"with learning rate {rate:g}: try a smaller one, optimizer.lr={rate / 10:g}, and look for damage in "
                 "the data."
             )
-        several = self.trainer.world_size > 1
-        self.log("loss", loss.detach(), prog_bar=True, on_epoch=True, sync_dist=several, batch_size=batch.num_graphs)
-        return loss
 
     def _share(self, batch: Batch) -> float | Tensor:
         """What makes the average of the processes' mean losses the mean over the global batch."""

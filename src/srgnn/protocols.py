@@ -24,12 +24,12 @@ from torch_geometric.data import Batch
 from tqdm.auto import tqdm
 
 from srgnn.baselines import BASELINES
-from srgnn.data.datamodule import EVALUATION_BATCH, SessionDataModule
+from srgnn.data.datamodule import ORDERS, SessionDataModule, evaluation_batch
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import SessionData, Sessions
 from srgnn.errors import OptionError, UserError, check_bool, check_choice, check_float, check_int
 from srgnn.metrics import evaluate
-from srgnn.module import NextItemModule
+from srgnn.module import READ_EVERY, NextItemModule
 from srgnn.nn.srgnn import SRGNN
 from srgnn.recommender import load_checkpoint, model_of
 
@@ -45,8 +45,8 @@ class Run:
         refit: Under `validated`, train anew on all training sessions for the chosen number of epochs.
         valid_fraction: Share of the training sessions, the latest ones, that validate.
         max_epochs, patience: Training ends after `max_epochs`, or `patience` epochs without a better mrr.
-        loss, k, optimizer: See :class:`~srgnn.module.NextItemModule`.
-        batch_size, seed: See :class:`~srgnn.data.datamodule.SessionDataModule`.
+        loss, sampling, k, optimizer: See :class:`~srgnn.module.NextItemModule`.
+        batch_size, order, seed: See :class:`~srgnn.data.datamodule.SessionDataModule`.
         trainer: Arguments of Lightning's `Trainer`.
         config: What the checkpoints keep as the configuration.
 
@@ -62,8 +62,10 @@ class Run:
     max_epochs: int = 10
     patience: int = 3
     loss: str = "cross_entropy"
+    sampling: Mapping[str, Any] = field(default_factory=dict)
     k: Sequence[int] = (5, 10, 20)
     batch_size: int = 100
+    order: str = "shuffled"
     seed: int = 0
     optimizer: Mapping[str, Any] = field(default_factory=dict)
     trainer: Mapping[str, Any] = field(default_factory=lambda: {"accelerator": "cpu", "devices": 1})
@@ -79,6 +81,7 @@ class Run:
         for name, minimum in (("max_epochs", 1), ("patience", 1), ("batch_size", 1), ("seed", 0)):
             check_int(name, getattr(self, name), minimum)
         check_bool("refit", self.refit)
+        check_choice("order", self.order, ORDERS)
         if not self.k:
             raise OptionError("k", list(self.k), "at least one cut-off")
         for k in self.k:
@@ -88,7 +91,7 @@ class Run:
                 model = SRGNN(num_items or max(self.k), **self.model)
             except OptionError as error:
                 raise error.within("model") from error
-            NextItemModule(model, self.loss, self.k, **self.optimizer)
+            NextItemModule(model, self.loss, None, self.sampling, self.k, **self.optimizer)
 
     @property
     def monitor(self) -> str:
@@ -182,16 +185,18 @@ class _Stage:
         ]
         if monitor:
             callbacks.append(EarlyStopping(monitor, mode="max", patience=self.run.patience))
-        module = self._module()
-        datamodule = SessionDataModule(train, evaluation, self.data.num_items, self.run.batch_size, self.run.seed)
+        run = self.run
+        seed_everything(run.seed, verbose=False)
+        clicks = torch.bincount(train.items, minlength=self.data.num_items)
+        module = self._module(SRGNN(self.data.num_items, **run.model), clicks)
+        datamodule = SessionDataModule(train, evaluation, self.data.num_items, run.batch_size, run.seed, run.order)
         trainer = self._trainer(callbacks, max_epochs)
         trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
         return module.about["history"]
 
     def test(self, checkpoint: Path, sessions: Sessions) -> dict[str, float]:
         """The metrics of a checkpoint on the test sessions."""
-        module = self._module()
-        module.model = model_of(load_checkpoint(checkpoint))
+        module = self._module(model_of(load_checkpoint(checkpoint)))
         trainer = self._trainer([])
         trainer.test(module, SessionDataModule(self.data.train, sessions, self.data.num_items), verbose=False)
         results = trainer.callback_metrics
@@ -205,15 +210,13 @@ class _Stage:
     def _evaluated_on(self) -> str:
         return "test" if self.name == "paper" else "valid"
 
-    def _module(self) -> NextItemModule:
-        seed_everything(self.run.seed, verbose=False)
-        model = SRGNN(self.data.num_items, **self.run.model)
-        return NextItemModule(
-            model, self.run.loss, self.run.k, **self.run.optimizer, evaluated_on=self._evaluated_on, about=self.about
-        )
+    def _module(self, model: SRGNN, clicks: Tensor | None = None) -> NextItemModule:
+        run = self.run
+        told = {**run.optimizer, "evaluated_on": self._evaluated_on, "seed": run.seed, "about": self.about}
+        return NextItemModule(model, run.loss, clicks, run.sampling, run.k, **told)
 
     def _trainer(self, callbacks: list[Callback], max_epochs: int | None = None) -> Trainer:
-        bar = [TQDMProgressBar(refresh_rate=20)] if self.run.trainer.get("enable_progress_bar", True) else []
+        bar = [TQDMProgressBar(refresh_rate=READ_EVERY)] if self.run.trainer.get("enable_progress_bar", True) else []
         return Trainer(
             **self.run.trainer,
             max_epochs=max_epochs,
@@ -221,6 +224,7 @@ class _Stage:
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             logger=self.logger or False,
             default_root_dir=self.run.folder,
+            log_every_n_steps=READ_EVERY,
             num_sanity_val_steps=0,
             enable_model_summary=False,
             use_distributed_sampler=False,  # PrefixBatches takes each process's share
@@ -248,9 +252,10 @@ def compare(models: Mapping[str, Callable[[Batch], Tensor]], data: SessionData, 
     compared = dict(models)
     compared.update({name: baseline(data.train, data.num_items) for name, baseline in BASELINES.items()})
     graphs = SessionGraphs(data.test, data.num_items)
-    starts = range(0, len(graphs), EVALUATION_BATCH)
+    size = evaluation_batch(data.num_items)
+    starts = range(0, len(graphs), size)
     return {
-        name: evaluate(model, (graphs[i : i + EVALUATION_BATCH] for i in tqdm(starts, desc=name, leave=False)), k)
+        name: evaluate(model, (graphs[i : i + size] for i in tqdm(starts, desc=name, leave=False)), k)
         for name, model in compared.items()
     }
 

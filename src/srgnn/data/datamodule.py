@@ -2,16 +2,22 @@ from collections.abc import Iterator
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch_geometric.data import Batch
 
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import Sessions
+from srgnn.errors import check_choice
 
-EVALUATION_BATCH = 512  # large enough for full speed, small enough for the scores [512, V] of a big catalogue
+ORDERS = ["shuffled", "time"]
+
+def evaluation_batch(num_items: int) -> int:
+    """Prefixes per batch of an evaluation: 512 for full speed, fewer where their scores would take more than 256 MB."""
+    return max(1, min(512, 2**26 // num_items))
 
 
-class PrefixBatches(Sampler[list[int]]):
+class PrefixBatches(Sampler[Tensor]):
     """Batches of sample indices whose order is a function of seed and epoch alone.
 
     So a run can go on in the middle of an epoch, and several processes can each take their share of the same
@@ -37,7 +43,7 @@ class PrefixBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         return -(-self.num_samples // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Tensor]:
         if self.seed is None:
             order = torch.arange(self.num_samples)
         else:
@@ -46,7 +52,7 @@ class PrefixBatches(Sampler[list[int]]):
         self.position %= len(self)
         for batch in order.split(self.batch_size)[self.position :]:
             self.position += 1
-            yield batch[self.rank :: self.world_size].tolist()
+            yield batch[self.rank :: self.world_size]
 
 
 class GraphLoader(DataLoader):
@@ -68,7 +74,7 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 class SessionDataModule(LightningDataModule):
-    """Training prefixes in shuffled batches, and evaluation prefixes in theirs, in order.
+    """Training prefixes in batches, and evaluation prefixes in theirs, in order; made on the device of the trainer.
 
     Args:
         train: Sessions to train on.
@@ -76,25 +82,39 @@ class SessionDataModule(LightningDataModule):
         num_items: Number of candidates.
         batch_size: Training prefixes per optimizer step, over all processes.
         seed: Of the shuffling.
+        order: `shuffled` anew in every epoch, or `time`: as the sessions come, oldest first.
+
+    Raises:
+        OptionError: for a value outside of what is allowed.
     """
 
     def __init__(
-        self, train: Sessions, evaluation: Sessions | None, num_items: int, batch_size: int = 100, seed: int = 0
+        self,
+        train: Sessions,
+        evaluation: Sessions | None,
+        num_items: int,
+        batch_size: int = 100,
+        seed: int = 0,
+        order: str = "shuffled",
     ):
         super().__init__()
-        self.train_graphs = SessionGraphs(train, num_items)
-        self.evaluation_graphs = None if evaluation is None else SessionGraphs(evaluation, num_items)
-        self.batch_size, self.seed = batch_size, seed
+        self.train, self.evaluation, self.num_items = train, evaluation, num_items
+        self.batch_size = batch_size
+        self.seed = seed if check_choice("order", order, ORDERS) == "shuffled" else None
 
     def train_dataloader(self) -> GraphLoader:
-        return self._loader(self.train_graphs, self.batch_size, self.seed)
+        return self._loader(self.train, self.batch_size, self.seed)
 
     def val_dataloader(self) -> GraphLoader | list:
-        return [] if self.evaluation_graphs is None else self._loader(self.evaluation_graphs, EVALUATION_BATCH)
+        return [] if self.evaluation is None else self._loader(self.evaluation, evaluation_batch(self.num_items))
 
     def test_dataloader(self) -> GraphLoader | list:
         return self.val_dataloader()
 
-    def _loader(self, graphs: SessionGraphs, batch_size: int, seed: int | None = None) -> GraphLoader:
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+    def _loader(self, sessions: Sessions, batch_size: int, seed: int | None = None) -> GraphLoader:
+        rank, world_size, device = 0, 1, torch.device("cpu")
+        if self.trainer:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+            device = self.trainer.strategy.root_device
+        graphs = SessionGraphs(sessions, self.num_items, device)
         return GraphLoader(graphs, PrefixBatches(len(graphs), batch_size, seed, rank, world_size))

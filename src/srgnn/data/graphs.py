@@ -26,17 +26,25 @@ class SessionGraphs(Dataset):
     - `alias_index` [l]: for each click its node
     - `y` [1]: the target
 
-    `graphs[indices]` is the batch that `Batch.from_data_list([graphs[i] for i in indices])` makes.
+    `graphs[indices]` is the batch that `Batch.from_data_list([graphs[i] for i in indices])` makes. On a GPU the
+    clicks lie there and so does every batch; how many clicks, nodes and edges each prefix has is kept on the CPU
+    as well, so that no batch waits for the GPU to tell its sizes.
+
+    Args:
+        sessions: Whose prefixes to take.
+        num_items: Number of candidates.
+        device: Where batches are made.
     """
 
-    def __init__(self, sessions: Sessions, num_items: int):
-        self.items = sessions.items
+    def __init__(self, sessions: Sessions, num_items: int, device: torch.device | str = "cpu"):
         self.num_items = num_items
         count = (sessions.lengths - 1).clamp(min=0)
         first = count.cumsum(0) - count
         rank = torch.arange(int(count.sum())) - first.repeat_interleave(count)
-        self.length = (sessions.lengths - 1).repeat_interleave(count) - rank  # [P]
-        self.start = sessions.ptr[:-1].repeat_interleave(count)  # [P]
+        length = (sessions.lengths - 1).repeat_interleave(count) - rank  # [P]
+        start = sessions.ptr[:-1].repeat_interleave(count)  # [P]
+        self.sizes = torch.stack([length, *_distinct_within(sessions, num_items, start, length)], dim=1).int()  # [P, 3] on the CPU
+        self.items, self.length, self.start = (part.to(device) for part in (sessions.items, length, start))
 
     def __len__(self) -> int:
         return self.length.numel()
@@ -57,43 +65,49 @@ class SessionGraphs(Dataset):
         return session_graph(self.items[start : start + length], y=self.items[start + length].view(1))
 
     def _batch(self, indices: Tensor) -> Batch:
-        length, start = self.length[indices], self.start[indices]  # [B]
         num_graphs = indices.numel()
+        num_clicks, num_nodes, num_edges = self.sizes[indices].sum(dim=0).tolist()
+        device = self.items.device
+        indices = indices.to(device, non_blocking=True)
+        length, start = self.length[indices], self.start[indices]  # [B]
         click_ptr = _pointers(length)
-        graph = torch.arange(num_graphs).repeat_interleave(length)  # [L] the graph of each click
-        clicks = self.items[torch.arange(graph.numel()) + (start - click_ptr[:-1])[graph]]  # [L]
+        begins = torch.zeros(num_clicks, dtype=torch.long, device=device).scatter_(0, click_ptr[1:-1], 1)
+        graph = begins.cumsum(0)  # [L] the graph of each click
+        clicks = self.items[torch.arange(num_clicks, device=device) + (start - click_ptr[:-1])[graph]]  # [L]
 
         # Nodes: the distinct (graph, item) pairs, which sort as each graph's own items do.
-        node, alias_index = torch.unique(graph * self.num_items + clicks, return_inverse=True)
+        node, alias_index = _distinct(graph * self.num_items + clicks, num_nodes)
         x, batch = node % self.num_items, node // self.num_items  # [N]
         ptr = index2ptr(batch, num_graphs)
 
-        # Edges: the distinct pairs of nodes clicked one after the other within a graph.
-        follows = graph[1:] == graph[:-1]
-        pair = (alias_index[:-1] * x.numel() + alias_index[1:])[follows]
-        edge, occurrences = torch.unique(pair, return_counts=True)
-        edge_index = torch.stack([edge // max(1, x.numel()), edge % max(1, x.numel())])
+        # Edges: the distinct pairs of nodes clicked one after the other. Pairs across two graphs sort behind them all.
+        pair = alias_index[:-1] * num_nodes + alias_index[1:]
+        edge, occurrence = _distinct(pair.masked_fill(begins[1:] == 1, num_nodes**2), num_edges + 1)
+        edge = edge[:num_edges]
+        edge_index = torch.stack([edge // max(1, num_nodes), edge % max(1, num_nodes)])
         edge_ptr = index2ptr(batch[edge_index[0]], num_graphs)
+        ones = torch.ones(occurrence.numel(), device=device)
+        edge_weight = ones.new_zeros(num_edges + 1).scatter_add_(0, occurrence, ones)[:num_edges]
 
         out = Batch(
             _base_cls=Data,
             x=x,
             edge_index=edge_index,
-            edge_weight=occurrences.float(),
+            edge_weight=edge_weight,
             alias_index=alias_index,
             y=self.items[start + length],
             batch=batch,
             ptr=ptr,
         )
         # What lets PyG take the batch apart again (`batch.to_data_list()`, `batch[i]`).
-        zeros = torch.zeros(num_graphs, dtype=torch.long)
+        zeros = torch.zeros(num_graphs, dtype=torch.long, device=device)
         out._num_graphs = num_graphs
         out._slice_dict = {
             "x": ptr,
             "edge_index": edge_ptr,
             "edge_weight": edge_ptr,
             "alias_index": click_ptr,
-            "y": torch.arange(num_graphs + 1),
+            "y": torch.arange(num_graphs + 1, device=device),
         }
         out._inc_dict = dict.fromkeys(out._slice_dict, zeros) | {"edge_index": ptr[:-1], "alias_index": ptr[:-1]}
         return out
@@ -108,6 +122,36 @@ def session_graph(clicks: Tensor, y: Tensor | None = None) -> Data:
     if y is not None:
         data.y = y
     return data
+
+
+def _distinct(keys: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`torch.unique(keys, return_inverse=True)` where the number of distinct keys is known: nothing waits for it."""
+    ordered, order = keys.sort()
+    group = torch.zeros_like(order)
+    group[1:] = (ordered[1:] != ordered[:-1]).cumsum(0)
+    distinct = keys.new_empty(count).scatter_(0, group, ordered)  # equal keys are written to the same place
+    return distinct, torch.empty_like(order).scatter_(0, order, group)
+
+
+def _distinct_within(
+    sessions: Sessions, num_items: int, start: Tensor, length: Tensor
+) -> tuple[Tensor, Tensor]:
+    """How many distinct items, and distinct pairs of consecutive items, the clicks of every prefix have, [P] each."""
+    is_first, first = _first_of_equals(sessions.owner * num_items + sessions.items)
+    follows = sessions.owner[1:] == sessions.owner[:-1]
+    is_first_pair, _ = _first_of_equals(first[:-1] * first.numel() + first[1:])
+    nodes = _pointers(is_first.long())
+    edges = _pointers((is_first_pair & follows).long())  # a pair stands at its first click
+    return nodes[start + length] - nodes[start], edges[start + length - 1] - edges[start]
+
+
+def _first_of_equals(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """For every key whether it is the first of its kind, and where that first one stands, [C] each."""
+    ordered, order = keys.sort(stable=True)
+    begins = torch.ones_like(ordered, dtype=torch.bool)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    first = torch.empty_like(order).scatter_(0, order, order[begins][begins.cumsum(0) - 1])
+    return first == torch.arange(keys.numel()), first
 
 
 def _pointers(lengths: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class SessionGraphConv(MessagePassing):
         for _ in range(self.propagation_steps):
             a_in = self.propagate(along[0], x=self.lin_in(x), weight=along[1], segments=along[2])
             a_out = self.propagate(against[0], x=self.lin_out(x), weight=against[1], segments=against[2])
-            a = torch.cat([a_in + self.bias_in, a_out + self.bias_out], dim=-1)  # [N, 2d]
+            a = torch.cat([a_in, a_out], dim=-1) + torch.cat([self.bias_in, self.bias_out])  # [N, 2d]
             x = self.gru(a, x)  # [N, d]
         return x
 

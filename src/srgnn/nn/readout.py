@@ -1,6 +1,6 @@
 import torch
 from torch import Tensor
-from torch.nn import Linear, Module
+from torch.nn import Embedding, Linear, Module
 from torch_geometric.index import index2ptr
 from torch_geometric.utils import segment
 
@@ -26,6 +26,8 @@ class SessionReadout(Module):
         hidden_size: Width :math:`d` of the states.
         readout: `hybrid` is :math:`\mathbf{s}`; `global` is :math:`\mathbf{s}_g`; `local` is the last click
             :math:`\mathbf{v}_n`; `average` is the mean over the clicks.
+        reversed_positions: So many learned vectors, one of which is added to the state of each click by its distance
+            from the last one; clicks that are further away share the last vector. 0 adds nothing.
 
     Shapes:
         states [N, d], alias_index [L], batch [N] -> [B, d]
@@ -34,10 +36,12 @@ class SessionReadout(Module):
         OptionError: for a value outside of what is allowed.
     """
 
-    def __init__(self, hidden_size: int, readout: str = "hybrid"):
+    def __init__(self, hidden_size: int, readout: str = "hybrid", reversed_positions: int = 0):
         super().__init__()
         check_int("hidden_size", hidden_size, 1)
         self.readout = check_choice("readout", readout, READOUTS)
+        check_int("reversed_positions", reversed_positions, 0)
+        self.position = Embedding(reversed_positions, hidden_size) if reversed_positions else None
         if readout in ("global", "hybrid"):
             self.lin_last = Linear(hidden_size, hidden_size)
             self.lin_click = Linear(hidden_size, hidden_size)
@@ -48,13 +52,17 @@ class SessionReadout(Module):
     def forward(self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int) -> Tensor:
         session = batch[alias_index]  # [L]
         segments = index2ptr(session, num_sessions)  # [B + 1]
-        clicks = states[alias_index]  # [L, d]
-        last = clicks[segments[1:] - 1]  # [B, d]
+        clicks = states.index_select(0, alias_index)  # [L, d]
+        if self.position is not None:
+            distance = segments[1:][session] - 1 - torch.arange(session.numel(), device=session.device)
+            clicks = clicks + self.position(distance.clamp(max=self.position.num_embeddings - 1))
+        last = clicks.index_select(0, segments[1:] - 1)  # [B, d]
         if self.readout == "local":
             return last
         if self.readout == "average":
             return segment(clicks, segments, reduce="mean")
-        alpha = self.query(torch.sigmoid(self.lin_last(last)[session] + self.lin_click(clicks)))  # [L, 1]
+        of_last = self.lin_last(last).index_select(0, session)  # [L, d]
+        alpha = self.query(torch.sigmoid(of_last + self.lin_click(clicks)))  # [L, 1]
         interest = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
         if self.readout == "global":
             return interest

@@ -1,12 +1,14 @@
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import Embedding, Module
+from torch.nn import Module
 from torch_geometric.data import Batch
 
-from srgnn.errors import UserError, check_int
+from srgnn.errors import OptionError, UserError, check_float, check_int
 from srgnn.nn.conv import SessionGraphConv
+from srgnn.nn.embedding import ItemEmbedding
 from srgnn.nn.readout import SessionReadout
 
 
@@ -19,6 +21,11 @@ class SRGNN(Module):
         propagation_steps: Message passing steps on the session graph; 0 uses no graph.
         readout: `hybrid`, `global`, `local` or `average`, see :class:`~srgnn.nn.readout.SessionReadout`.
         edge_weight: `binary` or `occurrence`, see :class:`~srgnn.nn.conv.SessionGraphConv`.
+        scale: Scores are this times the cosine of session and item: both are L2-normalised (NISER, Gupta et al.,
+            2019). None multiplies them as they are.
+        reversed_positions: So many embeddings of how far a click is from the last one; see
+            :class:`~srgnn.nn.readout.SessionReadout`.
+        dropout: On the item embeddings that enter the graph.
 
     Shapes:
         a batch of B session graphs -> scores [B, V], before the softmax
@@ -34,14 +41,21 @@ class SRGNN(Module):
         propagation_steps: int = 1,
         readout: str = "hybrid",
         edge_weight: str = "binary",
+        scale: float | None = None,
+        reversed_positions: int = 0,
+        dropout: float = 0.0,
     ):
         super().__init__()
         check_int("num_items", num_items, 1)
         check_int("hidden_size", hidden_size, 1)
         self.num_items = num_items
-        self.item_embedding = Embedding(num_items, hidden_size)
+        self.scale = None if scale is None else check_float("scale", scale, 0, exclusive=True)
+        self.dropout = check_float("dropout", dropout, 0)
+        if self.dropout >= 1:
+            raise OptionError("dropout", dropout, "a share below 1")
+        self.item_embedding = ItemEmbedding(num_items, hidden_size, normalized=scale is not None)
         self.conv = SessionGraphConv(hidden_size, propagation_steps, edge_weight)
-        self.readout = SessionReadout(hidden_size, readout)
+        self.readout = SessionReadout(hidden_size, readout, reversed_positions)
         if propagation_steps == 0:
             self.conv.requires_grad_(False)  # never used: nothing to train, nothing to wait for between processes
         self.reset_parameters()
@@ -52,13 +66,22 @@ class SRGNN(Module):
             torch.nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.session_embedding(batch) @ self.item_embedding.weight.T  # [B, V]
+        return self.session_embedding(batch) @ self.item_embedding.table().T  # [B, V]
 
     def session_embedding(self, batch: Batch) -> Tensor:
         """A batch of B session graphs -> [B, d]."""
-        states = self.item_embedding(batch.x)  # [N, d]
+        return self._embed(self.item_embedding(batch.x), batch)
+
+    def session_embedding_and_table(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Session embeddings [B, d] and what they are multiplied with, all items [V, d], for a loss over all items."""
+        states, table = self.item_embedding.with_table(batch.x)
+        return self._embed(states, batch), table
+
+    def _embed(self, states: Tensor, batch: Batch) -> Tensor:
+        states = F.dropout(states, self.dropout, self.training)  # [N, d]
         states = self.conv(states, batch.edge_index, batch.edge_weight)  # [N, d]
-        return self.readout(states, batch.alias_index, batch.batch, batch.num_graphs)  # [B, d]
+        session = self.readout(states, batch.alias_index, batch.batch, batch.num_graphs)  # [B, d]
+        return session if self.scale is None else self.scale * F.normalize(session)
 
     @classmethod
     def from_reference_state_dict(

@@ -1,0 +1,324 @@
+"""Speed and memory of training, against what the machine can do: the rate of its large matrix products.
+
+python benchmarks/train.py dataset=diginetica --batch-sizes 100 512                 # any setting of conf/train.yaml
+python benchmarks/train.py dataset=diginetica --batch-sizes 100 512 --reference ../SR-GNN
+python benchmarks/train.py trainer=gpu                                              # all variants for a GPU
+python benchmarks/train.py dataset=synthetic dataset.items_per_category=50000 loss=sampled_softmax batch_size=512
+
+Without dataset= it generates sessions of the size of Diginetica. The limit is the time of the three products of
+2·B·d·V operations that no exact full softmax avoids: scores, gradient of the sessions, gradient of the items.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torch.nn import Module
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+
+import door  # noqa: E402
+from srgnn.data import SessionData  # noqa: E402
+from srgnn.data.datamodule import evaluation_batch  # noqa: E402
+from srgnn.data.graphs import SessionGraphs  # noqa: E402
+from srgnn.metrics import rank  # noqa: E402
+from srgnn.module import NextItemModule  # noqa: E402
+from srgnn.nn import LOSSES, SRGNN  # noqa: E402
+from srgnn.nn.losses import FullSoftmax, OfScores  # noqa: E402
+
+AS_DIGINETICA = ["dataset.sessions=200000", "dataset.items_per_category=2155"]  # 20 shelves: 43,100 items
+PARTS = ["batch", "forward", "loss", "backward", "optimizer"]
+PRODUCT = 2048  # rows and columns of the large product; 4096 is as fast
+
+
+@dataclass
+class Trained:
+    """One way to train, step by step. The loss makes the gradients of its own inputs, but for plain scores."""
+
+    name: str
+    step: Callable[[Tensor, Callable[[str], None]], None]  # prefixes, and what to call after each part
+    rounds: list[dict[str, float]] = field(default_factory=list)
+
+    def time(self, batches: list[Tensor], synchronize: Callable[[], None]) -> None:
+        """Adds a round: seconds per step, and those of its parts, which are taken in steps of their own on a GPU."""
+        parts = dict.fromkeys(PARTS, 0.0)
+        synchronize()
+        last = time.perf_counter()
+
+        def lap(part: str) -> None:
+            nonlocal last
+            synchronize()
+            now = time.perf_counter()
+            parts[part] += now - last
+            last = now
+
+        for batch in batches:
+            self.step(batch, lap)
+        synchronize()
+        started = time.perf_counter()
+        for batch in batches:
+            self.step(batch, lambda part: None)
+        synchronize()
+        seconds = time.perf_counter() - started
+        self.rounds.append({name: value / len(batches) for name, value in {**parts, "step": seconds}.items()})
+
+    def median(self, name: str = "step") -> float:
+        return statistics.median(each[name] for each in self.rounds)
+
+    @property
+    def spread(self) -> float:
+        """Half the distance of the quartiles, as a share of the median."""
+        quartiles = statistics.quantiles([each["step"] for each in self.rounds], n=4)
+        return (quartiles[2] - quartiles[0]) / 2 / self.median()
+
+
+def ours(
+    name: str,
+    config: dict[str, Any],
+    data: SessionData,
+    graphs: SessionGraphs,
+    loss: Module | None = None,
+    matmul: str = "highest",
+    precision: str = "32-true",
+    compiled: bool = False,
+) -> Trained:
+    """What `python src/train.py` does in a step, without Lightning's loop."""
+    device = graphs.items.device
+    torch.manual_seed(config["seed"])
+    clicks = torch.bincount(data.train.items, minlength=data.num_items)
+    model = SRGNN(data.num_items, **config["model"])
+    module = NextItemModule(model, config["loss"], clicks, config["sampling"], **config["optimizer"]).to(device)
+    model.sparse_gradients = device.type == "cpu"
+    optimizer = module.configure_optimizers()["optimizer"]
+    embed = torch.compile(model.session_embedding, dynamic=True) if compiled else model.session_embedding
+    loss = loss or module.loss
+    in_16_bits = "bf16" in precision
+
+    def step(prefixes: Tensor, lap: Callable[[str], None]) -> None:
+        torch.set_float32_matmul_precision(matmul)
+        optimizer.zero_grad()
+        batch = graphs[prefixes]
+        lap("batch")
+        with torch.autocast(device.type, torch.bfloat16, enabled=in_16_bits):
+            session = embed(batch)
+            lap("forward")
+            value = loss(session, model.candidates, batch.y)
+            lap("loss")
+        value.backward()
+        lap("backward")
+        optimizer.step()
+        lap("optimizer")
+
+    return Trained(name, step)
+
+
+def reference(path: Path, config: dict[str, Any], data: SessionData) -> Trained:
+    """The authors' PyTorch code, from a checkout of CRIPAC-DIG/SR-GNN, on the same prefixes."""
+    code = {}
+    for name in ("utils", "model"):
+        file = path / "pytorch_code" / f"{name}.py"
+        if not file.is_file():
+            sys.exit(f"--reference {path}: expected a checkout of CRIPAC-DIG/SR-GNN, with pytorch_code/{name}.py in it.")
+        spec = importlib.util.spec_from_file_location(f"reference_{name}", file)
+        code[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(code[name])
+    sessions = [session.tolist() for session in data.train]
+    prefixes = [[item + 1 for item in session[:n]] for session in sessions for n in range(len(session) - 1, 0, -1)]
+    targets = [session[n] + 1 for session in sessions for n in range(len(session) - 1, 0, -1)]
+    samples = code["utils"].Data((prefixes, targets))
+    steps, optimizer = config["model"]["propagation_steps"], config["optimizer"]
+    options = SimpleNamespace(
+        hiddenSize=config["model"]["hidden_size"],
+        batchSize=config["batch_size"],
+        nonhybrid=config["model"]["readout"] == "global",
+        step=steps,
+        lr=optimizer["lr"],
+        l2=optimizer["weight_decay"],
+        lr_dc=optimizer["lr_decay"],
+        lr_dc_step=optimizer["lr_decay_every"],
+    )
+    model = code["model"].SessionGraph(options, data.num_items + 1)
+
+    def step(indices: Tensor, lap: Callable[[str], None]) -> None:
+        # Its own loop, `train_test` and `forward`, taken apart: the batch is cut when it is asked for.
+        model.optimizer.zero_grad()
+        slices = samples.get_slice(indices.numpy())
+        lap("batch")
+        cut = SimpleNamespace(get_slice=lambda i: slices)
+        targets, scores = code["model"].forward(model, indices, cut)
+        lap("forward")
+        loss = model.loss_function(scores, torch.tensor(targets).long() - 1)
+        lap("loss")
+        loss.backward()
+        lap("backward")
+        model.optimizer.step()
+        lap("optimizer")
+
+    return Trained("the authors' code", step)
+
+
+def variants(config: dict[str, Any], data: SessionData, graphs: SessionGraphs) -> Iterator[Trained]:
+    yield ours("this project", config, data, graphs)
+    if config["loss"] != "cross_entropy":
+        return
+    scores = OfScores(LOSSES["cross_entropy"])
+    if graphs.items.device.type == "cpu":
+        yield ours("with all scores", config, data, graphs, scores)
+        return
+    chunked = FullSoftmax("chunked")
+    yield ours("with all scores", config, data, graphs, scores)
+    yield ours("TF32", config, data, graphs, chunked, "high")
+    yield ours("TF32, with all scores", config, data, graphs, scores, "high")
+    yield ours("TF32, compiled", config, data, graphs, chunked, "high", compiled=True)
+    yield ours("bf16", config, data, graphs, chunked, precision="bf16-mixed")
+    yield ours("bf16, with all scores", config, data, graphs, scores, precision="bf16-mixed")
+    yield ours("bf16, compiled", config, data, graphs, chunked, precision="bf16-mixed", compiled=True)
+    if importlib.util.find_spec("cut_cross_entropy"):
+        yield ours("bf16, cut-cross-entropy", config, data, graphs, FullSoftmax("cut"), precision="bf16-mixed")
+
+
+def product_rate(device: torch.device, synchronize: Callable[[], None]) -> float:
+    """Operations per second of a large float32 matrix product: the best of five."""
+    torch.set_float32_matmul_precision("highest")
+    a, b = torch.randn(2, PRODUCT, PRODUCT, device=device)
+    out = torch.empty_like(a)
+    seconds = []
+    for _ in range(6):
+        synchronize()
+        started = time.perf_counter()
+        torch.mm(a, b, out=out)
+        synchronize()
+        seconds.append(time.perf_counter() - started)
+    return 2 * PRODUCT**3 / min(seconds[1:])
+
+
+def peak_memory(device: torch.device) -> float:
+    """GB of this process so far, or of the GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def measure(batch_size: int, arguments: argparse.Namespace, config: dict[str, Any], data: SessionData) -> None:
+    device = torch.device("cuda" if config["trainer"]["accelerator"] == "gpu" else "cpu")
+    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    config = {**config, "batch_size": batch_size}
+    graphs = SessionGraphs(data.train, data.num_items, device)
+    generator = torch.Generator().manual_seed(config["seed"])
+
+    def draw() -> list[Tensor]:
+        return list(torch.randperm(len(graphs), generator=generator).split(batch_size)[: arguments.steps])
+
+    ways, memory = [], {}
+    for way in variants(config, data, graphs):
+        try:
+            with contextlib.suppress(AttributeError):
+                torch.cuda.reset_peak_memory_stats(device)
+            way.time(draw(), synchronize)  # warm
+        except Exception as error:  # a variant that this GPU or torch cannot do says so, and the others go on
+            if device.type == "cpu":
+                raise
+            print(f"{way.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            continue
+        memory[way.name] = peak_memory(device)
+        ways.append(way)
+    if arguments.reference:
+        ways.append(reference(arguments.reference, config, data))
+        ways[-1].time(draw(), synchronize)
+    rates = []
+    for way in ways:
+        way.rounds.clear()
+    for _ in track(range(arguments.rounds), description=f"Batch {batch_size}", transient=True):
+        rates.append(product_rate(device, synchronize))
+        batches = draw()
+        for way in ways:  # in turns, on the same prefixes
+            way.time(batches, synchronize)
+
+    operations = 6 * batch_size * config["model"]["hidden_size"] * data.num_items
+    limits = [operations / rate for rate in rates]
+    epoch = -(-len(graphs) // batch_size)
+    columns = ["prefixes/s", "step, ms", "±", "of the limit", *PARTS, "epoch, s", "peak GB"]
+    table = door.new_table(
+        f"Batch {batch_size}, d = {config['model']['hidden_size']}, {data.num_items:,} items: the limit is "
+        f"{1e3 * statistics.median(limits):.1f} ms at {statistics.median(rates) / 1e9:,.0f} GFLOP/s",
+        "",
+        *columns,
+    )
+    for way in ways:
+        share = statistics.median(limit / each["step"] for limit, each in zip(limits, way.rounds, strict=True))
+        table.add_row(
+            way.name,
+            f"{batch_size / way.median():,.0f}",
+            f"{1e3 * way.median():.2f}",
+            f"{way.spread:.0%}",
+            f"{share:.0%}" if config["loss"] != "sampled_softmax" else "",
+            *(f"{1e3 * way.median(part):.2f}" for part in PARTS),
+            f"{epoch * way.median():,.0f}",
+            f"{memory[way.name]:.2f}" if way.name in memory else "",
+        )
+    Console(width=160).print(table)
+    for way in ways[1:]:
+        ratios = [each["step"] / own["step"] for each, own in zip(way.rounds, ways[0].rounds, strict=True)]
+        low, _, high = statistics.quantiles(ratios, n=4)
+        print(f"{way.name}: {statistics.median(ratios):.2f} times as long as {ways[0].name} ({low:.2f} to {high:.2f})")
+
+
+def measure_evaluation(config: dict[str, Any], data: SessionData) -> None:
+    """Ranks and the best 20 items of all test prefixes, among all items."""
+    device = torch.device("cuda" if config["trainer"]["accelerator"] == "gpu" else "cpu")
+    model = SRGNN(data.num_items, **config["model"]).to(device).eval()
+    graphs = SessionGraphs(data.test, data.num_items, device)
+    size = evaluation_batch(data.num_items)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        ranked = rank(model, (graphs[i : i + size] for i in range(0, len(graphs), size)), top=20)
+        ranked.rank.sum().item()
+        seconds.append(time.perf_counter() - started)
+    print(f"Evaluation: ranks and top 20 of {len(graphs):,} test prefixes in {statistics.median(seconds):.1f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", help="of conf/train.yaml, such as dataset=diginetica model=srgnn_fast")
+    parser.add_argument("--batch-sizes", type=int, nargs="+", help="one table for each; that of the configuration")
+    parser.add_argument("--rounds", type=int, default=9, help="of which the median is shown")
+    parser.add_argument("--steps", type=int, default=10, help="in each round, twice")
+    parser.add_argument("--reference", type=Path, help="a checkout of CRIPAC-DIG/SR-GNN, timed in alternation")
+    arguments = parser.parse_intermixed_args()
+    chosen = arguments.overrides
+    if not any(text.startswith("dataset=") for text in chosen):
+        chosen = [*AS_DIGINETICA, *chosen]
+    with door.one_sentence(), initialize_config_dir(str(door.CONF), version_base="1.3"):
+        config = compose("train", chosen, return_hydra_config=True)
+        dataset = door.build(config, "dataset")
+        config = door.plain(config)
+    if config["trainer"]["accelerator"] == "gpu" and not torch.cuda.is_available():
+        sys.exit("Error: trainer=gpu: torch sees no GPU here; leave it out to measure the CPU.")
+    door.keep_freed_memory()
+    data = dataset.load()
+    name = torch.cuda.get_device_name() if config["trainer"]["accelerator"] == "gpu" else f"{os.cpu_count()} cores"
+    print(f"{data.manifest['name']} on {name}, torch {torch.__version__}")
+    for batch_size in arguments.batch_sizes or [config["batch_size"]]:
+        measure(batch_size, arguments, config, data)
+    measure_evaluation(config, data)
+
+
+if __name__ == "__main__":
+    main()
