@@ -10,10 +10,8 @@ Without dataset= it generates sessions of the size of Diginetica. The limit is t
 """
 
 import argparse
-import contextlib
 import importlib.util
 import os
-import resource
 import statistics
 import sys
 import time
@@ -37,10 +35,11 @@ import door  # noqa: E402
 from srgnn.data import SessionData  # noqa: E402
 from srgnn.data.datamodule import evaluation_batch  # noqa: E402
 from srgnn.data.graphs import SessionGraphs  # noqa: E402
+from srgnn.errors import UserError  # noqa: E402
 from srgnn.metrics import rank  # noqa: E402
 from srgnn.module import NextItemModule  # noqa: E402
 from srgnn.nn import LOSSES, SRGNN  # noqa: E402
-from srgnn.nn.losses import FullSoftmax, OfScores  # noqa: E402
+from srgnn.nn.losses import FullSoftmax, OfScores, SampledSoftmax  # noqa: E402
 
 AS_DIGINETICA = ["dataset.sessions=200000", "dataset.items_per_category=2155"]  # 20 shelves: 43,100 items
 PARTS = ["batch", "forward", "loss", "backward", "optimizer"]
@@ -52,7 +51,7 @@ class Trained:
     """One way to train, step by step. The loss makes the gradients of its own inputs, but for plain scores."""
 
     name: str
-    step: Callable[[Tensor, Callable[[str], None]], None]  # prefixes, and what to call after each part
+    step: Callable[[Tensor, Callable[[str], None]], Any]  # prefixes, and what to call after each part
     rounds: list[dict[str, float]] = field(default_factory=list)
 
     def time(self, batches: list[Tensor], synchronize: Callable[[], None]) -> None:
@@ -102,23 +101,29 @@ def ours(
     device = graphs.items.device
     torch.manual_seed(config["seed"])
     clicks = torch.bincount(data.train.items, minlength=data.num_items)
-    model = SRGNN(data.num_items, **config["model"])
+    with door.within("model"):
+        model = SRGNN(data.num_items, **config["model"])
     module = NextItemModule(model, config["loss"], clicks, config["sampling"], **config["optimizer"]).to(device)
-    model.sparse_gradients = device.type == "cpu"
     optimizer = module.configure_optimizers()["optimizer"]
-    embed = torch.compile(model.session_embedding, dynamic=True) if compiled else model.session_embedding
-    loss = loss or module.loss
-    in_16_bits = "bf16" in precision
+    if loss is not None:
+        module.loss = loss
+    sampled = isinstance(module.loss, SampledSoftmax)
+    model.item_embedding.sparse = sampled and device.type == "cpu"
+    if compiled:
+        model._embed = torch.compile(model._embed, dynamic=True)
 
     def step(prefixes: Tensor, lap: Callable[[str], None]) -> None:
         torch.set_float32_matmul_precision(matmul)
         optimizer.zero_grad()
         batch = graphs[prefixes]
         lap("batch")
-        with torch.autocast(device.type, torch.bfloat16, enabled=in_16_bits):
-            session = embed(batch)
+        with torch.autocast(device.type, torch.bfloat16, enabled="bf16" in precision):
+            if sampled:
+                embedded = model.session_embedding(batch), model.item_embedding
+            else:
+                embedded = model.session_embedding_and_table(batch)
             lap("forward")
-            value = loss(session, model.candidates, batch.y)
+            value = module.loss(*embedded, batch.y)
             lap("loss")
         value.backward()
         lap("backward")
@@ -134,7 +139,9 @@ def reference(path: Path, config: dict[str, Any], data: SessionData) -> Trained:
     for name in ("utils", "model"):
         file = path / "pytorch_code" / f"{name}.py"
         if not file.is_file():
-            sys.exit(f"--reference {path}: expected a checkout of CRIPAC-DIG/SR-GNN, with pytorch_code/{name}.py in it.")
+            sys.exit(
+                f"--reference {path}: expected a checkout of CRIPAC-DIG/SR-GNN, with pytorch_code/{name}.py in it."
+            )
         spec = importlib.util.spec_from_file_location(f"reference_{name}", file)
         code[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(code[name])
@@ -194,7 +201,7 @@ def variants(config: dict[str, Any], data: SessionData, graphs: SessionGraphs) -
 
 
 def product_rate(device: torch.device, synchronize: Callable[[], None]) -> float:
-    """Operations per second of a large float32 matrix product: the best of five."""
+    """Operations per second of a large float32 matrix product: the median of five."""
     torch.set_float32_matmul_precision("highest")
     a, b = torch.randn(2, PRODUCT, PRODUCT, device=device)
     out = torch.empty_like(a)
@@ -205,19 +212,13 @@ def product_rate(device: torch.device, synchronize: Callable[[], None]) -> float
         torch.mm(a, b, out=out)
         synchronize()
         seconds.append(time.perf_counter() - started)
-    return 2 * PRODUCT**3 / min(seconds[1:])
-
-
-def peak_memory(device: torch.device) -> float:
-    """GB of this process so far, or of the GPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return 2 * PRODUCT**3 / statistics.median(seconds[1:])
 
 
 def measure(batch_size: int, arguments: argparse.Namespace, config: dict[str, Any], data: SessionData) -> None:
-    device = torch.device("cuda" if config["trainer"]["accelerator"] == "gpu" else "cpu")
-    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    on_gpu = config["trainer"]["accelerator"] == "gpu"
+    device = torch.device("cuda" if on_gpu else "cpu")
+    synchronize = torch.cuda.synchronize if on_gpu else lambda: None
     config = {**config, "batch_size": batch_size}
     graphs = SessionGraphs(data.train, data.num_items, device)
     generator = torch.Generator().manual_seed(config["seed"])
@@ -228,15 +229,15 @@ def measure(batch_size: int, arguments: argparse.Namespace, config: dict[str, An
     ways, memory = [], {}
     for way in variants(config, data, graphs):
         try:
-            with contextlib.suppress(AttributeError):
-                torch.cuda.reset_peak_memory_stats(device)
+            if on_gpu:
+                torch.cuda.reset_peak_memory_stats()
             way.time(draw(), synchronize)  # warm
         except Exception as error:  # a variant that this GPU or torch cannot do says so, and the others go on
-            if device.type == "cpu":
+            if not on_gpu:
                 raise
             print(f"{way.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             continue
-        memory[way.name] = peak_memory(device)
+        memory[way.name] = torch.cuda.max_memory_allocated() / 1e9 if on_gpu else door.peak_memory()
         ways.append(way)
     if arguments.reference:
         ways.append(reference(arguments.reference, config, data))
@@ -305,15 +306,18 @@ def main() -> None:
     chosen = arguments.overrides
     if not any(text.startswith("dataset=") for text in chosen):
         chosen = [*AS_DIGINETICA, *chosen]
-    with door.one_sentence(), initialize_config_dir(str(door.CONF), version_base="1.3"):
-        config = compose("train", chosen, return_hydra_config=True)
-        dataset = door.build(config, "dataset")
-        config = door.plain(config)
-    if config["trainer"]["accelerator"] == "gpu" and not torch.cuda.is_available():
-        sys.exit("Error: trainer=gpu: torch sees no GPU here; leave it out to measure the CPU.")
+    if arguments.reference and not (arguments.reference / "pytorch_code" / "model.py").is_file():
+        sys.exit(f"Error: --reference {arguments.reference}: expected a checkout of CRIPAC-DIG/SR-GNN.")
+    with initialize_config_dir(str(door.CONF), version_base="1.3"):
+        config = compose("train", [*chosen, "~logger"])
+    dataset = door.build(config, "dataset")
+    config = door.plain(config)
+    on_gpu = config["trainer"]["accelerator"] == "gpu"
+    if on_gpu and not torch.cuda.is_available():
+        raise UserError("trainer=gpu: torch sees no GPU here; leave it out to measure the CPU.")
     door.keep_freed_memory()
     data = dataset.load()
-    name = torch.cuda.get_device_name() if config["trainer"]["accelerator"] == "gpu" else f"{os.cpu_count()} cores"
+    name = torch.cuda.get_device_name() if on_gpu else f"{os.cpu_count()} cores"
     print(f"{data.manifest['name']} on {name}, torch {torch.__version__}")
     for batch_size in arguments.batch_sizes or [config["batch_size"]]:
         measure(batch_size, arguments, config, data)
@@ -321,4 +325,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with door.one_sentence():
+        main()

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,12 @@ def keep_freed_memory() -> None:
     if mallopt:
         mallopt(-4, 0)  # M_MMAP_MAX: no buffer gets a mapping of its own
         mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: up to 1 GiB of free memory stays
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held so far, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import torch
 import torch_geometric.typing
 from hydra.core.hydra_config import HydraConfig
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -20,9 +21,10 @@ from rich.console import Console
 
 import door
 from srgnn.data import SessionData
-from srgnn.errors import UserError
+from srgnn.errors import UserError, check_choice
 from srgnn.protocols import Interrupted, Run, compare
 
+PRECISIONS = ["highest", "high", "medium"]
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -54,7 +56,7 @@ def train(config: DictConfig, run: Run, dataset: Any) -> None:
     if not door.is_main_process():
         return
     table = {"SR-GNN": result["metrics"], **compare({}, data, run.k)}
-    seconds = time.perf_counter() - started
+    seconds, memory = time.perf_counter() - started, door.peak_memory()
     checkpoint = Path(result["checkpoint"])
     write_result(
         run.folder,
@@ -64,10 +66,12 @@ def train(config: DictConfig, run: Run, dataset: Any) -> None:
             "metrics": table,
             "checkpoint": checkpoint.name,
             "seconds": round(seconds, 1),
+            "peak_memory_gb": round(memory, 2),
             **{key: result[key] for key in ("chosen", "epochs") if key in result},
         },
     )
-    door.print_results(f"{data.manifest['name']}, protocol={run.protocol}, {seconds:,.0f} s", table, run.k)
+    title = f"{data.manifest['name']}, protocol={run.protocol}, {seconds:,.0f} s, {memory:.1f} GB of memory"
+    door.print_results(title, table, run.k)
     say(explain(run, result))
     report(logger, table, checkpoint)
     if not door.is_sweep():
@@ -94,6 +98,7 @@ def prepare(config: DictConfig, folder: Path) -> tuple[Run, Any]:
     run = Run(**told, folder=folder, config=values)
     dataset = door.build(config, "dataset")
     run.check(dataset.num_items)
+    torch.set_float32_matmul_precision(check_choice("matmul_precision", values["matmul_precision"], PRECISIONS))
     try:
         trainer = Trainer(**values["trainer"], logger=False, enable_checkpointing=False)
     except (MisconfigurationException, ValueError, TypeError) as error:

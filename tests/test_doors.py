@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 
@@ -50,6 +51,15 @@ def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(door, tmp_pa
         return next(line for line in text.splitlines() if "SR-GNN" in line and "." in line)
 
     assert row(evaluated.stdout) == row(done.stdout)
+    assert door("evaluate.py", "checkpoint=last", "recommendations=best.parquet").returncode == 0
+    best, data = pl.read_parquet(tmp_path / "best.parquet"), SyntheticLog(sessions=600, items_per_category=5).load()
+    assert len(best) == data.counts["test_prefixes"]
+    assert best["clicks"][0] == len(data.test[0]) - 1
+    assert best["target"][0] == data.vocabulary.ids[data.test[0][-1]]
+    for items, target, rank in best.select("items", "target", "rank").iter_rows():
+        assert items[rank - 1 : rank] == [target] if rank <= 20 else target not in items
+    recall = 100 * (best["rank"] <= 20).mean()
+    assert f"{recall:.2f}" in row(evaluated.stdout)
     wrong = door("evaluate.py", "checkpoint=last", "dataset=synthetic", "dataset.items_per_category=6")
     assert wrong.returncode == 1
     assert "whose items are not those of" in wrong.stderr
@@ -247,17 +257,15 @@ def test_a_full_disk_is_one_sentence(door, tmp_path: Path):
         pytest.skip("needs /dev/full")
     (tmp_path / "run").mkdir()
     code = f"""
-import builtins, io, os, sys
+import pathlib, sys
 sys.argv = ["{ROOT}/src/train.py", *{SMALL!r}, "hydra.run.dir=run"]
 sys.path.insert(0, "{ROOT}/src")
-import fsspec.implementations.local as local
-opened = local.LocalFileOpener._open
-def full(self):
-    opened(self)
-    if self.path.endswith(".ckpt") and "w" in self.mode:
-        self.f.close()
-        self.f = open("/dev/full", "wb", buffering=0)
-local.LocalFileOpener._open = full
+opened = pathlib.Path.open
+def full(self, mode="r", *arguments, **options):
+    if self.suffix == ".ckpt" and "w" in mode:
+        return open("/dev/full", "wb", buffering=0)
+    return opened(self, mode, *arguments, **options)
+pathlib.Path.open = full
 import runpy
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

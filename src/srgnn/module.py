@@ -6,13 +6,13 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.nn import Module
 from torch.optim.lr_scheduler import StepLR
 from torch_geometric.data import Batch
 
 from srgnn.errors import UserError, check_choice, check_float, check_int
 from srgnn.metrics import RankMetrics, target_ranks
 from srgnn.nn.losses import LOSSES, FullSoftmax, OfScores, SampledSoftmax
+from srgnn.nn.srgnn import SRGNN
 from srgnn.optimizer import LazyAdam
 
 READ_EVERY = 20  # steps between two looks at the loss, by the progress bar and the logger
@@ -22,7 +22,7 @@ class NextItemModule(LightningModule):
     """Trains a model that maps a batch of session graphs to scores [B, V], and measures it by full ranking.
 
     Args:
-        model: The model.
+        model: The model; :class:`~srgnn.nn.SRGNN`, or one with its methods.
         loss: `cross_entropy`, `binary_cross_entropy` or `sampled_softmax`, see :mod:`srgnn.nn.losses`.
         clicks: Of every item in training, [V]: what `sampled_softmax` draws by.
         sampling: See :class:`~srgnn.nn.losses.SampledSoftmax`.
@@ -40,7 +40,7 @@ class NextItemModule(LightningModule):
 
     def __init__(
         self,
-        model: Module,
+        model: SRGNN,
         loss: str = "cross_entropy",
         clicks: Tensor | None = None,
         sampling: Mapping[str, Any] | None = None,
@@ -54,7 +54,7 @@ class NextItemModule(LightningModule):
         about: Mapping[str, Any] | None = None,
     ):
         super().__init__()
-        self.model = model
+        self.model: SRGNN = model
         check_choice("loss", loss, [*LOSSES, "sampled_softmax"])
         sampled = SampledSoftmax(clicks, **(sampling or {}))
         self.loss = {"cross_entropy": FullSoftmax(), "sampled_softmax": sampled}.get(loss) or OfScores(LOSSES[loss])

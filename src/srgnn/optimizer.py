@@ -21,15 +21,15 @@ class LazyAdam(Adam):
                 loss = closure()
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is not None and parameter.grad.is_sparse:
-                    self._update_rows(parameter, group)
+                gradient = parameter.grad
+                if gradient is not None and gradient.is_sparse:
+                    self._update_rows(parameter, gradient.coalesce(), group)
                     parameter.grad = None  # nothing is left for Adam, which knows dense gradients
         super().step()
         return loss
 
     @torch.no_grad()
-    def _update_rows(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        gradient = parameter.grad.coalesce()
+    def _update_rows(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         rows, grad = gradient.indices().squeeze(0), gradient.values()
         state = self.state[parameter]
         if not state:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch_geometric.data import Batch
 from tqdm.auto import tqdm
@@ -227,6 +228,7 @@ class _Stage:
             log_every_n_steps=READ_EVERY,
             num_sanity_val_steps=0,
             enable_model_summary=False,
+            plugins=[StreamedCheckpoints()],
             use_distributed_sampler=False,  # PrefixBatches takes each process's share
         )
 
@@ -252,12 +254,14 @@ def compare(models: Mapping[str, Callable[[Batch], Tensor]], data: SessionData, 
     compared = dict(models)
     compared.update({name: baseline(data.train, data.num_items) for name, baseline in BASELINES.items()})
     graphs = SessionGraphs(data.test, data.num_items)
-    size = evaluation_batch(data.num_items)
-    starts = range(0, len(graphs), size)
-    return {
-        name: evaluate(model, (graphs[i : i + size] for i in tqdm(starts, desc=name, leave=False)), k)
-        for name, model in compared.items()
-    }
+    return {name: evaluate(model, in_batches(graphs, name), k) for name, model in compared.items()}
+
+
+def in_batches(graphs: SessionGraphs, name: str) -> Iterator[Batch]:
+    """All prefixes in batches for an evaluation, in order, with a progress bar of that name."""
+    size = evaluation_batch(graphs.num_items)
+    for i in tqdm(range(0, len(graphs), size), desc=name, leave=False):
+        yield graphs[i : i + size]
 
 
 class Interrupted(Exception):
@@ -300,6 +304,28 @@ class StopGracefully(Callback):
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         self.handlers = {}
+
+
+class StreamedCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint to its file as it is, where Lightning makes a copy of it in memory first.
+
+    Under a temporary name beside it, so that what was written is whole.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+        except Exception as error:
+            temporary.unlink(missing_ok=True)
+            cause = error if isinstance(error, OSError) else error.__context__
+            if isinstance(cause, OSError):  # torch hides a full disk behind an error of its own
+                raise OSError(cause.errno, cause.strerror, str(path)) from error
+            raise
+        temporary.replace(path)
 
 
 class EpochLines(Callback):

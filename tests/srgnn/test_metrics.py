@@ -1,9 +1,10 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from srgnn.metrics import RankMetrics, evaluate, target_ranks
+from srgnn.metrics import RankMetrics, evaluate, rank, target_ranks
 
 NAN = float("nan")
 
@@ -64,3 +65,22 @@ def test_evaluate_measures_anything_that_scores():
         "ndcg@1": 0.0,
         "ndcg@2": pytest.approx(1 / math.log2(3)),
     }
+
+
+def test_ranks_and_best_items_come_from_one_pass_over_the_scores():
+    scores, target = torch.randn(10, 30), torch.randint(30, (10,))
+    asked = []
+
+    def model(batch: SimpleNamespace) -> torch.Tensor:
+        asked.append(batch)
+        return scores[batch.rows]
+
+    batches = [SimpleNamespace(rows=rows, y=target[rows]) for rows in torch.arange(10).split(4)]
+    ranked = rank(model, batches, top=5)
+    assert asked == batches
+    assert torch.equal(ranked.rank, target_ranks(scores, target))
+    assert torch.equal(ranked.scores, scores.topk(5).values)
+    assert torch.equal(ranked.scores, scores.gather(1, ranked.items))
+    hit = (ranked.items == target.view(-1, 1)).any(dim=1)
+    assert torch.equal(hit, ranked.rank <= 5)
+    assert rank(model, batches).items.shape == (10, 0)

@@ -1,6 +1,7 @@
 import os
 import signal
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from lightning.pytorch import Callback
 import srgnn.protocols
 from srgnn.data import SessionData, Sessions, Vocabulary
 from srgnn.errors import OptionError, UserError
-from srgnn.protocols import Interrupted, Run, compare
+from srgnn.protocols import Interrupted, Run, StreamedCheckpoints, compare
 from srgnn.recommender import load_checkpoint
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": True}
@@ -78,6 +79,26 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     assert {key: whole[key] for key in ("chosen", "epochs") if key in whole} == {
         key: resumed[key] for key in ("chosen", "epochs") if key in resumed
     }
+
+
+def test_dropout_and_negatives_go_on_as_if_the_run_had_not_been_stopped(small: SessionData, tmp_path: Path):
+    def drawn(folder: Path) -> Run:
+        options = {"loss": "sampled_softmax", "sampling": {"negatives": 50}, "protocol": "paper", "order": "time"}
+        return replace(run(folder, **options), model={"hidden_size": 8, "dropout": 0.2, "scale": 5})
+
+    whole = drawn(tmp_path / "whole").start(small)
+    with stop_at("paper", 13, signal.SIGINT), pytest.raises(Interrupted) as stopped:
+        drawn(tmp_path / "stopped").start(small)
+    assert_same(whole, drawn(tmp_path / "stopped").start(small, resume=stopped.value.checkpoint))
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path):
+    path = tmp_path / "new" / "last.ckpt"
+    StreamedCheckpoints().save_checkpoint({"a": 1}, path)
+    assert torch.load(path, weights_only=True) == {"a": 1}
+    with pytest.raises(AttributeError):
+        StreamedCheckpoints().save_checkpoint({"a": lambda: 0}, path)
+    assert torch.load(path, weights_only=True) == {"a": 1}
 
 
 def test_a_run_killed_between_epochs_goes_on_from_its_last_checkpoint(small: SessionData, tmp_path: Path):
@@ -152,6 +173,8 @@ def test_a_checkpoint_of_other_data_or_protocol_is_refused(small: SessionData, t
         ({"k": [101]}, "k"),
         ({"k": []}, "k"),
         ({"loss": "x"}, "loss"),
+        ({"order": "x"}, "order"),
+        ({"sampling": {"negatives": 0}}, "sampling.negatives"),
         ({"optimizer": {"lr": "fast"}}, r"optimizer\.lr"),
     ],
 )

@@ -12,6 +12,7 @@ from srgnn.errors import check_choice
 
 ORDERS = ["shuffled", "time"]
 
+
 def evaluation_batch(num_items: int) -> int:
     """Prefixes per batch of an evaluation: 512 for full speed, fewer where their scores would take more than 256 MB."""
     return max(1, min(512, 2**26 // num_items))
@@ -60,7 +61,7 @@ class GraphLoader(DataLoader):
 
     def __init__(self, graphs: SessionGraphs, batches: PrefixBatches):
         self.batches = batches
-        super().__init__(graphs, batch_sampler=batches, collate_fn=_as_it_is)
+        super().__init__(graphs, batch_sampler=batches, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, int]:
         return {"position": self.batches.position}

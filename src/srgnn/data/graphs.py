@@ -43,11 +43,18 @@ class SessionGraphs(Dataset):
         rank = torch.arange(int(count.sum())) - first.repeat_interleave(count)
         length = (sessions.lengths - 1).repeat_interleave(count) - rank  # [P]
         start = sessions.ptr[:-1].repeat_interleave(count)  # [P]
-        self.sizes = torch.stack([length, *_distinct_within(sessions, num_items, start, length)], dim=1).int()  # [P, 3] on the CPU
+        self.sizes = torch.stack(
+            [length, *_distinct_within(sessions, num_items, start, length)], dim=1
+        ).int()  # [P, 3] on the CPU
         self.items, self.length, self.start = (part.to(device) for part in (sessions.items, length, start))
 
     def __len__(self) -> int:
         return self.length.numel()
+
+    @property
+    def targets(self) -> Tensor:
+        """The next click of every prefix, [P]."""
+        return self.items[self.start + self.length]
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Data | Batch:
         if isinstance(index, int):
@@ -133,9 +140,7 @@ def _distinct(keys: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return distinct, torch.empty_like(order).scatter_(0, order, group)
 
 
-def _distinct_within(
-    sessions: Sessions, num_items: int, start: Tensor, length: Tensor
-) -> tuple[Tensor, Tensor]:
+def _distinct_within(sessions: Sessions, num_items: int, start: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
     """How many distinct items, and distinct pairs of consecutive items, the clicks of every prefix have, [P] each."""
     is_first, first = _first_of_equals(sessions.owner * num_items + sessions.items)
     follows = sessions.owner[1:] == sessions.owner[:-1]

@@ -70,22 +70,23 @@ class SyntheticLog:
         def uniform(*size: int) -> Tensor:
             return torch.rand(*size, generator=generator)
 
-        def draw(weights: Tensor) -> Tensor:
-            return torch.multinomial(weights, 1, generator=generator).squeeze(-1)
-
         n, width = self.sessions, self.items_per_category
         time = torch.linspace(0, 1, n)
         # Drift: every category has its own season.
         season = uniform(len(CATEGORIES) - 1)
-        category = 1 + draw(0.3 + torch.cos(torch.pi * (time[:, None] - season)).clamp(min=0) ** 4)  # [S]
+        share = 0.3 + torch.cos(torch.pi * (time[:, None] - season)).clamp(min=0) ** 4
+        category = 1 + torch.multinomial(share, 1, generator=generator).squeeze(1)  # [S]
         # Long tail: Zipf's law over a shuffled shelf, one for every category.
-        zipf = 1 / torch.arange(1, width + 1).float()
-        popularity = torch.stack([zipf[torch.randperm(width, generator=generator)] for _ in CATEGORIES])
-        entry = popularity[category]  # [S, width]
+        zipf = (1 / torch.arange(1, width + 1).double()).cumsum(0)
+        shelves = torch.stack([torch.randperm(width, generator=generator) for _ in CATEGORIES])  # by popularity
+
+        def by_popularity(shelf: Tensor) -> Tensor:
+            place = torch.searchsorted(zipf, uniform(n).double() * zipf[-1])
+            return shelves[shelf, place.clamp(max=width - 1)]
 
         length = 2 + _geometric(uniform(n), mean=3.0, maximum=18)
         direction = torch.where(uniform(n) < 0.5, -1, 1)
-        position = draw(entry)  # on the shelf of the category
+        position = by_popularity(category)  # on the shelf of the category
         clicks = torch.empty(n, int(length.max()), dtype=torch.long)
         clicks[:, 0] = category * width + position
         for step in range(1, clicks.size(1)):
@@ -95,9 +96,9 @@ class SyntheticLog:
             offered = choice >= 1 - self.offer
             went_back = choice < self.back
             jumped = (choice >= self.back) & (choice < self.back + self.jump)
-            position = torch.where(offered | went_back, position, torch.where(jumped, draw(entry), walked))
+            position = torch.where(offered | went_back, position, torch.where(jumped, by_popularity(category), walked))
             earlier = clicks.gather(1, (uniform(n) * step).long()[:, None]).squeeze(1)
-            click = torch.where(offered, draw(popularity[:1].expand(n, -1)), category * width + position)
+            click = torch.where(offered, by_popularity(torch.zeros_like(category)), category * width + position)
             clicks[:, step] = torch.where(went_back, earlier, click)
         kept = torch.arange(clicks.size(1)) < length[:, None]
         return Sessions(clicks[kept], torch.cat([length.new_zeros(1), length.cumsum(0)]))

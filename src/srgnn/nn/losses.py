@@ -99,8 +99,11 @@ class FullSoftmax(Module):
 def _suited(device: torch.device) -> str:
     if device.type == "cpu":
         return "tiled"
-    in_16_bits = torch.is_autocast_enabled(device.type)
-    return "cut" if in_16_bits and device.type == "cuda" and find_spec("cut_cross_entropy") else "chunked"
+    return "cut" if device.type == "cuda" and _in_16_bits(device) and find_spec("cut_cross_entropy") else "chunked"
+
+
+def _in_16_bits(device: torch.device) -> bool:
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 ITEMS_PER_TILE = 768  # of each thread: with 512 sessions 1.5 MB of logits, which stay in its caches
@@ -153,7 +156,6 @@ class _TiledSoftmax(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    @torch.amp.custom_bwd(device_type="cpu")
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return *_scaled(ctx, grad), None, None
 
@@ -179,25 +181,22 @@ class _ChunkedSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, session: Tensor, items: Tensor, target: Tensor) -> Tensor:
-        device = session.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else items.dtype
-        ctx.dtype = session.dtype
-        num_sessions = session.size(0)
-        with torch.autocast(device, enabled=False):
-            session, weight = session.to(dtype), items.to(dtype)
-            loss = items.new_zeros(())
-            session_grad, item_grad = torch.empty_like(session, dtype=ctx.dtype), torch.zeros_like(items)
-            for rows in torch.arange(num_sessions).split(max(1, LOGITS_PER_CHUNK // items.size(0))):
-                chunk = slice(int(rows[0]), int(rows[-1]) + 1)
-                logits = (session[chunk] @ weight.T).to(items.dtype)  # [b, V]
-                of_target = target[chunk].view(-1, 1)
-                log_total = logits.logsumexp(dim=1, keepdim=True)
-                loss += (log_total - logits.gather(1, of_target)).sum() / num_sessions
-                grad = logits.sub_(log_total).exp_()
-                grad.scatter_add_(1, of_target, grad.new_full((1, 1), -1).expand(of_target.size(0), 1))
-                grad = (grad / num_sessions).to(dtype)
-                session_grad[chunk] = grad @ weight
-                item_grad += grad.T @ session[chunk]
+        dtype = torch.get_autocast_dtype(session.device.type) if _in_16_bits(session.device) else items.dtype
+        session_grad, item_grad = torch.empty_like(session), torch.zeros_like(items)
+        session, weight = session.to(dtype), items.to(dtype)
+        num_sessions, size = session.size(0), max(1, LOGITS_PER_CHUNK // items.size(0))
+        loss = items.new_zeros(())
+        for first in range(0, num_sessions, size):
+            chunk = slice(first, first + size)
+            logits = (session[chunk] @ weight.T).to(items.dtype)  # [b, V]
+            of_target = target[chunk].view(-1, 1)
+            log_total = logits.logsumexp(dim=1, keepdim=True)
+            loss += (log_total - logits.gather(1, of_target)).sum() / num_sessions
+            grad = logits.sub_(log_total).exp_()
+            grad.scatter_add_(1, of_target, torch.full_like(of_target, -1, dtype=grad.dtype))
+            grad = (grad / num_sessions).to(dtype)
+            session_grad[chunk] = grad @ weight
+            item_grad += grad.T @ session[chunk]
         ctx.gradients = session_grad, item_grad
         return loss
 

@@ -49,6 +49,13 @@ def test_a_batch_is_what_pyg_makes_of_the_graphs(small: SessionData, size: int):
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs.to_dict())
 
 
+def test_the_sizes_of_every_prefix_are_known_before_its_batch(small: SessionData):
+    graphs = SessionGraphs(small.train, small.num_items)
+    told = [[graph.alias_index.numel(), graph.num_nodes, graph.num_edges] for graph in graphs]
+    assert graphs.sizes.tolist() == told
+    assert graphs.targets.tolist() == [graph.y.item() for graph in graphs]
+
+
 def test_a_data_loader_gets_whole_batches(small: SessionData):
     graphs = SessionGraphs(small.train, small.num_items)
     batches = list(DataLoader(graphs, batch_size=50, collate_fn=lambda batch: batch))
