@@ -10,11 +10,13 @@ Without dataset= it generates sessions of the size of Diginetica. The limit is t
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 import door  # noqa: E402
-from srgnn.data import SessionData  # noqa: E402
+from srgnn.data import SessionData, Sessions  # noqa: E402
 from srgnn.data.datamodule import evaluation_batch  # noqa: E402
 from srgnn.data.graphs import SessionGraphs  # noqa: E402
 from srgnn.errors import UserError  # noqa: E402
@@ -53,6 +55,7 @@ class Trained:
     name: str
     step: Callable[[Tensor, Callable[[str], None]], Any]  # prefixes, and what to call after each part
     rounds: list[dict[str, float]] = field(default_factory=list)
+    memory: float | None = None  # at its peak, in GB, where it can be told from that of the others
 
     def time(self, batches: list[Tensor], synchronize: Callable[[], None]) -> None:
         """Adds a round: seconds per step, and those of its parts, which are taken in steps of their own on a GPU."""
@@ -133,19 +136,40 @@ def ours(
     return Trained(name, step)
 
 
-def reference(path: Path, config: dict[str, Any], data: SessionData) -> Trained:
+class InItsOwnProcess(Trained):
+    """The authors' PyTorch code, as it runs by itself: with its own memory, and the allocator as it is."""
+
+    def __init__(self, path: Path, config: dict[str, Any], data: SessionData):
+        super().__init__("the authors' code", lambda prefixes, lap: None)
+        context = torch.multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        told = (other, path, config, data.train, data.num_items)
+        self.process = context.Process(target=serve_reference, args=told, daemon=True)
+        self.process.start()
+
+    def time(self, batches: list[Tensor], synchronize: Callable[[], None]) -> None:
+        self.pipe.send(batches)
+        measured, self.memory = self.pipe.recv()
+        self.rounds.append(measured)
+
+
+def serve_reference(pipe: Any, path: Path, config: dict[str, Any], train: Sessions, num_items: int) -> None:
+    warnings.filterwarnings("ignore", message="Creating a tensor from a list of numpy.ndarrays")
+    way = reference(path, config, train, num_items)
+    with contextlib.suppress(EOFError):  # the end of the other process
+        while True:
+            way.time(pipe.recv(), lambda: None)
+            pipe.send((way.rounds[-1], door.peak_memory()))
+
+
+def reference(path: Path, config: dict[str, Any], train: Sessions, num_items: int) -> Trained:
     """The authors' PyTorch code, from a checkout of CRIPAC-DIG/SR-GNN, on the same prefixes."""
     code = {}
     for name in ("utils", "model"):
-        file = path / "pytorch_code" / f"{name}.py"
-        if not file.is_file():
-            sys.exit(
-                f"--reference {path}: expected a checkout of CRIPAC-DIG/SR-GNN, with pytorch_code/{name}.py in it."
-            )
-        spec = importlib.util.spec_from_file_location(f"reference_{name}", file)
+        spec = importlib.util.spec_from_file_location(f"reference_{name}", path / "pytorch_code" / f"{name}.py")
         code[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(code[name])
-    sessions = [session.tolist() for session in data.train]
+    sessions = [session.tolist() for session in train]
     prefixes = [[item + 1 for item in session[:n]] for session in sessions for n in range(len(session) - 1, 0, -1)]
     targets = [session[n] + 1 for session in sessions for n in range(len(session) - 1, 0, -1)]
     samples = code["utils"].Data((prefixes, targets))
@@ -160,7 +184,7 @@ def reference(path: Path, config: dict[str, Any], data: SessionData) -> Trained:
         lr_dc=optimizer["lr_decay"],
         lr_dc_step=optimizer["lr_decay_every"],
     )
-    model = code["model"].SessionGraph(options, data.num_items + 1)
+    model = code["model"].SessionGraph(options, num_items + 1)
 
     def step(indices: Tensor, lap: Callable[[str], None]) -> None:
         # Its own loop, `train_test` and `forward`, taken apart: the batch is cut when it is asked for.
@@ -226,7 +250,7 @@ def measure(batch_size: int, arguments: argparse.Namespace, config: dict[str, An
     def draw() -> list[Tensor]:
         return list(torch.randperm(len(graphs), generator=generator).split(batch_size)[: arguments.steps])
 
-    ways, memory = [], {}
+    ways = []
     for way in variants(config, data, graphs):
         try:
             if on_gpu:
@@ -237,10 +261,13 @@ def measure(batch_size: int, arguments: argparse.Namespace, config: dict[str, An
                 raise
             print(f"{way.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             continue
-        memory[way.name] = torch.cuda.max_memory_allocated() / 1e9 if on_gpu else door.peak_memory()
+        if on_gpu:
+            way.memory = torch.cuda.max_memory_allocated() / 1e9
+        elif not ways and batch_size == (arguments.batch_sizes or [batch_size])[0]:  # nothing else has run yet
+            way.memory = door.peak_memory()
         ways.append(way)
     if arguments.reference:
-        ways.append(reference(arguments.reference, config, data))
+        ways.append(InItsOwnProcess(arguments.reference, config, data))
         ways[-1].time(draw(), synchronize)
     rates = []
     for way in ways:
@@ -271,7 +298,7 @@ def measure(batch_size: int, arguments: argparse.Namespace, config: dict[str, An
             f"{share:.0%}" if config["loss"] != "sampled_softmax" else "",
             *(f"{1e3 * way.median(part):.2f}" for part in PARTS),
             f"{epoch * way.median():,.0f}",
-            f"{memory[way.name]:.2f}" if way.name in memory else "",
+            f"{way.memory:.2f}" if way.memory else "",
         )
     Console(width=160).print(table)
     for way in ways[1:]:

@@ -61,11 +61,14 @@ def is_main_process() -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Stops glibc from handing the large buffers of every step back to the kernel: their page faults cost a tenth."""
+    """Stops glibc from handing the buffers of every step back to the kernel: their page faults cost a tenth.
+
+    Larger ones, of evaluations and of large catalogues, still come and go: kept, they would pile up beside each other.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
-        mallopt(-4, 0)  # M_MMAP_MAX: no buffer gets a mapping of its own
-        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD: up to 1 GiB of free memory stays
+        mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD: the largest that glibc takes; the gradient of 80,000 items of 100
+        mallopt(-1, 256 << 20)  # M_TRIM_THRESHOLD: so much free memory stays
 
 
 def peak_memory() -> float:

@@ -14,8 +14,8 @@ ORDERS = ["shuffled", "time"]
 
 
 def evaluation_batch(num_items: int) -> int:
-    """Prefixes per batch of an evaluation: 512 for full speed, fewer where their scores would take more than 256 MB."""
-    return max(1, min(512, 2**26 // num_items))
+    """Prefixes per batch of an evaluation: such that their scores take 16 MB and stay in the caches, but 8 at least."""
+    return max(8, min(512, 2**22 // num_items))
 
 
 class PrefixBatches(Sampler[Tensor]):

@@ -30,12 +30,15 @@ class ItemEmbedding(Embedding):
         rows = super().forward(items)
         return F.normalize(rows, eps=SMALLEST_NORM) if self.normalized else rows
 
-    def table(self) -> Tensor:
-        """All of them, [V, d]."""
-        return F.normalize(self.weight, eps=SMALLEST_NORM) if self.normalized else self.weight
+    def scores(self, session: Tensor) -> Tensor:
+        """Products of session embeddings with all items, [B, d] -> [B, V], without a second table."""
+        scores = session @ self.weight.T
+        if not self.normalized:
+            return scores
+        return scores / torch.linalg.vector_norm(self.weight, dim=1).clamp(min=SMALLEST_NORM)
 
     def with_table(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """`self(items), self.table()`, but the gradient of the first is added to that of the second where it lies.
+        """Some of them and all of them, [N, d] and [V, d]; the gradient of the first is added to the second's in place.
 
         Two gradients of V·d would be filled, added and read otherwise.
         """

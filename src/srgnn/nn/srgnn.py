@@ -66,7 +66,7 @@ class SRGNN(Module):
             torch.nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.session_embedding(batch) @ self.item_embedding.table().T  # [B, V]
+        return self.item_embedding.scores(self.session_embedding(batch))  # [B, V]
 
     def session_embedding(self, batch: Batch) -> Tensor:
         """A batch of B session graphs -> [B, d]."""
