@@ -1,5 +1,6 @@
 """Full-ranking metrics: the rank of the target among all items, and what is read from it."""
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,17 +67,19 @@ def rank(model: Callable[[Batch], Tensor], batches: Iterable[Batch], top: int = 
 
     One pass: the scores of a batch are made once, read for its ranks and its best items, and dropped.
     """
-    ranks, items, best = [], [], []
+    # Plain arrays: small tensors that stay would lie in the holes that the scores of each batch leave, so that the next
+    # ones find no room there and the memory of the process grows with every batch.
+    ranks, items, best = array("q"), array("q"), array("f")
     with torch.inference_mode():
         for batch in batches:
             scores = model(batch)
-            ranks.append(target_ranks(scores, batch.y))
+            ranks.frombytes(target_ranks(scores, batch.y).cpu().numpy().tobytes())
             if top:
                 values, indices = scores.topk(top)
-                best.append(values)
-                items.append(indices)
-    none = torch.empty(sum(map(len, ranks)), 0)
-    return Ranked(torch.cat(ranks), torch.cat(items) if top else none.long(), torch.cat(best) if top else none)
+                best.frombytes(values.float().cpu().numpy().tobytes())
+                items.frombytes(indices.cpu().numpy().tobytes())
+    found = [torch.tensor(numbers) for numbers in (ranks, items, best)]
+    return Ranked(found[0].long(), found[1].long().view(len(ranks), top), found[2].view(len(ranks), top))
 
 
 def evaluate(model: Callable[[Batch], Tensor], batches: Iterable[Batch], k: Sequence[int]) -> dict[str, float]:
