@@ -45,7 +45,7 @@ from srgnn.nn.losses import FullSoftmax, OfScores, SampledSoftmax  # noqa: E402
 
 AS_DIGINETICA = ["dataset.sessions=200000", "dataset.items_per_category=2155"]  # 20 shelves: 43,100 items
 PARTS = ["batch", "forward", "loss", "backward", "optimizer"]
-PRODUCT = 2048  # rows and columns of the large product; 4096 is as fast
+PRODUCT = {"cpu": 2048, "cuda": 8192}  # rows and columns of the large product; on a CPU 4096 is as fast
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Trained:
     memory: float | None = None  # at its peak, in GB, where it can be told from that of the others
 
     def time(self, batches: list[Tensor], synchronize: Callable[[], None]) -> None:
-        """Adds a round: seconds per step, and those of its parts, which are taken in steps of their own on a GPU."""
+        """Adds a round: seconds per step, and those of its parts, which are taken in steps of their own."""
         parts = dict.fromkeys(PARTS, 0.0)
         synchronize()
         last = time.perf_counter()
@@ -205,7 +205,8 @@ def reference(path: Path, config: dict[str, Any], train: Sessions, num_items: in
 
 
 def variants(config: dict[str, Any], data: SessionData, graphs: SessionGraphs) -> Iterator[Trained]:
-    yield ours("this project", config, data, graphs)
+    own = {"matmul": config["matmul_precision"], "precision": config["trainer"]["precision"]}
+    yield ours("this project", config, data, graphs, **own)
     if config["loss"] != "cross_entropy":
         return
     scores = OfScores(LOSSES["cross_entropy"])
@@ -227,7 +228,8 @@ def variants(config: dict[str, Any], data: SessionData, graphs: SessionGraphs) -
 def product_rate(device: torch.device, synchronize: Callable[[], None]) -> float:
     """Operations per second of a large float32 matrix product: the median of five."""
     torch.set_float32_matmul_precision("highest")
-    a, b = torch.randn(2, PRODUCT, PRODUCT, device=device)
+    size = PRODUCT[device.type]
+    a, b = torch.randn(2, size, size, device=device)
     out = torch.empty_like(a)
     seconds = []
     for _ in range(6):
@@ -236,7 +238,7 @@ def product_rate(device: torch.device, synchronize: Callable[[], None]) -> float
         torch.mm(a, b, out=out)
         synchronize()
         seconds.append(time.perf_counter() - started)
-    return 2 * PRODUCT**3 / statistics.median(seconds[1:])
+    return 2 * size**3 / statistics.median(seconds[1:])
 
 
 def measure(batch_size: int, arguments: argparse.Namespace, config: dict[str, Any], data: SessionData) -> None:
@@ -250,7 +252,7 @@ def measure(batch_size: int, arguments: argparse.Namespace, config: dict[str, An
     def draw() -> list[Tensor]:
         return list(torch.randperm(len(graphs), generator=generator).split(batch_size)[: arguments.steps])
 
-    ways = []
+    ways, before = [], 0
     for way in variants(config, data, graphs):
         try:
             if on_gpu:
@@ -259,10 +261,11 @@ def measure(batch_size: int, arguments: argparse.Namespace, config: dict[str, An
         except Exception as error:  # a variant that this GPU or torch cannot do says so, and the others go on
             if not on_gpu:
                 raise
-            print(f"{way.name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            print(f"{way.name}: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}")
             continue
         if on_gpu:
-            way.memory = torch.cuda.max_memory_allocated() / 1e9
+            way.memory = (torch.cuda.max_memory_allocated() - before) / 1e9  # without what the ways before it hold
+            before = torch.cuda.memory_allocated()
         elif not ways and batch_size == (arguments.batch_sizes or [batch_size])[0]:  # nothing else has run yet
             way.memory = door.peak_memory()
         ways.append(way)
@@ -312,7 +315,7 @@ def measure_evaluation(config: dict[str, Any], data: SessionData) -> None:
     device = torch.device("cuda" if config["trainer"]["accelerator"] == "gpu" else "cpu")
     model = SRGNN(data.num_items, **config["model"]).to(device).eval()
     graphs = SessionGraphs(data.test, data.num_items, device)
-    size = evaluation_batch(data.num_items)
+    size = evaluation_batch(data.num_items, device)
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
@@ -330,6 +333,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="in each round, twice")
     parser.add_argument("--reference", type=Path, help="a checkout of CRIPAC-DIG/SR-GNN, timed in alternation")
     arguments = parser.parse_intermixed_args()
+    if arguments.rounds < 2:
+        parser.error("--rounds: two at least, for a spread")
     chosen = arguments.overrides
     if not any(text.startswith("dataset=") for text in chosen):
         chosen = [*AS_DIGINETICA, *chosen]

@@ -91,11 +91,12 @@ class NextItemModule(LightningModule):
         # So that a resumed run draws what an undisturbed one does.
         torch.manual_seed((self.seed * 1_000_003 + self.trainer.global_step * 1_009 + self.global_rank) % 2**63)
         if batch.num_graphs:
-            loss = self.batch_loss(batch) * self._share(batch)
+            mean = self.batch_loss(batch)
         else:  # the last batch had no prefix left for this process: it adds nothing, but takes part
             parts = [p.sum() for p in self.model.parameters() if p.requires_grad]
-            loss = torch.stack(parts).sum() * self._share(batch)
-        self.loss_sum += loss.detach() * batch.num_graphs
+            mean = torch.stack(parts).sum()
+        loss = mean * self._share(batch)
+        self.loss_sum += mean.detach() * batch.num_graphs
         self.loss_count += batch.num_graphs
         is_read = (self.trainer.global_step + 1) % READ_EVERY == 0
         if is_read or self.device.type == "cpu":  # on a GPU a look waits for all that is under way
@@ -103,10 +104,10 @@ class NextItemModule(LightningModule):
         if is_read or batch_idx == 0:
             self.log("loss_step", loss.detach(), prog_bar=True, batch_size=batch.num_graphs)
         if self.trainer.is_last_batch:
-            mean = (self.loss_sum / max(1, self.loss_count)).float()
-            self._check(mean)
+            of_epoch = (self.loss_sum / max(1, self.loss_count)).float()
+            self._check(of_epoch)
             several = self.trainer.world_size > 1
-            self.log("loss_epoch", mean, on_step=False, on_epoch=True, sync_dist=several, batch_size=1)
+            self.log("loss_epoch", of_epoch, on_step=False, on_epoch=True, sync_dist=several, batch_size=1)
             self._reset_loss()
         return loss
 

@@ -219,13 +219,12 @@ class _Stage:
     def _trainer(self, callbacks: list[Callback], max_epochs: int | None = None) -> Trainer:
         bar = [TQDMProgressBar(refresh_rate=READ_EVERY)] if self.run.trainer.get("enable_progress_bar", True) else []
         return Trainer(
-            **self.run.trainer,
+            **{"log_every_n_steps": READ_EVERY, **self.run.trainer},
             max_epochs=max_epochs,
             callbacks=[*bar, *callbacks],
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             logger=self.logger or False,
             default_root_dir=self.run.folder,
-            log_every_n_steps=READ_EVERY,
             num_sanity_val_steps=0,
             enable_model_summary=False,
             plugins=[StreamedCheckpoints()],

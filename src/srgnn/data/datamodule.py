@@ -13,9 +13,13 @@ from srgnn.errors import check_choice
 ORDERS = ["shuffled", "time"]
 
 
-def evaluation_batch(num_items: int) -> int:
-    """Prefixes per batch of an evaluation: such that their scores take 16 MB and stay in the caches, but 8 at least."""
-    return max(8, min(512, 2**22 // num_items))
+def evaluation_batch(num_items: int, device: torch.device | str = "cpu") -> int:
+    """Prefixes per batch of an evaluation, 8 at least: their scores take 16 MB, and stay in the caches of a CPU.
+
+    On a GPU 256 MB, which keep it busy.
+    """
+    scores = 2**22 if torch.device(device).type == "cpu" else 2**26
+    return max(8, min(512, scores // num_items))
 
 
 class PrefixBatches(Sampler[Tensor]):
@@ -107,7 +111,10 @@ class SessionDataModule(LightningDataModule):
         return self._loader(self.train, self.batch_size, self.seed)
 
     def val_dataloader(self) -> GraphLoader | list:
-        return [] if self.evaluation is None else self._loader(self.evaluation, evaluation_batch(self.num_items))
+        if self.evaluation is None:
+            return []
+        device = self.trainer.strategy.root_device if self.trainer else "cpu"
+        return self._loader(self.evaluation, evaluation_batch(self.num_items, device))
 
     def test_dataloader(self) -> GraphLoader | list:
         return self.val_dataloader()

@@ -32,7 +32,8 @@ class ItemEmbedding(Embedding):
 
     def scores(self, session: Tensor) -> Tensor:
         """Products of session embeddings with all items, [B, d] -> [B, V], without a second table."""
-        scores = session @ self.weight.T
+        with torch.autocast(session.device.type, enabled=False):  # in 16 bits many scores would be equal
+            scores = session.to(self.weight.dtype) @ self.weight.T
         if not self.normalized:
             return scores
         return scores / torch.linalg.vector_norm(self.weight, dim=1).clamp(min=SMALLEST_NORM)
@@ -63,7 +64,8 @@ class _WithTable(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, of_rows: Tensor, of_table: Tensor) -> tuple[Tensor | None, ...]:
         items, *rest = ctx.saved_tensors
-        gradient = of_table.index_add_(0, items, of_rows)  # nobody else reads what a loss gave away
+        # A loss gives its gradient away, so that nobody else reads what is added to here.
+        gradient = of_table.contiguous().index_add_(0, items, of_rows)
         if ctx.normalized:
             table, norm = rest
             for grad, direction, length in _tiles(gradient, table, norm):  # what changes the norm changes nothing

@@ -6,6 +6,7 @@ embeddings of sessions and items, so that the scores need not be held.
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -66,9 +67,9 @@ class FullSoftmax(Module):
 
     Args:
         method: `tiled` keeps the exponentials in one buffer of B·V, which is used again in every step, and is made for
-            a CPU. `chunked` never holds more than :data:`LOGITS_PER_CHUNK` logits. `cut` is cut-cross-entropy
-            (Wijmans et al., 2025) for 16-bit training on a GPU, where that package is installed. None takes what suits
-            the device.
+            a CPU. `chunked` holds :data:`LOGITS_PER_CHUNK` logits at a time. `cut` is cut-cross-entropy (Wijmans et
+            al., 2025) for training in bfloat16 on a GPU, where that package is installed; it counts the targets, for
+            which the host waits. None takes what suits the device.
 
     Shapes:
         session [B, d], items [V, d], target [B] -> scalar
@@ -99,11 +100,16 @@ class FullSoftmax(Module):
 def _suited(device: torch.device) -> str:
     if device.type == "cpu":
         return "tiled"
-    return "cut" if device.type == "cuda" and _in_16_bits(device) and find_spec("cut_cross_entropy") else "chunked"
+    ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)  # which the package asks for
+    return "cut" if ampere and _in_bfloat16(device) and find_spec("cut_cross_entropy") else "chunked"
 
 
-def _in_16_bits(device: torch.device) -> bool:
+def _autocast(device: torch.device) -> bool:
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def _in_bfloat16(device: torch.device) -> bool:
+    return _autocast(device) and torch.get_autocast_dtype(device.type) == torch.bfloat16
 
 
 ITEMS_PER_TILE = 768  # of each thread: with 512 sessions 1.5 MB of logits, which stay in its caches
@@ -181,22 +187,25 @@ class _ChunkedSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, session: Tensor, items: Tensor, target: Tensor) -> Tensor:
-        dtype = torch.get_autocast_dtype(session.device.type) if _in_16_bits(session.device) else items.dtype
+        # Not float16, in which a probability over the batch size is nothing.
+        dtype = torch.bfloat16 if _in_bfloat16(session.device) else items.dtype
         session_grad, item_grad = torch.empty_like(session), torch.zeros_like(items)
-        session, weight = session.to(dtype), items.to(dtype)
-        num_sessions, size = session.size(0), max(1, LOGITS_PER_CHUNK // items.size(0))
-        loss = items.new_zeros(())
-        for first in range(0, num_sessions, size):
-            chunk = slice(first, first + size)
-            logits = (session[chunk] @ weight.T).to(items.dtype)  # [b, V]
-            of_target = target[chunk].view(-1, 1)
-            log_total = logits.logsumexp(dim=1, keepdim=True)
-            loss += (log_total - logits.gather(1, of_target)).sum() / num_sessions
-            grad = logits.sub_(log_total).exp_()
-            grad.scatter_add_(1, of_target, torch.full_like(of_target, -1, dtype=grad.dtype))
-            grad = (grad / num_sessions).to(dtype)
-            session_grad[chunk] = grad @ weight
-            item_grad += grad.T @ session[chunk]
+        off = torch.autocast(session.device.type, enabled=False) if _autocast(session.device) else nullcontext()
+        with off:
+            session, weight = session.to(dtype), items.to(dtype)
+            num_sessions, size = session.size(0), max(1, LOGITS_PER_CHUNK // items.size(0))
+            loss = items.new_zeros(())
+            for first in range(0, num_sessions, size):
+                chunk = slice(first, first + size)
+                logits = (session[chunk] @ weight.T).to(items.dtype)  # [b, V]
+                of_target = target[chunk].view(-1, 1)
+                log_total = logits.logsumexp(dim=1, keepdim=True)
+                loss += (log_total - logits.gather(1, of_target)).sum() / num_sessions
+                grad = logits.sub_(log_total).exp_()
+                grad.scatter_add_(1, of_target, torch.full_like(of_target, -1, dtype=grad.dtype))
+                grad = grad.div_(num_sessions).to(dtype)
+                session_grad[chunk] = grad @ weight
+                item_grad += grad.T @ session[chunk]
         ctx.gradients = session_grad, item_grad
         return loss
 
@@ -253,6 +262,7 @@ class SampledSoftmax(Module):
         of_target = (session * lookup(target)).sum(dim=1)  # [B]
         correction = -(self.log_q[negatives] + math.log(self.negatives))  # [K]
         is_target = negatives == target.view(-1, 1)
-        offset = correction.expand_as(is_target).masked_fill(is_target, -torch.inf).to(session.dtype)
-        scores = torch.addmm(offset, session, lookup(negatives).T)  # [B, K]
-        return (torch.logaddexp(of_target, scores.logsumexp(dim=1)) - of_target).mean()
+        offset = correction.expand_as(is_target).masked_fill(is_target, -torch.inf)
+        scores = session @ lookup(negatives).T + offset  # [B, K], in float32 also where the product is not
+        scores = torch.cat([of_target.view(-1, 1).to(scores.dtype), scores], dim=1)  # the target first
+        return F.cross_entropy(scores, torch.zeros_like(target))

@@ -160,9 +160,11 @@ def test_negatives_are_drawn_by_clicks_to_the_power():
 
 
 def test_with_the_target_as_the_only_negative_there_is_nothing_to_learn():
-    session, items = torch.randn(1, 2), torch.randn(1, 2)
+    session, items = torch.randn(1, 2, requires_grad=True), torch.randn(1, 2, requires_grad=True)
     loss = SampledSoftmax(torch.tensor([5]), negatives=3)(session, rows_of(items), torch.tensor([0]))
     assert loss.item() == pytest.approx(0, abs=1e-6)
+    for grad in torch.autograd.grad(loss, [session, items]):
+        assert torch.equal(grad, torch.zeros_like(grad))
 
 
 @pytest.mark.parametrize(("options", "name"), [({"negatives": 0}, "negatives"), ({"power": -1}, "power")])
@@ -188,4 +190,4 @@ def test_nothing_of_the_order_of_all_scores_is_held_by_the_sampled_softmax():
     loss = SampledSoftmax(torch.ones(100_000), negatives=50)
     with Largest() as largest:
         loss(session, lambda ids: F.embedding(ids, items), target)
-    assert largest.numel == 8 * 50
+    assert largest.numel == 8 * (50 + 1)
