@@ -110,8 +110,7 @@ def ours(
     optimizer = module.configure_optimizers()["optimizer"]
     if loss is not None:
         module.loss = loss
-    sampled = isinstance(module.loss, SampledSoftmax)
-    model.item_embedding.sparse = sampled and device.type == "cpu"
+    model.item_embedding.sparse = isinstance(module.loss, SampledSoftmax) and device.type == "cpu"
     if compiled:
         model._embed = torch.compile(model._embed, dynamic=True)
 
@@ -121,10 +120,7 @@ def ours(
         batch = graphs[prefixes]
         lap("batch")
         with torch.autocast(device.type, torch.bfloat16, enabled="bf16" in precision):
-            if sampled:
-                embedded = model.session_embedding(batch), model.item_embedding
-            else:
-                embedded = model.session_embedding_and_table(batch)
+            embedded = module.embed(batch)
             lap("forward")
             value = module.loss(*embedded, batch.y)
             lap("loss")

@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 
 from srgnn.errors import UserError, check_choice, check_float, check_int
 from srgnn.metrics import RankMetrics, target_ranks
+from srgnn.nn.embedding import ItemEmbedding
 from srgnn.nn.losses import LOSSES, FullSoftmax, OfScores, SampledSoftmax
 from srgnn.nn.srgnn import SRGNN
 from srgnn.optimizer import LazyAdam
@@ -56,7 +57,7 @@ class NextItemModule(LightningModule):
         super().__init__()
         self.model: SRGNN = model
         check_choice("loss", loss, [*LOSSES, "sampled_softmax"])
-        sampled = SampledSoftmax(clicks, **(sampling or {}))
+        sampled = SampledSoftmax(clicks if loss == "sampled_softmax" else None, **(sampling or {}))
         self.loss = {"cross_entropy": FullSoftmax(), "sampled_softmax": sampled}.get(loss) or OfScores(LOSSES[loss])
         self.metrics = RankMetrics(k)
         self.lr = check_float("optimizer.lr", lr, 0, exclusive=True)
@@ -113,9 +114,13 @@ class NextItemModule(LightningModule):
 
     def batch_loss(self, batch: Batch) -> Tensor:
         """The mean loss of a batch."""
+        return self.loss(*self.embed(batch), batch.y)
+
+    def embed(self, batch: Batch) -> tuple[Tensor, Tensor | ItemEmbedding]:
+        """What the loss compares: session embeddings [B, d] with all items [V, d], or with what looks up a sample."""
         if isinstance(self.loss, SampledSoftmax):
-            return self.loss(self.model.session_embedding(batch), self.model.item_embedding, batch.y)
-        return self.loss(*self.model.session_embedding_and_table(batch), batch.y)
+            return self.model.session_embedding(batch), self.model.item_embedding
+        return self.model.session_embedding_and_table(batch)
 
     def _check(self, loss: Tensor) -> None:
         if not math.isfinite(loss.item()):
