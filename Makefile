@@ -5,16 +5,27 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 
-.PHONY: train test scatter clean
+.PHONY: train test check docs pictures scatter clean
 
 train: $(VENV)/.ready
 	$(BIN)/python src/train.py
 
-test: $(VENV)/.ready
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy src/srgnn
+test: check docs
 	$(BIN)/python -m pytest
+
+# What pre-commit runs: formatting, linters, types, and the direction of imports.
+check: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pictures: $(VENV)/.ready
+	$(BIN)/python docs/pictures.py
 
 # torch-scatter has no wheels on the package index. Its source build needs the installed torch, a C++ compiler and
 # five to ten minutes; pip keeps the built wheel.
@@ -22,7 +33,7 @@ scatter: $(VENV)/.ready
 	$(BIN)/python -c "import torch_scatter" 2>/dev/null || $(PIP) install --no-build-isolation torch-scatter==2.1.2
 
 # torch comes first, as the CPU build, and is named again beside the rest so that nothing replaces it by a later,
-# several GB large one. A prebuilt torch-scatter is taken where there is one for this torch; it is optional.
+# several GB large one. A prebuilt torch-scatter is installed where there is one for this torch; it is optional.
 $(VENV)/.ready: pyproject.toml Makefile
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or newer is needed'"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,4 +46,4 @@ $(VENV)/.ready: pyproject.toml Makefile
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site

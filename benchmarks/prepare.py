@@ -62,7 +62,7 @@ def generate(path: Path, clicks: int, seed: int = 0) -> None:
 
 
 def with_pandas(path: Path) -> dict[str, int]:
-    """The same rules as dataset=yoochoose, in pandas as one writes them."""
+    """The same rules as dataset=yoochoose_log, in pandas as one writes them."""
     import pandas as pd  # only in the process that is measured
 
     log = pd.read_csv(path, names=["session", "time", "item", "category"], usecols=[0, 1, 2])
@@ -93,6 +93,7 @@ def measure(command: list[str]) -> tuple[float, float, str]:
     """Seconds, peak resident memory in GB, and the output of a command."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -102,8 +103,10 @@ def measure(command: list[str]) -> tuple[float, float, str]:
 
 def prepare(path: Path) -> tuple[float, float, dict[str, int]]:
     with tempfile.TemporaryDirectory(dir=path.parent) as cache:
-        door = [sys.executable, str(ROOT / "src" / "prepare.py")]
-        seconds, memory, _ = measure([*door, "dataset=yoochoose", f"dataset.path={path}", f"paths.cache={cache}"])
+        program = [sys.executable, str(ROOT / "src" / "prepare.py")]
+        seconds, memory, _ = measure(
+            [*program, "dataset=yoochoose_log", f"dataset.path={path}", f"paths.cache={cache}"]
+        )
         counts = json.loads(next(Path(cache).glob("*/manifest.json")).read_text())["counts"]
     counts.pop("trained_items")
     return seconds, memory, counts
@@ -134,7 +137,7 @@ def main() -> None:
     def compare(clicks: float, ways: dict[str, Any]) -> list[tuple[float, float]]:
         """Runs the ways in turns, and adds a row for each."""
         generate(log, int(clicks))
-        runs = {name: [] for name in ways}
+        runs: dict[str, list[Any]] = {name: [] for name in ways}
         for _ in range(arguments.rounds):
             for name, way in ways.items():
                 runs[name].append(way(log))

@@ -3,66 +3,65 @@
 import os
 from pathlib import Path
 
-import hydra
 import polars as pl
 from omegaconf import DictConfig
 
-import door
+from srgnn.cli.config import build_data_set, data_set_of, load, program
+from srgnn.cli.runs import finished_run
+from srgnn.cli.tables import print_results
+from srgnn.comparison import evaluate_baselines
 from srgnn.data import Vocabulary
 from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import UserError, check_int
-from srgnn.metrics import Ranked, metrics_of, rank
-from srgnn.protocols import compare, in_batches
-from srgnn.recommender import load_checkpoint, model_of
+from srgnn.evaluation import Ranking, rank
+from srgnn.memory import keep_freed_memory
+from srgnn.metrics import rank_metrics
+from srgnn.saving import whole_file
+from srgnn.training.checkpoint import Checkpoint
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
+@program("evaluate")
 def main(config: DictConfig) -> None:
-    with door.one_sentence():
-        door.keep_freed_memory()
-        checkpoint = door.finished_run(config.checkpoint, config.paths.outputs)
-        saved = load_checkpoint(checkpoint)
-        about = saved["srgnn"]
-        if config.dataset is None:
-            config.dataset = {**about["config"]["dataset"]}
-            for part in (config.dataset, config.dataset.get("published") or {}):
-                part.update({name: config.paths[name] for name in ("data", "cache") if name in part})
-        dataset = door.build(config, "dataset")
-        k = [config.k] if isinstance(config.k, int) else list(config.k)
-        for cut in k:
-            check_int("k", cut, 1, about["model"]["num_items"])
-        data = door.load(dataset)
-        if data.vocabulary.ids != about["vocabulary"]:
-            raise UserError(
-                f"The checkpoint was trained on {about['data']['name']}, whose items are not those of "
-                f"{data.manifest['name']}: choose dataset={about['data']['name']}."
-            )
-        graphs = SessionGraphs(data.test, data.num_items)
-        ranked = rank(model_of(saved).eval(), in_batches(graphs, "SR-GNN"), max(k) if config.recommendations else 0)
-        if config.recommendations:
-            write_recommendations(Path(config.recommendations), ranked, graphs, data.vocabulary)
-        metrics = {"SR-GNN": metrics_of(ranked.rank, k), **compare({}, data, k)}
-        door.print_results(f"{data.manifest['name']}, {os.path.relpath(checkpoint)}", metrics, k)
+    keep_freed_memory()
+    path = finished_run(config.checkpoint, config.paths.outputs)
+    checkpoint = Checkpoint.load(path)
+    record, name = checkpoint.record, checkpoint.record.architecture
+    if config.dataset is None:
+        config.dataset = data_set_of(record.config, config.paths)
+    data_set = build_data_set(config)
+    k = [config.k] if isinstance(config.k, int) else list(config.k)
+    for cut in k:
+        check_int("k", cut, 1, record.model["num_items"])
+    data = load(config, data_set)
+    if data.vocabulary.ids != record.vocabulary:
+        raise UserError(
+            f"The checkpoint was trained on {record.data['name']}, whose items are not those of "
+            f"{data.manifest['name']}: choose dataset={record.data['name']}."
+        )
+    graphs = SessionGraphs(data.test, data.num_items)
+    ranking = rank(checkpoint.build_model(), graphs, max(k) if config.recommendations else 0, name)
+    if config.recommendations:
+        write_recommendations(Path(config.recommendations), ranking, graphs, data.vocabulary)
+    metrics = {name: rank_metrics(ranking.ranks, k), **evaluate_baselines(data, k)}
+    print_results(f"{data.manifest['name']}, {os.path.relpath(path)}", metrics, k)
 
 
-def write_recommendations(path: Path, ranked: Ranked, graphs: SessionGraphs, vocabulary: Vocabulary) -> None:
-    """One row per test prefix, in raw ids: the test sessions as they come, of each the longest prefix first."""
+def write_recommendations(path: Path, ranking: Ranking, graphs: SessionGraphs, vocabulary: Vocabulary) -> None:
+    """Writes one row per test prefix, in raw ids: sessions in their order, the longest prefix of each first."""
     ids = pl.Series(vocabulary.ids)
-    best = ids.gather(ranked.items.flatten().numpy()).reshape(ranked.items.shape)
+    best = ids.gather(ranking.items.flatten().numpy()).reshape(tuple(ranking.items.shape))
     table = pl.DataFrame(
         {
             "clicks": graphs.length.numpy(),
             "target": ids.gather(graphs.targets.numpy()),
-            "rank": ranked.rank.numpy(),
+            "rank": ranking.ranks.numpy(),
             "items": best.cast(pl.List(ids.dtype)),
-            "scores": pl.Series(ranked.scores.numpy()).cast(pl.List(pl.Float32)),
+            "scores": pl.Series(ranking.scores.numpy()).cast(pl.List(pl.Float32)),
         }
     )
-    temporary = path.with_name(f".{path.name}")
-    with temporary.open("wb") as file:
+    with whole_file(path, "the recommendations") as temporary, temporary.open("wb") as file:
         table.write_parquet(file)
-    temporary.replace(path)
 
 
 if __name__ == "__main__":
-    door.open_door(main)
+    main()

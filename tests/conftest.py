@@ -1,4 +1,4 @@
-"""What several tests stand on. Real data and reference outputs lie beside the checkout, in `../shared`, or nowhere."""
+"""Fixtures of several tests. Real data and reference outputs lie beside the checkout in `../shared`, or are absent."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def small() -> SessionData:
 
 @pytest.fixture(params=["torch-scatter", "torch"])
 def segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Runs a test with both ways to reduce segments."""
+    """Runs a test once with torch-scatter and once with torch alone."""
     if request.param == "torch-scatter" and not torch_geometric.typing.WITH_TORCH_SCATTER:
         pytest.skip("torch-scatter is not installed: make scatter builds it")
     monkeypatch.setattr(torch_geometric.typing, "WITH_TORCH_SCATTER", request.param == "torch-scatter")
@@ -38,8 +38,8 @@ def segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def door(tmp_path: Path):
-    """Types a command of the README in an empty folder: door("train.py", "k=[5]") -> the finished process."""
+def program(tmp_path: Path):
+    """Runs a program in an empty folder, as a user types it: program("train.py", "k=[5]") -> the finished process."""
 
     def call(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

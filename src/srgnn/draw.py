@@ -1,72 +1,275 @@
-"""Pictures of session graphs. Needs the extra `plots` (matplotlib and networkx)."""
+"""Pictures of session graphs. Needs matplotlib, which the extra `plots` installs.
 
-from collections.abc import Sequence
+Lengths are in points (1/72 inch). Places and sizes are complex: x or width to the right, y or height upwards.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-import networkx as nx
 import numpy as np
-import torch
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch
-from matplotlib.transforms import Affine2D, ScaledTranslation
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.textpath import TextToPath
+from numpy.typing import NDArray
 
-from srgnn.data.graphs import session_graph
-from srgnn.data.sessions import Vocabulary
+from srgnn.errors import ArgumentError
 
-EDGE = "#5b7c88"
+Points = NDArray[np.complex128]
+Pair = tuple[int, int]  # source and target of an edge
+Arc = tuple[complex, complex, float, complex]  # start, end, bend (matplotlib's rad of an arc3), place of the text
+
+NODE, INK, EDGE, PAPER = "#1f6f8b", "#12303b", "#4d6f7c", "#ffffff"
+NAME_FONT, STEP_FONT, TITLE_FONT = 9.0, 8.0, 10.0
+LINE = 1.25  # height of a line, in font sizes
+MARGIN = 8 + 8j  # around the picture
+GAP = 24 + 24j  # between nodes, in addition to the text of an edge
+LABEL = 0.45  # place of a text along its edge; in the middle, texts of crossing edges would meet
+LOOP = 18.0  # height of an edge from a node to itself
+PAGE = 648 + 432j  # what a figure of its own aims at: a page, or the cell of a notebook
+NARROWEST = 260.0  # width that leaves room for the title of a small graph
+TITLE_LETTERS = 22  # of a name: even W fits into the narrowest figure that often
+TITLE_LINES = 4  # and at most a fifth of the height of given axes
+NAME_LIMITS = ((14, 3), (10, 2), (7, 2))  # letters in a line and lines of a name, from roomy to crowded
+SMALLEST_SCALE, LARGEST_SCALE = 0.65, 1.4  # names lose letters before a graph shrinks further
+LARGEST_CIRCLE = 56.0  # names that need more get a rounded box
+LARGEST_ELLIPSE = 35  # nodes; more would need a poster
+
+
+class Layout(NamedTuple):
+    """A graph in the plane: nodes of one size, edges, and the lower left and upper right corner of the whole."""
+
+    names: Sequence[str]
+    box: complex
+    centres: Points
+    arcs: Mapping[Pair, Arc]
+    low: complex
+    high: complex
 
 
 def draw_session(session: Sequence[int | str], axes: Axes | None = None) -> Axes:
-    """Draws the directed graph of a session of raw item ids, oldest first.
+    """Draws a session as its directed graph: a node for each item, an edge for each pair of consecutive clicks.
 
-    The numbers on an edge say which steps of the session went along it; the last click is filled.
+    The numbers on an edge are the steps that went along it (step 1 leads from the first click to the second). The last
+    click is filled. Long names wrap, very long ones are shortened with an ellipsis.
+
+    Args:
+        session: Raw item ids, oldest click first. Up to 50 clicks stay readable.
+        axes: Where to draw; the graph, its letters and the title are fitted into the axes' present size.
+            Default: a new figure, as large as the session needs.
+
+    Returns:
+        The axes, without frame and ticks. Their title is the session.
+
+    Raises:
+        ArgumentError: if the session has no clicks.
     """
-    axes = axes or plt.gca()
-    vocabulary = Vocabulary(list(dict.fromkeys(session)))
-    clicks = [vocabulary.index(raw) for raw in session]
-    data = session_graph(torch.tensor(clicks))
-    graph = nx.DiGraph()
-    graph.add_nodes_from(data.x.tolist())
-    for source, target in data.edge_index.t().tolist():
-        steps = [i + 1 for i in range(len(clicks) - 1) if (clicks[i], clicks[i + 1]) == (source, target)]
-        graph.add_edge(source, target, label=", ".join(map(str, steps)))
-    position = nx.circular_layout(graph)
-    size = max(1500, (6 * max(len(str(label)) for label in vocabulary.ids)) ** 2)  # points squared: a label fits
-    colors = ["#1f6f8b" if node == clicks[-1] else "#ffffff" for node in graph]
-    nx.draw_networkx_nodes(graph, position, ax=axes, node_size=size, node_color=colors, edgecolors="#1f6f8b")
-    for node, label in enumerate(vocabulary.ids):
-        color = "white" if node == clicks[-1] else "#12303b"
-        x, y = position[node]
-        axes.text(x, y, str(label), ha="center", va="center", color=color, fontsize=9)
-    labels = nx.get_edge_attributes(graph, "label")
-    for node in list(nx.nodes_with_selfloops(graph)):
-        _draw_loop(axes, position[node], size, labels.pop((node, node)))
-    options = {"ax": axes, "connectionstyle": "arc3,rad=0.15"}
-    edges = {"edgelist": list(labels), "node_size": size, "arrowsize": 16, "edge_color": EDGE}
-    nx.draw_networkx_edges(graph, position, **edges, **options)
-    nx.draw_networkx_edge_labels(graph, position, edge_labels=labels, font_size=9, **options)
-    axes.set_title(" → ".join(map(str, session)), fontsize=10)
-    axes.margins(0.25)
+    if not len(session):
+        raise ArgumentError("session", session, "at least one click")
+    node = {item: index for index, item in enumerate(dict.fromkeys(session))}
+    names = [" ".join(str(item).split()) for item in node]
+    clicks = [node[item] for item in session]
+    steps: dict[Pair, list[int]] = defaultdict(list)
+    for step, pair in enumerate(pairwise(clicks), start=1):
+        steps[pair].append(step)
+    texts = {pair: step_ranges(numbers) for pair, numbers in steps.items()}
+    path = [shorten(names[click], TITLE_LETTERS) for click in clicks]
+    if axes is None:
+        (layout, _), font, scale = _fit(names, texts, PAGE), TITLE_FONT, 1.0
+        size = layout.high - layout.low
+        width = max(size.real, NARROWEST)
+        title, top = wrap_title(path, width, font, TITLE_LINES)
+        height = size.imag + top
+        axes = plt.figure(figsize=(width / 72, height / 72)).add_axes((0, 0, 1, 1))
+    else:
+        width, height = (float(pixels) * 72 / axes.figure.dpi for pixels in axes.bbox.size)
+        font = min(TITLE_FONT, width / 30)
+        lines = min(TITLE_LINES, max(1, int(height / 5 / font / LINE)))
+        title, top = wrap_title(path, width, font, lines)
+        layout, scale = _fit(names, texts, complex(width, height - top))
+    low = (layout.low + layout.high - complex(width, height - top) / scale) / 2
+    axes.set(xlim=(low.real, low.real + width / scale), ylim=(low.imag, low.imag + height / scale))
+    axes.set_aspect("equal", adjustable="box")  # circles stay circles where a figure's layout resizes the axes
+    axes.set_title(title, fontsize=font, y=1.0, pad=-MARGIN.imag / 2, va="top", color=INK, parse_math=False)
     axes.set_axis_off()
+    _paint(axes, layout, texts, scale, last=clicks[-1])
     return axes
 
 
-def _draw_loop(axes: Axes, center: np.ndarray, size: float, label: str) -> None:
-    """An edge from a node to itself, on the side of the node that looks outward: networkx would hide it behind."""
-    figure = axes.figure
-    assert figure is not None
-    points = Affine2D().scale(1 / 72) + figure.dpi_scale_trans
-    # Points from the node, at any scale of the axes.
-    around = points + ScaledTranslation(center[0], center[1], axes.transData)  # type: ignore[arg-type]
-    radius, outward = np.sqrt(size) / 2, np.arctan2(center[1], center[0])
+def shorten(name: str, length: int) -> str:
+    """The name, or its two ends around an ellipsis if it has more than `length` characters."""
+    head = length // 2
+    return name if len(name) <= length else name[:head] + "…" + name[len(name) - (length - head - 1) :]
 
-    def at(distance: float, turn: float) -> tuple[float, float]:
-        return distance * np.cos(outward + turn), distance * np.sin(outward + turn)
 
-    loop = FancyArrowPatch(
-        at(radius, -0.5), at(radius, 0.5), arrowstyle="-|>", connectionstyle="arc3,rad=1.6", mutation_scale=16,
-        shrinkA=0, shrinkB=0, color=EDGE, clip_on=False, transform=around,
-    )  # fmt: skip
-    axes.add_patch(loop)
-    x, y = at(1.8 * radius + 8, 0)
-    axes.text(x, y, label, fontsize=9, ha="center", va="center", transform=around)
+def wrap_name(name: str, length: int, lines: int) -> str:
+    """The name in at most `lines` lines of `length` characters: broken after separators, shortened where necessary."""
+    for total in range(length * lines, length - 1, -1):
+        # A piece is a run of up to `length` characters with the separator that follows it.
+        pieces = re.findall(rf"[^-_/.:,?&=\s]{{1,{length - 1}}}[-_/.:,?&=\s]?|[-_/.:,?&=\s]", shorten(name, total))
+        wrapped = _fill(pieces, len, length)
+        if len(wrapped) <= lines:
+            break
+    return "\n".join(wrapped)
+
+
+def wrap_title(names: Sequence[str], width: float, font: float, lines: int) -> tuple[str, float]:
+    """`A → B → C`, or `A → B → … → Z` where a page of `width` is too narrow; and the height that the title takes."""
+    for head in range(len(names), 0, -1):
+        path = names if head == len(names) else [*names[: head - 1], "…", names[-1]]
+        pieces = [f"{name} → " for name in path[:-1]] + [path[-1]]
+        wrapped = _fill(pieces, lambda piece: _text_size(piece, font).real, width - 2 * MARGIN.real)
+        if len(wrapped) <= lines:
+            break
+    return "\n".join(wrapped), len(wrapped) * LINE * font + MARGIN.imag
+
+
+def step_ranges(steps: Iterable[int], per_line: int = 5) -> str:
+    """Ascending step numbers as text, at most `per_line` in a line; three or more in a row become a range."""
+    parts: list[str] = []
+    for _, group in groupby(enumerate(steps), key=lambda pair: pair[1] - pair[0]):
+        run = [str(step) for _, step in group]
+        parts += [f"{run[0]}\u2013{run[-1]}"] if len(run) > 2 else run
+    return ",\n".join(", ".join(parts[i : i + per_line]) for i in range(0, len(parts), per_line))
+
+
+def _fill(pieces: Iterable[str], measure: Callable[[str], float], limit: float) -> list[str]:
+    """Joins pieces to lines whose measures sum to at most `limit`; a longer piece gets a line of its own."""
+    lines, used = [""], 0.0
+    for piece in pieces:
+        if lines[-1] and used + measure(piece.rstrip()) > limit:
+            lines, used = [*lines, ""], 0.0
+        lines[-1] += piece
+        used += measure(piece)
+    return [line.rstrip() for line in lines]
+
+
+@lru_cache(maxsize=4096)
+def _text_size(text: str, font: float) -> complex:
+    lines, style = text.split("\n"), FontProperties(size=font)
+    width = max(TextToPath().get_text_width_height_descent(line, style, False)[0] for line in lines)
+    return complex(1.06 * float(width), len(lines) * LINE * font)  # hinting widens letters at low resolutions
+
+
+def _fit(names: Sequence[str], texts: Mapping[Pair, str], frame: complex) -> tuple[Layout, float]:
+    """The roomiest layout that need not shrink much to fit into the frame, and its scale."""
+    for limits in NAME_LIMITS:
+        layout = _lay_out([wrap_name(name, *limits) for name in names], texts, frame)
+        size = layout.high - layout.low
+        scale = min(LARGEST_SCALE, frame.real / size.real, frame.imag / size.imag)
+        if scale >= SMALLEST_SCALE:
+            break
+    return layout, scale
+
+
+def _lay_out(names: Sequence[str], texts: Mapping[Pair, str], frame: complex) -> Layout:
+    """Sessions that go back stand on an ellipse, clockwise from the left; straight and very long ones in rows."""
+    number = len(names)
+    name = _largest(_text_size(name, NAME_FONT) for name in names)
+    diameter = max(28.0, abs(name) + 8)
+    box = diameter * (1 + 1j) if diameter <= LARGEST_CIRCLE else name + (16 + 12j)
+    sizes = {pair: _text_size(text, STEP_FONT) + (4 + 2j) for pair, text in texts.items()}
+    in_rows = not 3 < number <= LARGEST_ELLIPSE or all(abs(target - source) <= 1 for source, target in texts)
+    gap = GAP + _largest(size for (a, b), size in sizes.items() if in_rows or abs(a - b) in (1, number - 1))
+    if in_rows:
+        centres = _rows(number, box + gap + LOOP * 1j * any(a == b for a, b in texts), frame)
+    else:
+        crowd = max(1.0 if box.real == box.imag else 1.7, len(texts) / number)  # many edges need more room
+        centres = _ellipse(number, box + gap * crowd**0.5, frame)
+    arcs = {
+        (a, b): _loop(centres, a, box, size, in_rows) if a == b else _arc(centres, a, b, box, size, sizes.get((b, a)))
+        for (a, b), size in sizes.items()
+    }
+    boxes = [(centre, box) for centre in centres] + [(arcs[pair][3], size) for pair, size in sizes.items()]
+    ends = np.array([centre + sign * size / 2 for centre, size in boxes for sign in (-1, 1)])
+    return Layout(names, box, centres, arcs, low=-_largest(-ends) - MARGIN, high=_largest(ends) + MARGIN)
+
+
+def _largest(sizes: Iterable[complex]) -> complex:
+    array = np.array(list(sizes) or [0j])
+    return complex(array.real.max(), array.imag.max())
+
+
+def _ellipse(number: int, cell: complex, frame: complex) -> Points:
+    """Nodes evenly spaced on an ellipse around 0, about of the frame's proportions, and neighbours a cell apart."""
+    stretch = frame.real / frame.imag / (cell.real / cell.imag)
+    turn = np.linspace(0, 2 * np.pi, 721)
+    outline = -np.cos(turn) * np.clip(stretch, 1, 2) + 1j * np.sin(turn) * np.clip(1 / stretch, 1, 2)  # in cells
+    travelled = np.concatenate([[0], abs(np.diff(outline)).cumsum()])
+    nodes = np.interp(np.arange(number) / number * travelled[-1], travelled, outline)
+    nodes /= abs(np.diff(nodes, append=nodes[0])).min()
+    return np.asarray(nodes.real * cell.real + 1j * nodes.imag * cell.imag)
+
+
+def _rows(number: int, cell: complex, frame: complex) -> Points:
+    """Nodes in rows of the frame's width, or wider to keep its proportions; every other row runs backwards."""
+    columns = math.sqrt(number * frame.real / frame.imag * cell.imag / cell.real)
+    columns = max(3, round(columns), int(frame.real / cell.real))
+    row, column = np.divmod(np.arange(number), columns)
+    column = np.where(row % 2, columns - 1 - column, column)
+    return np.asarray(column * cell.real - 1j * row * cell.imag)
+
+
+def _arc(centres: Points, source: int, target: int, box: complex, size: complex, opposite: complex | None) -> Arc:
+    """An edge that bends just enough to clear the nodes on its way and the text of an opposite edge."""
+    start, along = complex(centres[source]), complex(centres[target] - centres[source])
+
+    def across(size: complex) -> float:
+        """Half the extent of a box across the edge, in lengths of the edge."""
+        return (abs(along.imag) * size.real + abs(along.real) * size.imag) / 2 / abs(along) ** 2
+
+    half = 0.0 if opposite is None else min(0.6, max(0.12, across(size + opposite) + 4 / abs(along)))
+    reach = across(box + size) + 3 / abs(along) + half / 2
+    z = (centres - start) / along  # the edge leads from 0 to 1
+    z = z[(abs(z.imag) < reach) & (z.real > 0.02) & (z.real < 0.98)]  # the nodes on its way
+    # At t, an arc lies 2 t (1 - t) bend to the right of the straight line.
+    right, left = (float(((reach + s * z.imag) / (2 * z.real * (1 - z.real))).max(initial=0)) for s in (-1, 1))
+    below = 0.01 * float(np.sign(along.real))  # rather below a row than above, where the loops are
+    bend = right if right <= left + below else -left
+    bend += half * (float(np.sign(bend)) - 1)  # of two opposite edges each keeps to its left
+    return start, start + along, bend, start + along * (LABEL - 2j * bend * LABEL * (1 - LABEL))
+
+
+def _loop(centres: Points, node: int, box: complex, size: complex, in_rows: bool) -> Arc:
+    """An edge from a node to itself on the side that is free: outside of an ellipse, above or at the end of a row."""
+    centre, left, right = complex(centres[node]), centres.real.min(), centres.real.max()
+    at_end = left < right and centre.real in (left, right)
+    sideways = at_end if in_rows else abs(centre.real) > abs(centre.imag)
+    upwards = 1j if in_rows or centre.imag > 0 else -1j
+    outward = complex(np.sign(centre.real - (left + right) / 2)) if sideways else upwards
+    depth, text = (box.real, size.real) if sideways else (box.imag, size.imag)
+    foot, half = centre + 0.45 * depth * outward, 0.22 * min(box.real, box.imag) * 1j * outward
+    place = centre + (depth / 2 + LOOP + 2 + text / 2) * outward
+    return foot - half, foot + half, (LOOP + 0.05 * depth) / abs(half), place
+
+
+def _paint(axes: Axes, layout: Layout, texts: Mapping[Pair, str], scale: float, last: int) -> None:
+    """Adds the artists. `scale` applies to letters and lines; places are scaled by the limits of the axes."""
+    box, nodes = layout.box, []
+    style: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
+    shape = "circle,pad=0" if box.real == box.imag else "round,pad=0,rounding_size=11"
+    for index, (centre, name) in enumerate(zip(layout.centres, layout.names, strict=True)):
+        fill, ink = (NODE, PAPER) if index == last else (PAPER, INK)
+        corner = centre - box / 2
+        node = FancyBboxPatch((corner.real, corner.imag), box.real, box.imag, shape, zorder=3)
+        node.set(facecolor=fill, edgecolor=NODE, linewidth=1.2 * scale)
+        nodes.append(axes.add_patch(node))
+        axes.text(centre.real, centre.imag, name, fontsize=NAME_FONT * scale, color=ink, zorder=4, **style)
+    style |= {"bbox": {"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none"}}
+    for (source, target), (start, end, bend, place) in layout.arcs.items():
+        arrow = FancyArrowPatch(
+            (start.real, start.imag), (end.real, end.imag), connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>",
+            mutation_scale=11 * scale, linewidth=1.1 * scale, shrinkA=0, shrinkB=1.5 * scale, color=EDGE, zorder=1,
+        )  # fmt: skip
+        if source != target:  # the arc between two centres shows from border to border
+            arrow.set_patchA(nodes[source])
+            arrow.set_patchB(nodes[target])
+        axes.add_patch(arrow)
+        text = texts[source, target]
+        axes.text(place.real, place.imag, text, fontsize=STEP_FONT * scale, color=EDGE, zorder=2, **style)

@@ -1,55 +1,105 @@
-"""Errors that a user can mend: one sentence that names what was found, what is allowed and what to do."""
+"""Errors that a user can fix: one sentence that says what is wrong, what was expected and what to do.
 
-from collections.abc import Iterable
+Sentences name arguments as a Python user writes them, `name=`. A program that knows them by other names, such as the
+options of a command line, renames them with :meth:`UserError.renamed`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 class UserError(Exception):
-    """A sentence for the user. The doors print it without a traceback."""
+    """One sentence for the user; the command-line programs print it without a traceback.
+
+    Args:
+        text: The sentence. It mentions arguments as `name=`, those of a nested object with a dot (`rules.test_days=`).
+        arguments: The names that it mentions.
+
+    Example:
+        >>> raise UserError("There is no file log.csv: name yours with path=FILE.", "path")
+    """
+
+    def __init__(self, text: str, *arguments: str):
+        super().__init__(text, *arguments)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the arguments that the sentence mentions."""
+        return self.args[1:]
+
+    def renamed(self, names: Mapping[str, str]) -> "UserError":
+        """The same sentence, with the arguments in `names` under their new names."""
+        known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        if not known:
+            return self
+        text = re.sub(rf"(?<![\w.])({known})(?==)", lambda match: names[match[0]], str(self))
+        return UserError(text, *(names.get(name, name) for name in self.arguments))
 
 
-class OptionError(UserError):
-    """A wrong value of an option; the doors put the option's group before its name."""
+class ArgumentError(UserError):
+    """A value that an argument does not accept.
 
-    def __init__(self, option: str, value: Any, expected: str):
-        super().__init__(f"{option}={value}: expected {expected}.")
-        self.option, self.value, self.expected = option, value, expected
+    Args:
+        argument: Its name.
+        value: The value that was given.
+        expected: What is accepted, in words.
+    """
 
-    def __reduce__(self) -> tuple:
-        return type(self), (self.option, self.value, self.expected)
+    def __init__(self, argument: str, value: Any, expected: str):
+        super().__init__(f"{argument}={value}: expected {expected}.", argument)
+        self.argument, self.value, self.expected = argument, value, expected
 
-    def within(self, group: str) -> "OptionError":
-        """The same error, with the option named as `group.option`."""
-        return OptionError(f"{group}.{self.option}", self.value, self.expected)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.argument, self.value, self.expected)
 
 
-def check_int(option: str, value: Any, minimum: int, maximum: int | None = None) -> int:
-    """Returns `value`, or raises :class:`OptionError` unless it is an integer of at least `minimum`."""
+def check_int(argument: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """Returns `value` if it is an integer from `minimum` to `maximum`.
+
+    Raises:
+        ArgumentError: if it is not.
+    """
     inside = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
     if not inside or (maximum is not None and value > maximum):
         limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-        raise OptionError(option, value, f"an integer {limits}")
-    return value
+        raise ArgumentError(argument, value, f"an integer {limits}")
+    return int(value)
 
 
-def check_float(option: str, value: Any, minimum: float, exclusive: bool = False) -> float:
-    """Returns `value`, or raises :class:`OptionError` unless it is a finite number of at least `minimum`."""
+def check_float(argument: str, value: Any, minimum: float, exclusive: bool = False) -> float:
+    """Returns `value` if it is a finite number of at least `minimum`, or above it if `exclusive`.
+
+    Raises:
+        ArgumentError: if it is not.
+    """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not (minimum < value < float("inf") or (value == minimum and not exclusive)):
-        raise OptionError(option, value, f"a number {'greater than' if exclusive else 'of at least'} {minimum:g}")
+        raise ArgumentError(argument, value, f"a number {'greater than' if exclusive else 'of at least'} {minimum:g}")
     return float(value)
 
 
-def check_choice(option: str, value: Any, allowed: Iterable[str]) -> str:
-    """Returns `value`, or raises :class:`OptionError` unless it is one of `allowed`."""
+def check_choice(argument: str, value: Any, allowed: Iterable[str]) -> str:
+    """Returns `value` if it is one of `allowed`.
+
+    Raises:
+        ArgumentError: if it is not.
+    """
     allowed = list(allowed)
     if value not in allowed:
-        raise OptionError(option, value, "one of " + ", ".join(allowed))
-    return value
+        raise ArgumentError(argument, value, "one of " + ", ".join(allowed))
+    return str(value)
 
 
-def check_bool(option: str, value: Any) -> bool:
-    """Returns `value`, or raises :class:`OptionError` unless it is a truth value."""
+def check_bool(argument: str, value: Any) -> bool:
+    """Returns `value` if it is True or False.
+
+    Raises:
+        ArgumentError: if it is not.
+    """
     if not isinstance(value, bool):
-        raise OptionError(option, value, "true or false")
+        raise ArgumentError(argument, value, "true or false")
     return value

@@ -1,13 +1,10 @@
 """Full-ranking metrics: the rank of the target among all items, and what is read from it."""
 
-from array import array
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch
 from torchmetrics import Metric
 
 
@@ -25,6 +22,10 @@ class RankMetrics(Metric):
 
     With one target per prefix recall@k is what the papers call P@k or HR@k. An update takes ranks [B]; the sums
     are float64 and add up over processes.
+
+    Args:
+        k: Cut-offs.
+        kwargs: Arguments of :class:`torchmetrics.Metric`.
     """
 
     full_state_update = False
@@ -53,42 +54,8 @@ class RankMetrics(Metric):
         }
 
 
-@dataclass(frozen=True)
-class Ranked:
-    """What :func:`rank` finds: the rank of every target [P], and the best items with their scores, [P, top] each."""
-
-    rank: Tensor
-    items: Tensor
-    scores: Tensor
-
-
-def rank(model: Callable[[Batch], Tensor], batches: Iterable[Batch], top: int = 0) -> Ranked:
-    """Ranks all items for every prefix, with anything that maps a batch of session graphs to scores [B, V].
-
-    One pass: the scores of a batch are made once, read for its ranks and its best items, and dropped.
-    """
-    # Plain arrays: small tensors that stay would lie in the holes that the scores of each batch leave, so that the next
-    # ones find no room there and the memory of the process grows with every batch.
-    ranks, items, best = array("q"), array("q"), array("f")
-    with torch.inference_mode():
-        for batch in batches:
-            scores = model(batch)
-            ranks.frombytes(target_ranks(scores, batch.y).cpu().numpy().tobytes())
-            if top:
-                values, indices = scores.topk(top)
-                best.frombytes(values.float().cpu().numpy().tobytes())
-                items.frombytes(indices.cpu().numpy().tobytes())
-    found = [torch.tensor(numbers) for numbers in (ranks, items, best)]
-    return Ranked(found[0].long(), found[1].long().view(len(ranks), top), found[2].view(len(ranks), top))
-
-
-def evaluate(model: Callable[[Batch], Tensor], batches: Iterable[Batch], k: Sequence[int]) -> dict[str, float]:
-    """The metrics of anything that maps a batch of session graphs to scores [B, V]."""
-    return metrics_of(rank(model, batches).rank, k)
-
-
-def metrics_of(ranks: Tensor, k: Sequence[int]) -> dict[str, float]:
-    """The metrics of ranks [P]."""
+def rank_metrics(ranks: Tensor, k: Sequence[int]) -> dict[str, float]:
+    """The metrics of ranks [P] as plain numbers."""
     metrics = RankMetrics(k, sync_on_compute=False)
     metrics.update(ranks)
     return {name: float(value) for name, value in metrics.compute().items()}

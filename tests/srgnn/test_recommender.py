@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from srgnn.data import SessionData, Vocabulary
-from srgnn.errors import OptionError, UserError
+from srgnn.errors import ArgumentError, UserError
 from srgnn.nn import SRGNN
 from srgnn.recommender import Recommender
 
@@ -42,7 +42,7 @@ def test_a_session_without_a_known_id_is_one_sentence(checkpoint: Path, session)
 
 
 def test_k_is_checked(checkpoint: Path):
-    with pytest.raises(OptionError, match="k=5: expected an integer from 1 to 4"):
+    with pytest.raises(ArgumentError, match="k=5: expected an integer from 1 to 4"):
         Recommender.load(checkpoint).recommend(["A"], k=5)
 
 

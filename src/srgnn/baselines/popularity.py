@@ -7,12 +7,17 @@ from srgnn.data.sessions import Sessions
 
 
 class Popularity(Module):
-    """Scores every item by its clicks in training, whatever the session (POP).
+    """Scores every item by its clicks in training, whatever the session (POP, as in Wu et al., 2019).
 
-    Shapes: a batch of B session graphs -> scores [B, V]
+    Args:
+        train: The training sessions.
+        num_items: Number of candidates :math:`V`.
+
+    Shapes:
+        a batch of B session graphs -> scores [B, V]
     """
 
-    clicks: Tensor
+    clicks: Tensor  # [V]
 
     def __init__(self, train: Sessions, num_items: int):
         super().__init__()

@@ -8,11 +8,20 @@ from srgnn.data.sessions import Sessions
 
 
 class LastItemSuccessor(Module):
-    """Scores every item by how often it was clicked next after the last item of the session; ties by popularity.
+    """Scores every item by how often training clicks it right after the session's last item; ties by popularity.
 
-    Shapes: a batch of B session graphs -> scores [B, V]
+    The first-order Markov chain of Ludewig and Jannach (2018) with counts in place of probabilities, which rank the
+    successors alike.
+
+    Args:
+        train: The training sessions.
+        num_items: Number of candidates :math:`V`.
+
+    Shapes:
+        a batch of B session graphs -> scores [B, V]
     """
 
+    # The distinct pairs of consecutive items, sorted: pairs row_ptr[i] to row_ptr[i + 1] start with item i.
     row_ptr: Tensor
     successor: Tensor
     count: Tensor

@@ -1,14 +1,21 @@
-# srgnn.data.graphs is imported by its own name: PyG takes seconds to load, and a log is prepared without it.
-from srgnn.data.benchmarks import PublishedSet
-from srgnn.data.clicks import ClickLog
-from srgnn.data.rules import Rules
+"""Data sets: sessions from a click log, a published set or a generator."""
+
+# srgnn.data.graphs and .datamodule are imported by their own names: PyG takes seconds to load, and preparing a log does
+# not need it.
+from srgnn.data.log.click_log import ClickLog
+from srgnn.data.log.items import ItemTable
+from srgnn.data.log.layout import Columns
+from srgnn.data.log.rules import Rules
+from srgnn.data.published import PublishedSet
 from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 from srgnn.data.synthetic import SyntheticLog
 
 __all__ = [
     "ClickLog",
-    "Rules",
+    "Columns",
+    "ItemTable",
     "PublishedSet",
+    "Rules",
     "SessionData",
     "Sessions",
     "SyntheticLog",

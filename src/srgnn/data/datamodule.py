@@ -1,4 +1,7 @@
+"""Batches of session graphs for Lightning, in an order that a run can resume in the middle of an epoch."""
+
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -6,43 +9,36 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch_geometric.data import Batch
 
-from srgnn.data.graphs import SessionGraphs
+from srgnn.data.graphs import SessionGraphs, evaluation_batch_size
 from srgnn.data.sessions import Sessions
 from srgnn.errors import check_choice
 
 ORDERS = ["shuffled", "time"]
 
 
-def evaluation_batch(num_items: int, device: torch.device | str = "cpu") -> int:
-    """Prefixes per batch of an evaluation, 8 at least: their scores take 16 MB, and stay in the caches of a CPU.
-
-    On a GPU 256 MB, which keep it busy.
-    """
-    scores = 2**22 if torch.device(device).type == "cpu" else 2**26
-    return max(8, min(512, scores // num_items))
-
-
 class PrefixBatches(Sampler[Tensor]):
-    """Batches of sample indices whose order is a function of seed and epoch alone.
+    """Batches of sample indices, in an order that depends on seed and epoch alone.
 
-    So a run can go on in the middle of an epoch, and several processes can each take their share of the same
-    global batch: process `rank` of `world_size` takes every `world_size`-th sample of it.
+    A run can therefore resume in the middle of an epoch, and several processes can share the same global batches:
+    process `rank` of `world_size` takes every `world_size`-th sample of each.
 
     Args:
         num_samples: Number of prefixes.
-        batch_size: Of the global batch.
-        seed: Of the order; None keeps the samples in theirs.
-        rank, world_size: Of this process.
+        batch_size: Samples per global batch.
+        seed: Seed of the shuffling; None does not shuffle.
+        rank: Number of this process, from 0.
+        world_size: Number of processes.
     """
 
     def __init__(self, num_samples: int, batch_size: int, seed: int | None = None, rank: int = 0, world_size: int = 1):
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
-        self.position = 0  # batches of this epoch handed out so far
-        self.sampler = self  # where Lightning looks for set_epoch
+        self.position = 0  # batches of this epoch that were handed out
+        self.sampler = self  # Lightning looks for set_epoch here
 
     def set_epoch(self, epoch: int) -> None:
+        """Sets the epoch of the order; Lightning calls it."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -55,17 +51,17 @@ class PrefixBatches(Sampler[Tensor]):
             generator = torch.Generator().manual_seed(self.seed * 1000 + self.epoch)  # no run has 1000 epochs
             order = torch.randperm(self.num_samples, generator=generator)
         self.position %= len(self)
-        for batch in order.split(self.batch_size)[self.position :]:
+        for batch in torch.split(order, self.batch_size)[self.position :]:
             self.position += 1
             yield batch[self.rank :: self.world_size]
 
 
-class GraphLoader(DataLoader):
-    """Whole batches of session graphs; remembers where in the epoch it is, which Lightning saves and restores."""
+class GraphLoader(DataLoader[Any]):
+    """Loader of whole batches of session graphs; Lightning saves and restores its position within the epoch."""
 
     def __init__(self, graphs: SessionGraphs, batches: PrefixBatches):
         self.batches = batches
-        super().__init__(graphs, batch_sampler=batches, collate_fn=_as_it_is)  # type: ignore[arg-type]
+        super().__init__(graphs, batch_sampler=batches, collate_fn=_unchanged)  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, int]:
         return {"position": self.batches.position}
@@ -74,23 +70,23 @@ class GraphLoader(DataLoader):
         self.batches.position = state["position"]
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _unchanged(batch: Batch) -> Batch:
     return batch
 
 
 class SessionDataModule(LightningDataModule):
-    """Training prefixes in batches, and evaluation prefixes in theirs, in order; made on the device of the trainer.
+    """Batches of training and evaluation prefixes, built on the trainer's device.
 
     Args:
-        train: Sessions to train on.
-        evaluation: Sessions to evaluate on: validation in `fit`, test in `test`. None evaluates nothing.
+        train: Training sessions.
+        evaluation: Sessions to evaluate on, for validation in `fit` and for the test in `test`; None evaluates nothing.
         num_items: Number of candidates.
         batch_size: Training prefixes per optimizer step, over all processes.
-        seed: Of the shuffling.
-        order: `shuffled` anew in every epoch, or `time`: as the sessions come, oldest first.
+        seed: Seed of the shuffling.
+        order: `shuffled` again in every epoch, or `time`, which keeps the sessions oldest first.
 
     Raises:
-        OptionError: for a value outside of what is allowed.
+        ArgumentError: for an unknown order.
     """
 
     def __init__(
@@ -110,13 +106,13 @@ class SessionDataModule(LightningDataModule):
     def train_dataloader(self) -> GraphLoader:
         return self._loader(self.train, self.batch_size, self.seed)
 
-    def val_dataloader(self) -> GraphLoader | list:
+    def val_dataloader(self) -> GraphLoader | list[GraphLoader]:
         if self.evaluation is None:
             return []
         device = self.trainer.strategy.root_device if self.trainer else "cpu"
-        return self._loader(self.evaluation, evaluation_batch(self.num_items, device))
+        return self._loader(self.evaluation, evaluation_batch_size(self.num_items, device))
 
-    def test_dataloader(self) -> GraphLoader | list:
+    def test_dataloader(self) -> GraphLoader | list[GraphLoader]:
         return self.val_dataloader()
 
     def _loader(self, sessions: Sessions, batch_size: int, seed: int | None = None) -> GraphLoader:

@@ -8,32 +8,32 @@ from torch.utils.data import Dataset
 from torch_geometric.data import Batch, Data
 from torch_geometric.index import index2ptr
 
-from srgnn.data.sessions import Sessions
+from srgnn.data.sessions import Sessions, pointers
 
 
-class SessionGraphs(Dataset):
+class SessionGraphs(Dataset[Data]):
     r"""Every prefix of every session as a directed graph, with the next click as its target.
 
     A prefix of :math:`l` clicks on :math:`n` distinct items has :math:`n` nodes and one edge for every distinct
-    pair of consecutive clicks (Wu et al., 2019, section "Session graph"). The samples come session by session,
+    pair of consecutive clicks (Wu et al., 2019, section "Session graph"). The samples are ordered session by session,
     the longest prefix first. Nothing is copied per prefix: a sample is a position and a length.
 
     `graphs[i]` is a :class:`~torch_geometric.data.Data` with
 
     - `x` [n]: the items of the nodes, ascending
     - `edge_index` [2, e]: from click to next click, sorted
-    - `edge_weight` [e]: how often the pair occurs
-    - `alias_index` [l]: for each click its node
+    - `edge_weight` [e]: number of times that the pair occurs
+    - `alias_index` [l]: the node of each click
     - `y` [1]: the target
 
-    `graphs[indices]` is the batch that `Batch.from_data_list([graphs[i] for i in indices])` makes. On a GPU the
-    clicks lie there and so does every batch; how many clicks, nodes and edges each prefix has is kept on the CPU
-    as well, so that no batch waits for the GPU to tell its sizes.
+    `graphs[indices]` is the batch that `Batch.from_data_list([graphs[i] for i in indices])` would build. On a GPU the
+    clicks and all batches stay in its memory; the numbers of clicks, nodes and edges of every prefix are kept on the
+    CPU as well, so that no batch waits for the GPU to return its sizes.
 
     Args:
-        sessions: Whose prefixes to take.
+        sessions: The sessions whose prefixes are the samples.
         num_items: Number of candidates.
-        device: Where batches are made.
+        device: Device that batches are built on.
     """
 
     def __init__(self, sessions: Sessions, num_items: int, device: torch.device | str = "cpu"):
@@ -64,7 +64,7 @@ class SessionGraphs(Dataset):
         return self._batch(torch.as_tensor(index, dtype=torch.long))
 
     def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
-        """What a :class:`~torch.utils.data.DataLoader` calls for a batch: give it `collate_fn=lambda batch: batch`."""
+        """The hook of :class:`~torch.utils.data.DataLoader` for whole batches; use `collate_fn=lambda batch: batch`."""
         return self._batch(torch.as_tensor(indices, dtype=torch.long))
 
     def _graph(self, i: int) -> Data:
@@ -77,17 +77,17 @@ class SessionGraphs(Dataset):
         device = self.items.device
         indices = indices.to(device, non_blocking=True)
         length, start = self.length[indices], self.start[indices]  # [B]
-        click_ptr = _pointers(length)
+        click_ptr = pointers(length)
         begins = torch.zeros(num_clicks, dtype=torch.long, device=device).scatter_(0, click_ptr[1:-1], 1)
         graph = begins.cumsum(0)  # [L] the graph of each click
         clicks = self.items[torch.arange(num_clicks, device=device) + (start - click_ptr[:-1])[graph]]  # [L]
 
-        # Nodes: the distinct (graph, item) pairs, which sort as each graph's own items do.
+        # Nodes: the distinct (graph, item) pairs; they sort graph by graph, and by item within each.
         node, alias_index = _distinct(graph * self.num_items + clicks, num_nodes)
         x, batch = node % self.num_items, node // self.num_items  # [N]
         ptr = index2ptr(batch, num_graphs)
 
-        # Edges: the distinct pairs of nodes clicked one after the other. Pairs across two graphs sort behind them all.
+        # Edges: the distinct pairs of nodes clicked one after the other. Pairs across two graphs sort to the end.
         pair = alias_index[:-1] * num_nodes + alias_index[1:]
         edge, occurrence = _distinct(pair.masked_fill(begins[1:] == 1, num_nodes**2), num_edges + 1)
         edge = edge[:num_edges]
@@ -106,7 +106,8 @@ class SessionGraphs(Dataset):
             batch=batch,
             ptr=ptr,
         )
-        # What lets PyG take the batch apart again (`batch.to_data_list()`, `batch[i]`).
+        # PyG takes a batch apart (`batch.to_data_list()`, `batch[i]`) by these private attributes, and only its own
+        # collate function sets them, which loops over graphs in Python. test_graphs.py pins what they do.
         zeros = torch.zeros(num_graphs, dtype=torch.long, device=device)
         out._num_graphs = num_graphs
         out._slice_dict = {
@@ -118,6 +119,15 @@ class SessionGraphs(Dataset):
         }
         out._inc_dict = dict.fromkeys(out._slice_dict, zeros) | {"edge_index": ptr[:-1], "alias_index": ptr[:-1]}
         return out
+
+
+def evaluation_batch_size(num_items: int, device: torch.device | str = "cpu") -> int:
+    """Number of prefixes per evaluation batch, 8 to 512, whose scores take 16 MB on a CPU and 256 MB on a GPU.
+
+    That fits the caches of a CPU, and keeps a GPU busy.
+    """
+    scores = 2**22 if torch.device(device).type == "cpu" else 2**26
+    return max(8, min(512, scores // num_items))
 
 
 def session_graph(clicks: Tensor, y: Tensor | None = None) -> Data:
@@ -132,7 +142,7 @@ def session_graph(clicks: Tensor, y: Tensor | None = None) -> Data:
 
 
 def _distinct(keys: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`torch.unique(keys, return_inverse=True)` where the number of distinct keys is known: nothing waits for it."""
+    """`torch.unique(keys, return_inverse=True)` for a known number of distinct keys, without a wait for the GPU."""
     ordered, order = keys.sort()
     group = torch.zeros_like(order)
     group[1:] = (ordered[1:] != ordered[:-1]).cumsum(0)
@@ -141,23 +151,19 @@ def _distinct(keys: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _distinct_within(sessions: Sessions, num_items: int, start: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-    """How many distinct items, and distinct pairs of consecutive items, the clicks of every prefix have, [P] each."""
+    """Numbers of distinct items, and of distinct pairs of consecutive items, in every prefix, [P] each."""
     is_first, first = _first_of_equals(sessions.owner * num_items + sessions.items)
     follows = sessions.owner[1:] == sessions.owner[:-1]
     is_first_pair, _ = _first_of_equals(first[:-1] * first.numel() + first[1:])
-    nodes = _pointers(is_first.long())
-    edges = _pointers((is_first_pair & follows).long())  # a pair stands at its first click
+    nodes = pointers(is_first.long())
+    edges = pointers((is_first_pair & follows).long())  # a pair counts at its first click
     return nodes[start + length] - nodes[start], edges[start + length - 1] - edges[start]
 
 
 def _first_of_equals(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """For every key whether it is the first of its kind, and where that first one stands, [C] each."""
+    """Whether every key is the first of its equals, and the position of that first one, [C] each."""
     ordered, order = keys.sort(stable=True)
     begins = torch.ones_like(ordered, dtype=torch.bool)
     begins[1:] = ordered[1:] != ordered[:-1]
     first = torch.empty_like(order).scatter_(0, order, order[begins][begins.cumsum(0) - 1])
     return first == torch.arange(keys.numel()), first
-
-
-def _pointers(lengths: Tensor) -> Tensor:
-    return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])

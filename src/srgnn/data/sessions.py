@@ -1,9 +1,6 @@
 """Sessions as two arrays, the vocabulary that names their items, and their columnar cache on disk."""
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,18 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 from torch import Tensor
 
-from srgnn.errors import OptionError, UserError
+from srgnn.errors import ArgumentError, UserError
+from srgnn.saving import whole_folder, write_error
+
+Ints = npt.NDArray[np.integer]
+
+
+def pointers(lengths: Tensor) -> Tensor:
+    """The position where each of several consecutive parts begins, and where the last one ends, [n] -> [n + 1]."""
+    return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
 
 
 @dataclass(frozen=True)
 class Sessions:
     """Sessions of clicks, oldest first: session `s` is `items[ptr[s]:ptr[s + 1]]`.
 
-    Shapes: items [C] and ptr [S + 1], int64; items are 0-based.
+    Shapes:
+        items [C] and ptr [S + 1], int64; items are 0-based.
     """
 
     items: Tensor
@@ -30,10 +37,11 @@ class Sessions:
 
     @classmethod
     def from_lists(cls, sessions: Iterable[Sequence[int]]) -> "Sessions":
+        """Packs sessions given as lists of items."""
         series = pl.Series(list(sessions), dtype=pl.List(pl.Int64))
         lengths = torch.tensor(series.list.len().to_numpy().astype("int64"))
         items = torch.tensor(series.filter(series.list.len() > 0).explode().to_numpy())
-        return cls(items, torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]))
+        return cls(items, pointers(lengths))
 
     def __len__(self) -> int:
         return self.ptr.numel() - 1
@@ -56,21 +64,21 @@ class Sessions:
 
     @property
     def num_prefixes(self) -> int:
-        """Every prefix of every session is one sample: a session of n clicks has n - 1."""
+        """Number of samples, one per prefix of a session: a session of n clicks has n - 1."""
         return int((self.lengths - 1).clamp(min=0).sum())
 
     def split_latest(self, fraction: float) -> tuple["Sessions", "Sessions"]:
-        """Splits off the latest sessions: (earlier, latest `fraction`).
+        """Splits off the latest sessions: returns the earlier ones and the latest `fraction`.
 
         Raises:
-            OptionError: unless both parts keep at least one prefix.
+            ArgumentError: if one of the parts has no prefix.
         """
         cut = len(self) - max(1, round(fraction * len(self))) if 0 < fraction < 1 else 0
         click = int(self.ptr[cut])
         earlier = Sessions(self.items[:click], self.ptr[: cut + 1])
         latest = Sessions(self.items[click:], self.ptr[cut:] - click)
         if not earlier.num_prefixes or not latest.num_prefixes:
-            raise OptionError(
+            raise ArgumentError(
                 "valid_fraction",
                 fraction,
                 f"a share that leaves prefixes in both parts of the {len(self):,} training sessions",
@@ -79,11 +87,11 @@ class Sessions:
 
 
 class Vocabulary:
-    """The raw item ids, by index. Looking up accepts an id as it is or as text ("17" finds 17).
+    """The raw item ids by index. A look-up accepts an id as it is or as text ("17" finds 17).
 
     Args:
-        ids: One per item.
-        about: What else is known of the items, one row each: `count`, `first_seen`, `last_seen`, `title` ...
+        ids: The raw id of every item.
+        about: Other columns about the items, one row each: `count`, `first_seen`, `last_seen`, `title` ...
     """
 
     def __init__(self, ids: Sequence[int | str], about: pl.DataFrame | None = None):
@@ -92,7 +100,7 @@ class Vocabulary:
 
     @property
     def titles(self) -> list[str | None] | None:
-        """The title of every item; None where the log came without an item table."""
+        """The title of every item; None if the log has no item table."""
         return self.about["title"].cast(pl.String).to_list() if "title" in self.about.columns else None
 
     @cached_property
@@ -106,15 +114,20 @@ class Vocabulary:
         return isinstance(other, Vocabulary) and self.ids == other.ids
 
     def index(self, raw: int | str) -> int | None:
-        """The index of a raw id; None for an unknown one."""
+        """The index of a raw id; None if it is unknown."""
         return self._index.get(str(raw))
 
 
 @dataclass(frozen=True)
 class SessionData:
-    """One data set: training and test sessions over one vocabulary, and a manifest that says where they come from.
+    """One data set: training and test sessions over one vocabulary.
 
-    `folder` is the columnar cache that it was saved to or loaded from.
+    Args:
+        train: Training sessions.
+        test: Test sessions, later in time.
+        vocabulary: The raw ids of the items.
+        manifest: Where the data comes from: name, protocol, counts, hashes of the sources.
+        folder: The columnar cache that it was saved to or loaded from.
     """
 
     train: Sessions
@@ -129,7 +142,7 @@ class SessionData:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The counts that papers give for a data set."""
+        """The counts that papers report for a data set."""
         return {
             "train_sessions": len(self.train),
             "train_prefixes": self.train.num_prefixes,
@@ -138,11 +151,15 @@ class SessionData:
         }
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest says of the data itself: counts, lengths, and how many test targets training never saw."""
+        """The manifest's part about the data itself: counts, lengths, and test targets that never occur in training."""
         unseen = unseen_targets(*(array.numpy() for array in (self.train.items, self.test.items, self.test.ptr)))
         parts = {"train": self.train, "test": self.test}
         sets = {
-            name: {"clicks": part.items.numel(), "sessions": len(part), "items": len(part.items.unique())}
+            name: {
+                "clicks": part.items.numel(),
+                "sessions": len(part),
+                "items": torch.bincount(part.items).count_nonzero().item(),
+            }
             for name, part in parts.items()
         }
         return {
@@ -153,42 +170,34 @@ class SessionData:
         }
 
     def save(self, folder: Path) -> "SessionData":
-        """Writes the columnar cache: three Parquet tables and `manifest.json`.
+        """Writes the columnar cache as a whole: three Parquet tables and `manifest.json`.
 
-        It is written under a temporary name beside `folder` and renamed as a whole: a killed run leaves
-        nothing that a later one would trust, and of two runs at once the first one wins.
+        Of two processes that save to `folder` at the same time, the first one wins.
+
+        Raises:
+            UserError: if it cannot be written; then nothing is left that a later run would trust.
         """
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        except OSError as error:
-            raise UserError(
-                f"Cannot write the prepared data to {folder} ({error.strerror}): "
-                "name a writable folder with paths.cache=FOLDER."
-            ) from error
-        try:
-            for name in ("train", "test"):
-                part = getattr(self, name)
-                clicks = pl.DataFrame({"session": part.owner.numpy(), "item": part.items.numpy()})
-                clicks.write_parquet(temporary / f"{name}.parquet")
-            ids = pl.DataFrame({"id": self.vocabulary.ids}).with_row_index("index")
-            pl.concat([ids, self.vocabulary.about], how="horizontal").write_parquet(temporary / "vocabulary.parquet")
+        what = "the prepared data"
+        with whole_folder(folder, what, "cache") as temporary:
+            try:
+                for name, part in (("train", self.train), ("test", self.test)):
+                    clicks = pl.DataFrame({"session": part.owner.numpy(), "item": part.items.numpy()})
+                    clicks.write_parquet(temporary / f"{name}.parquet")
+                ids = pl.DataFrame({"id": self.vocabulary.ids}).with_row_index("index")
+                items = pl.concat([ids, self.vocabulary.about], how="horizontal")
+                items.write_parquet(temporary / "vocabulary.parquet")
+            except pl.exceptions.PolarsError as error:  # polars has errors of its own for a full disk
+                raise write_error(f"{what} {folder}", error, "cache") from error
             (temporary / "manifest.json").write_text(json.dumps(self.manifest, indent=2) + "\n")
-            temporary.chmod(0o755)
-            os.rename(temporary, folder)
-        except (OSError, pl.exceptions.PolarsError) as error:  # polars has errors of its own for a full disk
-            if not (folder / "manifest.json").is_file():  # else another run was first
-                raise UserError(
-                    f"Cannot write the prepared data to {folder} ({getattr(error, 'strerror', None) or error}): "
-                    "free some space or name another folder with paths.cache=FOLDER."
-                ) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
         return replace(self, folder=folder)
 
     @classmethod
     def load(cls, folder: Path) -> "SessionData":
-        """Reads what :meth:`save` wrote."""
+        """Reads a cache that :meth:`save` wrote.
+
+        Raises:
+            UserError: if it is damaged.
+        """
         try:
             manifest = json.loads((folder / "manifest.json").read_text())
             train, test = (_read_sessions(folder / f"{name}.parquet") for name in ("train", "test"))
@@ -199,10 +208,12 @@ class SessionData:
         return cls(train, test, vocabulary, manifest, folder)
 
 
-def unseen_targets(trained: np.ndarray, items: np.ndarray, ptr: np.ndarray) -> int:
-    """How many targets of sessions, all clicks but each session's first, are of items that are not trained on.
+def unseen_targets(trained: Ints, items: Ints, ptr: Ints) -> int:
+    """Number of targets whose items do not occur in training; a target is any click but a session's first.
 
-    Shapes: trained [T] and items [C] are items, ptr [S + 1]
+    Args:
+        trained: Items of the training clicks, [T].
+        items, ptr: The sessions, [C] and [S + 1].
     """
     seen = np.zeros(1 + max(trained.max(initial=0), items.max(initial=0)), bool)
     seen[trained] = True
@@ -212,7 +223,7 @@ def unseen_targets(trained: np.ndarray, items: np.ndarray, ptr: np.ndarray) -> i
 
 
 def _histogram(lengths: Tensor) -> dict[str, int]:
-    """How many sessions have how many clicks."""
+    """Number of sessions by their number of clicks."""
     first = torch.tensor([3, 4, 5, 6, 11, 21, 51, 101])
     names = ["2", "3", "4", "5", "6-10", "11-20", "21-50", "51-100", "101+"]
     counts = torch.bincount(torch.bucketize(lengths, first, right=True), minlength=len(names))
@@ -222,6 +233,4 @@ def _histogram(lengths: Tensor) -> dict[str, int]:
 def _read_sessions(path: Path) -> Sessions:
     clicks = pl.read_parquet(path)
     lengths = torch.from_numpy(clicks["session"].rle().struct.field("len").to_numpy().astype("int64"))
-    return Sessions(
-        torch.from_numpy(clicks["item"].to_numpy(writable=True)), torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-    )
+    return Sessions(torch.from_numpy(clicks["item"].to_numpy(writable=True)), pointers(lengths))

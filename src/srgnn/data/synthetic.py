@@ -1,11 +1,11 @@
-"""A seeded click log with what real ones have, to train on without any download."""
+"""A generated click log with the traits of real ones, to train on without any download."""
 
 from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
 
-from srgnn.data.sessions import SessionData, Sessions, Vocabulary
+from srgnn.data.sessions import SessionData, Sessions, Vocabulary, pointers
 from srgnn.errors import check_float, check_int
 
 CATEGORIES = (
@@ -18,18 +18,21 @@ CATEGORIES = (
 class SyntheticLog:
     """A generated log of shop visits.
 
-    A visitor comes for one of 19 categories, whose shares drift over time, enters at an item by its long-tailed
-    popularity and then walks along the shelf in one direction. Only two clicks or more tell the direction. At
-    times the visitor goes back to an item seen before, jumps to a popular one, or looks at the shop's offers and
-    then goes on where the walk was left: after an offer the last click tells nothing, the session does.
+    A visitor comes for one of 19 categories, whose shares drift over time, enters at an item drawn by its long-tailed
+    popularity, and walks along the shelf in one direction, which shows from two clicks on. Now and then the visitor
+    goes back to an item seen before, jumps to a popular one, or looks at one of the shop's offers and then goes on
+    where the walk stopped: after an offer the last click says nothing about the next one, the session does.
 
     Args:
         sessions: Number of sessions; the latest tenth are the test sessions.
-        items_per_category: Items in each of the 19 categories and among the offers.
+        items_per_category: Number of items in each of the 19 categories, and of offers.
         back: Probability of a click on an item seen earlier in the session.
         jump: Probability of a click on an item of the category by popularity.
         offer: Probability of a click on one of the offers, by popularity.
-        seed: Of the generator.
+        seed: Seed of the generator.
+
+    Raises:
+        ArgumentError: for a value that is not allowed.
     """
 
     sessions: int = 12_000
@@ -48,10 +51,11 @@ class SyntheticLog:
 
     @property
     def num_items(self) -> int:
+        """Number of candidates."""
         return len(CATEGORIES) * self.items_per_category
 
     def load(self) -> SessionData:
-        """Generates the log: the same one for the same arguments."""
+        """Generates the log; the same arguments give the same log."""
         sessions = self._generate(torch.Generator().manual_seed(self.seed))
         train, test = sessions.split_latest(0.1)
         data = SessionData(train, test, self._vocabulary())
@@ -72,13 +76,13 @@ class SyntheticLog:
 
         n, width = self.sessions, self.items_per_category
         time = torch.linspace(0, 1, n)
-        # Drift: every category has its own season.
+        # Drift: each category has a season of its own.
         season = uniform(len(CATEGORIES) - 1)
         share = 0.3 + torch.cos(torch.pi * (time[:, None] - season)).clamp(min=0) ** 4
         category = 1 + torch.multinomial(share, 1, generator=generator).squeeze(1)  # [S]
-        # Long tail: Zipf's law over a shuffled shelf, one for every category.
+        # Long tail: Zipf's law over the items of a category in random order.
         zipf = (1 / torch.arange(1, width + 1).double()).cumsum(0)
-        shelves = torch.stack([torch.randperm(width, generator=generator) for _ in CATEGORIES])  # by popularity
+        shelves = torch.stack([torch.randperm(width, generator=generator) for _ in CATEGORIES])  # items by popularity
 
         def by_popularity(shelf: Tensor) -> Tensor:
             place = torch.searchsorted(zipf, uniform(n).double() * zipf[-1])
@@ -91,7 +95,7 @@ class SyntheticLog:
         clicks[:, 0] = category * width + position
         for step in range(1, clicks.size(1)):
             choice = uniform(n)
-            stride = 1 + (uniform(n) < 0.25).long()  # sometimes one item is passed over
+            stride = 1 + (uniform(n) < 0.25).long()  # sometimes an item is passed over
             walked = (position + direction * stride) % width
             offered = choice >= 1 - self.offer
             went_back = choice < self.back
@@ -100,10 +104,10 @@ class SyntheticLog:
             earlier = clicks.gather(1, (uniform(n) * step).long()[:, None]).squeeze(1)
             click = torch.where(offered, by_popularity(torch.zeros_like(category)), category * width + position)
             clicks[:, step] = torch.where(went_back, earlier, click)
-        kept = torch.arange(clicks.size(1)) < length[:, None]
-        return Sessions(clicks[kept], torch.cat([length.new_zeros(1), length.cumsum(0)]))
+        in_session = torch.arange(clicks.size(1)) < length[:, None]
+        return Sessions(clicks[in_session], pointers(length))
 
 
 def _geometric(uniform: Tensor, mean: float, maximum: int) -> Tensor:
-    """Geometric numbers from 0 to `maximum`, from uniform ones in [0, 1)."""
+    """Turns uniform numbers in [0, 1) into geometric ones from 0 to `maximum`."""
     return (torch.log1p(-uniform) / torch.log(torch.tensor(1 - 1 / (mean + 1)))).long().clamp(max=maximum)

@@ -1,6 +1,27 @@
-from srgnn.nn.conv import SessionGraphConv
-from srgnn.nn.losses import LOSSES
-from srgnn.nn.readout import SessionReadout
-from srgnn.nn.srgnn import SRGNN
+from typing import TYPE_CHECKING
 
-__all__ = ["LOSSES", "SRGNN", "SessionGraphConv", "SessionReadout"]
+from srgnn.nn.conv import SessionGraphConv
+from srgnn.nn.losses import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
+from srgnn.nn.readout import SessionReadout
+from srgnn.nn.reference import from_reference_state_dict
+from srgnn.nn.srgnn import SRGNN, SRGNNSettings
+
+if TYPE_CHECKING:
+    from srgnn.contracts import ModelSettings
+
+MODELS: dict[str, "type[ModelSettings]"] = {"SR-GNN": SRGNNSettings}  # by the name of their row in tables
+
+__all__ = [
+    "LOSSES",
+    "MODELS",
+    "SRGNN",
+    "FullSoftmax",
+    "SRGNNSettings",
+    "SampledSoftmax",
+    "Sampling",
+    "ScoreLoss",
+    "SessionGraphConv",
+    "SessionReadout",
+    "build_loss",
+    "from_reference_state_dict",
+]

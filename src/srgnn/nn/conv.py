@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import GRUCell, Linear, Parameter
@@ -7,8 +9,10 @@ from torch_geometric.utils import segment
 
 from srgnn.errors import check_choice, check_int
 
+EDGE_WEIGHTS = ["binary", "occurrence"]
 
-class SessionGraphConv(MessagePassing):
+
+class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
     r"""Gated propagation along and against the clicks (Wu et al., 2019, eqs. 1-5).
 
     .. math::
@@ -22,27 +26,36 @@ class SessionGraphConv(MessagePassing):
 
     Args:
         hidden_size: Width :math:`d` of the node states.
-        propagation_steps: How often messages are passed; 0 returns `x` unchanged.
-        edge_weight: `binary` averages over distinct neighbours as the authors' code does, `occurrence` weighs
-            them by how often the pair was clicked, as the paper writes.
+        propagation_steps: Number of message passing steps; 0 returns `x` unchanged.
+        edge_weight: `binary` averages over distinct neighbours, as in the authors' code; `occurrence` weights them by
+            how often the pair was clicked, as in the paper.
 
     Shapes:
         x [num_nodes, d], edge_index [2, num_edges], edge_weight [num_edges] -> [num_nodes, d]
 
     Raises:
-        OptionError: for a value outside of what is allowed.
+        ArgumentError: for a value that is not allowed.
     """
 
-    def __init__(self, hidden_size: int, propagation_steps: int = 1, edge_weight: str = "binary", **kwargs):
+    def __init__(self, hidden_size: int, propagation_steps: int = 1, edge_weight: str = "binary", **kwargs: Any):
         super().__init__(aggr="sum", **kwargs)
         self.hidden_size = check_int("hidden_size", hidden_size, 1)
         self.propagation_steps = check_int("propagation_steps", propagation_steps, 0)
-        self.edge_weight = check_choice("edge_weight", edge_weight, ["binary", "occurrence"])
+        self.edge_weight = check_choice("edge_weight", edge_weight, EDGE_WEIGHTS)
         self.lin_in = Linear(hidden_size, hidden_size)
         self.lin_out = Linear(hidden_size, hidden_size)
         self.bias_in = Parameter(torch.zeros(hidden_size))
         self.bias_out = Parameter(torch.zeros(hidden_size))
         self.gru = GRUCell(2 * hidden_size, hidden_size)
+
+    def reset_parameters(self) -> None:
+        r"""Draws all parameters as the authors' code does, uniformly within :math:`\pm 1 / \sqrt d`.
+
+        The constructor leaves torch's initialisation: :class:`~srgnn.nn.SRGNN` calls this once for all its layers.
+        """
+        bound = self.hidden_size**-0.5
+        for parameter in self.parameters():
+            torch.nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
         if self.edge_weight == "binary":
@@ -60,15 +73,16 @@ class SessionGraphConv(MessagePassing):
         return weight.view(-1, 1) * x_j
 
     def aggregate(self, inputs: Tensor, segments: Tensor) -> Tensor:
-        # Sorted segments instead of scattered additions: the same result on every run, on every device.
-        return segment(inputs, segments, reduce="sum")
+        # Sorted segments instead of scattered additions: the same result in every run, on every device.
+        total: Tensor = segment(inputs, segments, reduce="sum")
+        return total
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.hidden_size}, propagation_steps={self.propagation_steps})"
 
 
 def _sort_by_target(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Edges ordered by target node, their weights summing to one per target, and the pointers of the targets."""
+    """Edges sorted by target node, weights that sum to one per target, and the pointers of the targets [N + 1]."""
     order = edge_index[1].argsort(stable=True)
     edge_index, edge_weight = edge_index[:, order], edge_weight[order]
     segments = index2ptr(edge_index[1], num_nodes)

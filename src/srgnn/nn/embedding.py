@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,17 +11,21 @@ SMALLEST_NORM = 1e-12  # as in torch.nn.functional.normalize
 
 
 class ItemEmbedding(Embedding):
-    """The embeddings of the items: looked up for the clicks, and multiplied with the sessions as a table.
+    """Item embeddings: looked up for the clicks of sessions, and multiplied with session embeddings as one table.
+
+    `sparse = True` makes the gradient of the looked-up rows a sparse tensor.
 
     Args:
-        num_items, hidden_size: :math:`V` and :math:`d`.
-        normalized: Rows are divided by their L2 norm wherever they are used.
-
-    `sparse = True` makes the gradient of what is looked up a sparse one.
+        num_items: Number of items :math:`V`.
+        hidden_size: Width :math:`d`.
+        normalized: Whether rows are divided by their L2 norm wherever they are used.
 
     Shapes:
         items [N] -> [N, d]
     """
+
+    # No `reset_parameters` of its own: the constructor of Embedding calls it, and the normal numbers that torch's
+    # version draws there belong to the random stream that makes a seed's weights.
 
     def __init__(self, num_items: int, hidden_size: int, normalized: bool = False):
         super().__init__(num_items, hidden_size)
@@ -31,19 +36,22 @@ class ItemEmbedding(Embedding):
         return F.normalize(rows, eps=SMALLEST_NORM) if self.normalized else rows
 
     def scores(self, session: Tensor) -> Tensor:
-        """Products of session embeddings with all items, [B, d] -> [B, V], without a second table."""
+        """Products of session embeddings with all items, [B, d] -> [B, V], without a normalised copy of the table."""
         with torch.autocast(session.device.type, enabled=False):  # in 16 bits many scores would be equal
             scores = session.to(self.weight.dtype) @ self.weight.T
         if not self.normalized:
             return scores
-        return scores / torch.linalg.vector_norm(self.weight, dim=1).clamp(min=SMALLEST_NORM)
+        norm: Tensor = torch.linalg.vector_norm(self.weight, dim=1)
+        return scores / norm.clamp(min=SMALLEST_NORM)
 
     def with_table(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Some of them and all of them, [N, d] and [V, d]; the gradient of the first is added to the second's in place.
+        """Returns the looked-up rows [N, d] and the whole table [V, d]; their gradients share one [V, d] buffer.
 
-        Two gradients of V·d would be filled, added and read otherwise.
+        Separate lookups would fill, add and read two gradients of that size. The buffer is the one that the
+        loss passes for the table, so the loss must not use it afterwards.
         """
-        return _WithTable.apply(self.weight, items, self.normalized)
+        rows, table = _WithTable.apply(self.weight, items, self.normalized)  # type: ignore[no-untyped-call]
+        return rows, table
 
 
 class _WithTable(torch.autograd.Function):
@@ -54,26 +62,28 @@ class _WithTable(torch.autograd.Function):
             ctx.save_for_backward(items)
             return weight[items], weight.view_as(weight)
         table, norm = torch.empty_like(weight), weight.new_empty(weight.size(0), 1)
-        for out, row, length in _tiles(table, weight, norm):
-            torch.linalg.vector_norm(row, dim=1, keepdim=True, out=length).clamp_(min=SMALLEST_NORM)
-            torch.div(row, length, out=out)
+        for out, rows, length in _tiles(table, weight, norm):
+            torch.linalg.vector_norm(rows, dim=1, keepdim=True, out=length).clamp_(min=SMALLEST_NORM)
+            torch.div(rows, length, out=out)
         ctx.save_for_backward(items, table, norm)
         return table[items], table
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, of_rows: Tensor, of_table: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, rows_grad: Tensor, table_grad: Tensor) -> tuple[Tensor | None, ...]:
         items, *rest = ctx.saved_tensors
-        # A loss gives its gradient away, so that nobody else reads what is added to here.
-        gradient = of_table.contiguous().index_add_(0, items, of_rows)
+        # The loss hands over its gradient buffer, so it is safe to accumulate into it in place.
+        gradient = table_grad.contiguous().index_add_(0, items, rows_grad)
         if ctx.normalized:
             table, norm = rest
-            for grad, direction, length in _tiles(gradient, table, norm):  # what changes the norm changes nothing
+            # Project out the component along the row: the norm does not affect the scores.
+            for grad, direction, length in _tiles(gradient, table, norm):
                 along = (grad * direction).sum(dim=1, keepdim=True)
                 grad.addcmul_(direction, along, value=-1).div_(length)
         return gradient, None, None
 
 
-def _tiles(*tensors: Tensor) -> zip:
+def _tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Slices of the same rows of every tensor; on a GPU one slice of all rows."""
     size = ROWS_PER_TILE if tensors[0].device.type == "cpu" else tensors[0].size(0)
-    return zip(*(tensor.split(size) for tensor in tensors), strict=True)
+    return zip(*(torch.split(tensor, size) for tensor in tensors), strict=True)

@@ -10,7 +10,7 @@ READOUTS = ["local", "global", "hybrid", "average"]
 
 
 class SessionReadout(Module):
-    r"""From the states of the nodes to one embedding per session (Wu et al., 2019, eqs. 6 and 7).
+    r"""Maps the node states of each session to one embedding (Wu et al., 2019, eqs. 6 and 7).
 
     With :math:`\mathbf{v}_1 \ldots \mathbf{v}_n` the states of the clicks of a session, in order:
 
@@ -20,25 +20,25 @@ class SessionReadout(Module):
 
         \mathbf{s} &= \mathbf{W}_3 [\mathbf{s}_g \,\|\, \mathbf{v}_n]
 
-    The attention has no softmax: it also carries how much was seen.
+    The attention has no softmax, so that the sum can grow with the number of clicks.
 
     Args:
         hidden_size: Width :math:`d` of the states.
         readout: `hybrid` is :math:`\mathbf{s}`; `global` is :math:`\mathbf{s}_g`; `local` is the last click
             :math:`\mathbf{v}_n`; `average` is the mean over the clicks.
-        reversed_positions: So many learned vectors, one of which is added to the state of each click by its distance
-            from the last one; clicks that are further away share the last vector. 0 adds nothing.
+        reversed_positions: Number of learned vectors, one of which is added to the state of each click by its distance
+            from the last click; clicks further away share the last vector. 0 adds nothing.
 
     Shapes:
-        states [N, d], alias_index [L], batch [N] -> [B, d]
+        states [N, d], alias_index [L], batch [N], num_sessions B -> [B, d]
 
     Raises:
-        OptionError: for a value outside of what is allowed.
+        ArgumentError: for a value that is not allowed.
     """
 
     def __init__(self, hidden_size: int, readout: str = "hybrid", reversed_positions: int = 0):
         super().__init__()
-        check_int("hidden_size", hidden_size, 1)
+        self.hidden_size = check_int("hidden_size", hidden_size, 1)
         self.readout = check_choice("readout", readout, READOUTS)
         check_int("reversed_positions", reversed_positions, 0)
         self.position = Embedding(reversed_positions, hidden_size) if reversed_positions else None
@@ -48,6 +48,15 @@ class SessionReadout(Module):
             self.query = Linear(hidden_size, 1, bias=False)
         if readout == "hybrid":
             self.lin_join = Linear(2 * hidden_size, hidden_size)
+
+    def reset_parameters(self) -> None:
+        r"""Draws all parameters as the authors' code does, uniformly within :math:`\pm 1 / \sqrt d`.
+
+        The constructor leaves torch's initialisation: :class:`~srgnn.nn.SRGNN` calls this once for all its layers.
+        """
+        bound = self.hidden_size**-0.5
+        for parameter in self.parameters():
+            torch.nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int) -> Tensor:
         session = batch[alias_index]  # [L]
@@ -60,10 +69,12 @@ class SessionReadout(Module):
         if self.readout == "local":
             return last
         if self.readout == "average":
-            return segment(clicks, segments, reduce="mean")
-        of_last = self.lin_last(last).index_select(0, session)  # [L, d]
-        alpha = self.query(torch.sigmoid(of_last + self.lin_click(clicks)))  # [L, 1]
-        interest = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
+            mean: Tensor = segment(clicks, segments, reduce="mean")
+            return mean
+        last_term = self.lin_last(last).index_select(0, session)  # [L, d]
+        alpha = self.query(torch.sigmoid(last_term + self.lin_click(clicks)))  # [L, 1]
+        interest: Tensor = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
         if self.readout == "global":
             return interest
-        return self.lin_join(torch.cat([interest, last], dim=-1))
+        joined: Tensor = self.lin_join(torch.cat([interest, last], dim=-1))
+        return joined

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from srgnn.data import SessionData, Sessions, Vocabulary
-from srgnn.errors import OptionError, UserError
+from srgnn.errors import ArgumentError, UserError
 
 LISTS = [[0, 1, 0], [2], [1, 2, 3, 4]]
 
@@ -17,7 +17,7 @@ def data() -> SessionData:
     return SessionData(train, test, Vocabulary(["a", "b", "c", "d", "e"]), {"name": "toy"})
 
 
-def test_sessions_are_packed_and_come_back():
+def test_sessions_are_packed_and_unpacked():
     sessions = Sessions.from_lists(LISTS)
     assert sessions.items.tolist() == [0, 1, 0, 2, 1, 2, 3, 4]
     assert sessions.ptr.tolist() == [0, 3, 4, 8]
@@ -36,16 +36,16 @@ def test_the_latest_sessions_are_split_off():
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 0.99])
 def test_a_split_that_leaves_nothing_is_refused(fraction):
-    with pytest.raises(OptionError, match="valid_fraction"):
+    with pytest.raises(ArgumentError, match="valid_fraction"):
         Sessions.from_lists([[0, 1], [1, 2]]).split_latest(fraction)
 
 
-def test_vocabulary_finds_ids_as_text():
+def test_a_vocabulary_finds_ids_given_as_text():
     vocabulary = Vocabulary([17, 4])
     assert (vocabulary.index(4), vocabulary.index("17"), vocabulary.index("x")) == (1, 0, None)
 
 
-def test_the_cache_gives_back_what_was_saved(data: SessionData, tmp_path: Path):
+def test_a_cache_loads_as_it_was_saved(data: SessionData, tmp_path: Path):
     data.save(tmp_path / "toy")
     loaded = SessionData.load(tmp_path / "toy")
     assert loaded.vocabulary == data.vocabulary
@@ -84,7 +84,7 @@ def test_a_killed_save_leaves_nothing_that_is_trusted(data: SessionData, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path):
+def test_a_full_disk_gives_one_sentence_and_leaves_nothing(tmp_path: Path):
     resource = pytest.importorskip("resource")
     items = torch.arange(50_000)
     sessions = Sessions(items, torch.arange(0, 50_001, 2))
@@ -92,14 +92,14 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
     try:
-        with pytest.raises(UserError, match=r"Cannot write the prepared data .*paths\.cache"):
+        with pytest.raises(UserError, match=r"Cannot write the prepared data .*File too large.* cache=FOLDER"):
             data.save(tmp_path / "large")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_two_saves_at_once_the_first_one_stays(data: SessionData, tmp_path: Path, monkeypatch):
+def test_of_two_saves_at_the_same_time_the_first_one_wins(data: SessionData, tmp_path: Path, monkeypatch):
     rename = os.rename
 
     def overtaken(source, target):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from srgnn.data import SyntheticLog
-from srgnn.errors import OptionError
+from srgnn.errors import ArgumentError
 
 
 @pytest.fixture(scope="module")
@@ -44,5 +44,5 @@ def test_a_session_stays_in_its_category_but_for_the_offers(log):
 
 @pytest.mark.parametrize("option", [{"sessions": 5}, {"items_per_category": 0}, {"back": -1}, {"seed": -1}])
 def test_wrong_options_are_named(option):
-    with pytest.raises(OptionError, match=next(iter(option))):
+    with pytest.raises(ArgumentError, match=next(iter(option))):
         SyntheticLog(**option)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from srgnn.data.graphs import session_graph
-from srgnn.errors import OptionError
+from srgnn.errors import ArgumentError
 from srgnn.nn import SessionGraphConv
 
 # 0 -> 1 -> 0 -> 1 -> 2: the edge 0 -> 1 occurs twice.
@@ -10,7 +10,7 @@ GRAPH = session_graph(torch.tensor([0, 1, 0, 1, 2]))
 
 
 def dense(conv: SessionGraphConv, x: torch.Tensor, occurrence: bool) -> torch.Tensor:
-    """Equations 1 to 5 with adjacency matrices, as the paper draws them."""
+    """Equations 1 to 5 with adjacency matrices, as the paper writes them."""
     a = torch.zeros(len(x), len(x))
     for (i, j), w in zip(GRAPH.edge_index.t().tolist(), GRAPH.edge_weight.tolist(), strict=True):
         a[i, j] = w if occurrence else 1
@@ -24,7 +24,7 @@ def dense(conv: SessionGraphConv, x: torch.Tensor, occurrence: bool) -> torch.Te
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
 @pytest.mark.parametrize("edge_weight", ["binary", "occurrence"])
-def test_it_is_what_the_paper_writes(segments: str, steps: int, edge_weight: str):
+def test_it_computes_the_equations_of_the_paper(segments: str, steps: int, edge_weight: str):
     conv = SessionGraphConv(4, steps, edge_weight)
     torch.nn.init.normal_(conv.bias_in)
     torch.nn.init.normal_(conv.bias_out)
@@ -33,16 +33,16 @@ def test_it_is_what_the_paper_writes(segments: str, steps: int, edge_weight: str
     torch.testing.assert_close(out, dense(conv, x, edge_weight == "occurrence"))
 
 
-def test_no_step_changes_nothing():
+def test_without_steps_the_states_stay():
     x = torch.randn(3, 4)
     assert torch.equal(SessionGraphConv(4, 0)(x, GRAPH.edge_index, GRAPH.edge_weight), x)
 
 
-def test_occurrences_count_only_when_asked_for():
-    x, more = torch.randn(3, 4), GRAPH.edge_weight * torch.tensor([1.0, 5, 1])
+def test_occurrences_count_only_where_chosen():
+    x, weights = torch.randn(3, 4), GRAPH.edge_weight * torch.tensor([1.0, 5, 1])
     for edge_weight, same in (("binary", True), ("occurrence", False)):
         conv = SessionGraphConv(4, 1, edge_weight)
-        a, b = conv(x, GRAPH.edge_index, GRAPH.edge_weight), conv(x, GRAPH.edge_index, more)
+        a, b = conv(x, GRAPH.edge_index, GRAPH.edge_weight), conv(x, GRAPH.edge_index, weights)
         assert torch.allclose(a, b) is same
 
 
@@ -59,9 +59,15 @@ def test_the_order_of_the_edges_does_not_matter():
 
 
 @pytest.mark.parametrize(
-    ("option", "value"),
+    ("argument", "value"),
     [("hidden_size", 0), ("propagation_steps", -1), ("propagation_steps", 1.5), ("edge_weight", "x")],
 )
-def test_wrong_options_are_named(option: str, value):
-    with pytest.raises(OptionError, match=f"{option}={value}: expected"):
-        SessionGraphConv(**{"hidden_size": 4, option: value})
+def test_wrong_arguments_are_named(argument: str, value):
+    with pytest.raises(ArgumentError, match=f"{argument}={value}: expected"):
+        SessionGraphConv(**{"hidden_size": 4, argument: value})
+
+
+def test_reset_parameters_draws_within_the_authors_bound():
+    conv = SessionGraphConv(4)
+    conv.reset_parameters()
+    assert all(0 < parameter.abs().max() <= 0.5 for parameter in conv.parameters())

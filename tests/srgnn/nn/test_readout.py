@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from srgnn.errors import OptionError
+from srgnn.errors import ArgumentError
 from srgnn.nn import SessionReadout
 
 STATES = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
@@ -24,7 +24,7 @@ def test_average_is_the_mean_over_clicks(segments: str):
 
 
 @pytest.mark.parametrize("kind", ["global", "hybrid"])
-def test_attention_is_what_the_paper_writes(segments: str, kind: str):
+def test_attention_computes_the_equations_of_the_paper(segments: str, kind: str):
     readout = SessionReadout(4, kind)
     expected = []
     for session in SESSIONS:
@@ -37,5 +37,11 @@ def test_attention_is_what_the_paper_writes(segments: str, kind: str):
 
 
 def test_an_unknown_readout_is_named():
-    with pytest.raises(OptionError, match="readout=max: expected one of local, global, hybrid, average"):
+    with pytest.raises(ArgumentError, match="readout=max: expected one of local, global, hybrid, average"):
         SessionReadout(4, "max")
+
+
+def test_reset_parameters_draws_within_the_authors_bound():
+    readout = SessionReadout(4, reversed_positions=3)
+    readout.reset_parameters()
+    assert all(0 < parameter.abs().max() <= 0.5 for parameter in readout.parameters())

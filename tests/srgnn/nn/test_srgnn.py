@@ -1,20 +1,17 @@
-from pathlib import Path
+import inspect
+from dataclasses import fields
 
-import numpy as np
 import pytest
 import torch
 import torch_geometric.typing
 from torch import Tensor
+from torch.nn import Embedding, GRUCell, Linear
 
 from srgnn.data import SessionData, Sessions
-from srgnn.data.benchmarks import read_pickle, sessions_of_prefixes
 from srgnn.data.graphs import SessionGraphs
-from srgnn.errors import OptionError, UserError
-from srgnn.module import NextItemModule
-from srgnn.nn import LOSSES, SRGNN
-from srgnn.nn.losses import FullSoftmax
-
-REFERENCE = [("hybrid_step1", 1, "hybrid"), ("hybrid_step2", 2, "hybrid"), ("nonhybrid_step1", 1, "global")]
+from srgnn.errors import ArgumentError
+from srgnn.nn import SRGNN, FullSoftmax, SRGNNSettings
+from srgnn.nn.losses import cross_entropy
 
 
 @pytest.fixture
@@ -36,7 +33,7 @@ def test_scores_do_not_depend_on_the_other_sessions_of_a_batch(small: SessionDat
 
 
 def test_every_part_matters(small: SessionData):
-    """Without an edge, with another order of clicks or another weight of the graph the scores change."""
+    """The scores change without an edge, and with another order of the clicks."""
     graphs = SessionGraphs(Sessions.from_lists([[1, 2, 3, 1, 4]]), small.num_items)
     model = SRGNN(small.num_items, 8)
     whole, cut = graphs[[0]], graphs[[0]]
@@ -56,7 +53,7 @@ def test_both_ways_to_reduce_segments_are_equal(small: SessionData, batch, monke
         torch.manual_seed(0)
         model = SRGNN(small.num_items, 8, 2)
         scores = model(batch)
-        LOSSES["cross_entropy"](scores, batch.y).backward()
+        cross_entropy(scores, batch.y).backward()
         return scores, [parameter.grad for parameter in model.parameters()]
 
     (scores, grads), (scores_native, grads_native) = gradients(True), gradients(False)
@@ -73,40 +70,70 @@ def test_without_propagation_nothing_of_the_graph_is_trained(small: SessionData,
     }
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"hidden_size": 0},
-        {"hidden_size": "a"},
-        {"num_items": 0},
-        {"readout": "x"},
-        {"scale": 0},
-        {"dropout": 1.0},
-        {"reversed_positions": -1},
-    ],
-)
-def test_wrong_options_are_named(option):
-    with pytest.raises(OptionError, match=next(iter(option))):
-        SRGNN(**{"num_items": 3, **option})
+WRONG = [
+    {"hidden_size": 0},
+    {"hidden_size": "a"},
+    {"propagation_steps": -1},
+    {"readout": "x"},
+    {"edge_weight": "x"},
+    {"scale": 0},
+    {"reversed_positions": -1},
+    {"dropout": -0.1},
+    {"dropout": 1.0},
+]
 
 
-def test_a_state_dict_that_is_not_the_authors_is_named():
-    with pytest.raises(UserError, match=r"missing: .*gnn\.w_hh.*unknown: foo"):
-        SRGNN.from_reference_state_dict({"embedding.weight": torch.zeros(3, 2), "foo": torch.zeros(1)})
+@pytest.mark.parametrize("argument", [{"num_items": 0}, *WRONG])
+def test_wrong_arguments_are_named(argument: dict):
+    with pytest.raises(ArgumentError, match=f"^{next(iter(argument))}="):
+        SRGNN(**{"num_items": 3, **argument})
 
 
-def reference_graphs(path: Path) -> SessionGraphs:
-    sessions = sessions_of_prefixes(*read_pickle(path))
-    return SessionGraphs(Sessions.from_lists([[item - 1 for item in session] for session in sessions]), 309)
+@pytest.mark.parametrize("argument", WRONG)
+def test_settings_check_what_the_model_would(argument: dict):
+    with pytest.raises(ArgumentError, match=f"^{next(iter(argument))}="):
+        SRGNNSettings(**argument)
 
 
-@pytest.mark.parametrize("options", [{}, {"scale": 12.0, "reversed_positions": 3}])
-def test_what_trains_is_what_scores(small: SessionData, batch, options: dict):
+def test_settings_are_the_arguments_of_the_model():
+    arguments = list(inspect.signature(SRGNN).parameters.values())
+    assert arguments[0].name == "num_items"
+    assert [(p.name, p.default) for p in arguments[1:]] == [(f.name, f.default) for f in fields(SRGNNSettings)]
+
+
+def test_settings_build_the_model():
+    settings = SRGNNSettings(8, 2, "global", "occurrence", scale=12, reversed_positions=3, dropout=0.1)
+    assert settings.build(5).settings == settings
+
+
+def test_a_seed_has_the_weights_that_it_always_had():
+    """Figures of the README depend on it: torch initialises every layer, then all parameters are drawn once more."""
+    torch.manual_seed(1)
+    model = SRGNN(30, 16, reversed_positions=3)
+    torch.manual_seed(1)
+    for layer, arguments in [
+        (Embedding, (30, 16)),
+        (Linear, (16, 16)),
+        (Linear, (16, 16)),
+        (GRUCell, (32, 16)),
+        (Embedding, (3, 16)),
+        (Linear, (16, 16)),
+        (Linear, (16, 16)),
+        (Linear, (16, 1, False)),
+        (Linear, (32, 16)),
+    ]:
+        layer(*arguments)
+    for parameter in model.parameters():
+        assert torch.equal(parameter, torch.empty_like(parameter).uniform_(-0.25, 0.25))  # 1 / sqrt(16)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"scale": 12.0, "reversed_positions": 3}])
+def test_training_uses_the_scores_of_evaluation(small: SessionData, batch, arguments: dict):
     """The loss over embeddings that share a gradient, against cross entropy of the scores."""
-    model = SRGNN(small.num_items, 8, **options).double()
+    model = SRGNN(small.num_items, 8, **arguments).double()
     parameters = list(model.parameters())
-    ours = FullSoftmax()(*model.session_embedding_and_table(batch), batch.y)
-    plain = LOSSES["cross_entropy"](model(batch), batch.y)
+    ours = FullSoftmax()(model, batch)
+    plain = cross_entropy(model(batch), batch.y)
     torch.testing.assert_close(ours, plain)
     for one, other in zip(torch.autograd.grad(ours, parameters), torch.autograd.grad(plain, parameters), strict=True):
         torch.testing.assert_close(one, other)
@@ -121,7 +148,7 @@ def test_with_a_scale_scores_are_cosines_times_it(small: SessionData, batch):
 
 
 def test_positions_count_from_the_last_click(small: SessionData):
-    """Two sessions of the same graph and the same last click, whose earlier clicks come in another order."""
+    """Two sessions with the same graph and last click, but another order of the earlier clicks."""
     one, other = (Sessions.from_lists([clicks]) for clicks in ([1, 2, 1, 3, 1, 0], [1, 3, 1, 2, 1, 0]))
     batches = [SessionGraphs(sessions, small.num_items)[[0]] for sessions in (one, other)]
     without, with_positions = SRGNN(small.num_items, 8), SRGNN(small.num_items, 8, reversed_positions=3)
@@ -140,59 +167,3 @@ def test_dropout_is_for_training(small: SessionData, batch):
     assert not torch.equal(model(batch), model(batch))
     model.eval()
     assert torch.equal(model(batch), model(batch))
-
-
-@pytest.mark.parametrize(("name", "steps", "readout"), REFERENCE)
-def test_it_trains_as_the_authors_code_does(shared: Path, name: str, steps: int, readout: str):
-    """The losses and final weights of their run, with the fused loss, the shared gradient and our optimizer."""
-    golden = np.load(shared / "golden" / f"{name}.npz")
-
-    def state(prefix: str) -> dict[str, Tensor]:
-        return {key.removeprefix(prefix): torch.tensor(golden[key]) for key in golden.files if key.startswith(prefix)}
-
-    module = NextItemModule(SRGNN.from_reference_state_dict(state("init."), steps, readout))
-    optimizer = module.configure_optimizers()["optimizer"]
-    train = reference_graphs(shared / "golden" / "diginetica-sample" / "train.txt")
-    losses = []
-    for start in [*range(0, len(train), 50)] * 2:
-        loss = module.batch_loss(train[start : start + 50])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    np.testing.assert_allclose(losses, golden["losses"], rtol=0, atol=1e-5)
-    final = SRGNN.from_reference_state_dict(state("final."), steps, readout)
-    for (key, ours), theirs in zip(module.model.named_parameters(), final.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5, msg=key)
-
-
-@pytest.mark.parametrize(("name", "steps", "readout"), REFERENCE)
-def test_it_computes_what_the_authors_code_computes(shared: Path, segments: str, name: str, steps: int, readout: str):
-    golden = np.load(shared / "golden" / f"{name}.npz")
-
-    def reference(prefix: str) -> SRGNN:
-        state = {key.removeprefix(prefix): torch.tensor(golden[key]) for key in golden.files if key.startswith(prefix)}
-        return SRGNN.from_reference_state_dict(state, steps, readout)
-
-    model = reference("init.")
-    train = reference_graphs(shared / "golden" / "diginetica-sample" / "train.txt")
-    test = reference_graphs(shared / "golden" / "diginetica-sample" / "test.txt")
-    torch.testing.assert_close(model(train[:50]), torch.tensor(golden["first_batch_scores"]), rtol=0, atol=1e-5)
-
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-5)
-    losses = []
-    for start in [*range(0, len(train), 50)] * 2:
-        batch = train[start : start + 50]
-        loss = LOSSES["cross_entropy"](model(batch), batch.y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    np.testing.assert_allclose(losses, golden["losses"], rtol=0, atol=1e-5)
-    for (key, ours), theirs in zip(model.named_parameters(), reference("final.").parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5, msg=key)
-
-    batch = test[:]
-    scores = model(batch)
-    ranks = (scores > scores.gather(1, batch.y[:, None])).sum(1) + 1  # ties in favour, as in the reference
-    assert ranks.tolist() == golden["test_ranks"].tolist()

@@ -1,0 +1,18 @@
+"""The command `srgnn train ...`, which runs the program `train.py` as `python src/train.py ...` does."""
+
+import runpy
+import sys
+
+from srgnn.cli import PACKAGE
+
+PROGRAMS = next(path for path in (PACKAGE / "programs", PACKAGE.parent) if path.is_dir())  # installed, or a clone
+
+
+def main() -> None:
+    """Runs the program that the first argument names, with the others as its options."""
+    names = sorted(path.stem for path in PROGRAMS.glob("*.py") if path.stem != "__init__")
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in names:
+        sys.exit(f"Usage: srgnn {'|'.join(names)} [option=value ...]; srgnn {names[-1]} --help shows the options.")
+    sys.argv = [str(PROGRAMS / f"{name}.py"), *sys.argv[2:]]
+    runpy.run_path(sys.argv[0], run_name="__main__")

@@ -1,0 +1,118 @@
+"""From a Hydra configuration to plain values and objects: nothing below this room knows Hydra."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from srgnn.cli import CONF
+from srgnn.cli.errors import one_sentence, options_of, published_sentence
+from srgnn.cli.tables import show_log
+from srgnn.contracts import DataSet
+from srgnn.data import Columns, ItemTable, Rules, SessionData
+from srgnn.errors import UserError
+from srgnn.saving import write_error
+
+
+def program(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Turns a function of a configuration into a command-line program, whose errors are one sentence.
+
+    Args:
+        name: Name of its configuration, `conf/NAME.yaml`.
+    """
+
+    def decorate(task: Callable[[DictConfig], None]) -> Callable[[], None]:
+        has_folder = False
+
+        def guarded(config: DictConfig) -> None:
+            nonlocal has_folder
+            has_folder = True
+            with one_sentence(name):  # inside as well: Hydra prints a line of its own before an error leaves it
+                task(config)
+
+        main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(guarded)
+
+        def run() -> None:
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
+            show_log()
+            with one_sentence(name):
+                try:
+                    main()
+                except OSError as error:
+                    if has_folder or isinstance(error, HydraException):  # a choice that is missing is an OSError too
+                        raise
+                    raise write_error("the folder of this run", error, "paths.outputs") from error
+
+        return run
+
+    return decorate
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values."""
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+def build(config: DictConfig, group: str) -> Any:
+    """The object that a configuration group describes.
+
+    Raises:
+        UserError: for a wrong value, under the name of its option.
+    """
+    if not isinstance(config[group], DictConfig):
+        raise UserError(f"{group}={config[group]}: expected options such as {group}.NAME=VALUE.")
+    with options_of(config, group):
+        values = OmegaConf.to_container(config[group], resolve=True, throw_on_missing=True)
+        return instantiate(values, _convert_="all")
+
+
+def build_data_set(config: DictConfig) -> DataSet:
+    """The chosen data set.
+
+    Raises:
+        UserError: for a wrong value, or a preset of rules for a set that is published as sessions.
+    """
+    preset = HydraConfig.get().runtime.choices.get("preset", "default")
+    if preset != "default" and not config.dataset._target_.endswith("ClickLog"):
+        name = HydraConfig.get().runtime.choices["dataset"]
+        if (CONF / "dataset" / f"{name}_log.yaml").is_file():
+            raise UserError(published_sentence(f"preset={preset}", f"{name}_log"))
+        raise UserError(f"preset={preset}: dataset={name} has no rules; leave the preset out.")
+    data_set: DataSet = build(config, "dataset")
+    return data_set
+
+
+def load(config: DictConfig, data_set: DataSet) -> SessionData:
+    """The data of a data set that :func:`build_data_set` made; errors name its options."""
+    with options_of(config, "dataset"):
+        return data_set.load()
+
+
+def data_set_of(trained: Mapping[str, Any], paths: Mapping[str, Any]) -> dict[str, Any]:
+    """The data set of a checkpoint's configuration, with the folders of this one.
+
+    Args:
+        trained: Configuration of the training run, also of versions that knew the raw log and the published set as one.
+        paths: Folders `data` and `cache`.
+    """
+    values = dict(trained["dataset"])
+    if "published" in values:
+        published = values.pop("published")
+        if values["path"] is None:
+            values = dict(published)
+        else:
+            parts = {"columns": Columns, "items": ItemTable, "rules": Rules}
+            for name, part in parts.items():
+                values[name] = {"_target_": f"srgnn.data.{part.__name__}", **values[name]}
+    return values | {name: paths[name] for name in ("data", "cache") if name in values}
+
+
+def is_sweep() -> bool:
+    """Whether this is one run of a sweep (`-m`)."""
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)

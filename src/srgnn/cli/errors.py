@@ -1,0 +1,145 @@
+"""One sentence for the user: library errors with their arguments named as options, and options that do not exist."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from srgnn.cli import CONF
+from srgnn.errors import UserError
+
+RENAMED = {  # choices that have moved
+    "model=srgnn_fast": "recipe=srgnn_fast",
+    "dataset=yoochoose": "dataset=yoochoose_log",
+    "dataset=yoochoose1_4": "dataset=yoochoose1_4_log",
+}
+FOLDER = {"folder": "paths.outputs"}  # an argument whose option has a name of its own
+
+
+@contextmanager
+def one_sentence(program: str) -> Iterator[None]:
+    """Ends the program with one sentence for an error that a user can fix; SRGNN_TRACEBACK=1 shows the traceback.
+
+    Args:
+        program: Name of the program and of its configuration, such as `train`.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit("Interrupted.")
+    except BrokenPipeError:  # the reader of the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        sentence = _sentence(error, program)
+        if sentence is None or os.environ.get("SRGNN_TRACEBACK") == "1":
+            raise
+        if not is_main_process():  # one process speaks for all
+            sys.exit(1)
+        sys.exit(f"Error: {sentence}")
+
+
+def is_main_process() -> bool:
+    """Whether this is the first of the processes that train together."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+@contextmanager
+def options_of(config: DictConfig, group: str = "") -> Iterator[None]:
+    """Names the arguments in the errors of what is called inside as options of a configuration group.
+
+    The option of an argument is the shortest name in the group that ends in it: within `dataset`, `test_days` is
+    `dataset.rules.test_days`. Where its value only refers to another option, that one is meant.
+    """
+    try:
+        yield
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise _renamed(cause, config, group) from error
+        raise UserError(f"{group}: {cause or error}".splitlines()[0]) from error
+    except UserError as error:
+        raise _renamed(error, config, group) from error
+
+
+def _renamed(error: UserError, config: DictConfig, group: str) -> UserError:
+    values = {name: value for name, value in _options(OmegaConf.to_container(config)) if f"{name}.".startswith(group)}
+    names = {}
+    for argument in error.arguments:
+        matches = [name for name in values if f".{name}".endswith(f".{argument}")]
+        option = min(matches, key=lambda name: name.count("."), default=FOLDER.get(argument, argument))
+        reference = re.fullmatch(r"\$\{([\w.]+)\}", str(values.get(option)))
+        names[argument] = reference[1] if reference else option
+    return error.renamed(names)
+
+
+def _options(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every name of a nested configuration, with its value."""
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        yield f"{prefix}{key}", value
+        yield from _options(value, f"{prefix}{key}.")
+
+
+def _sentence(error: Exception, program: str) -> str | None:
+    """The sentence for the user, or None for an error of the program itself."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} is missing: give {error.full_key}=... ({program}.py --help shows all options)."
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        if new := RENAMED.get(f"{group}={name}"):
+            return f"{group}={name} is now called {new}."
+        return f"{group}={name}: expected one of {', '.join(error.options or ())}."
+    if isinstance(error, ConfigCompositionException):
+        return _unknown_option(error, program)
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return " ".join(str(error).split())
+    return None
+
+
+def _unknown_option(error: Exception, program: str) -> str:
+    """Names the options that exist beside the one that does not."""
+    key = str(error).partition("'")[2].partition("'")[0]
+    given = next((text for text in sys.argv[1:] if text.lstrip("+~").startswith(key)), key)
+    group = key.rpartition(".")[0]
+    chosen = [text for text in sys.argv[1:] if (CONF / text.partition("=")[0]).is_dir()]
+    log = _raw_log(chosen)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose(program, chosen)
+        if log and key in dict(_options(OmegaConf.to_container(compose(program, [*chosen, f"dataset={log}"])))):
+            return published_sentence(given, log)
+    options = OmegaConf.select(config, group) if group else config
+    if not isinstance(options, DictConfig):
+        return " ".join(str(error).split())
+    names = [str(name) for name in options if not str(name).startswith("_")]
+    return f"{given}: there is no option {key}; {group or 'the configuration'} has {', '.join(names)}."
+
+
+def _raw_log(arguments: list[str]) -> str | None:
+    """The choice of the raw log beside the published set that was chosen, where there is one."""
+    for text in arguments:
+        name = text.removeprefix("dataset=")
+        if name != text and (CONF / "dataset" / f"{name}_log.yaml").is_file():
+            return f"{name}_log"
+    return None
+
+
+def published_sentence(given: str, log: str) -> str:
+    """The sentence for an option of a raw log that was given for its published set.
+
+    Args:
+        given: The option.
+        log: The choice of the raw log, such as `diginetica_log`.
+    """
+    return (
+        f"{given}: {log.removesuffix('_log')} is published as sessions, to which this cannot be applied; choose its "
+        f"raw log with dataset={log} dataset.path=FILE."
+    )

@@ -1,0 +1,160 @@
+"""What the programs show: lines, tables of results, of a preparation and of a sweep."""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from tqdm import tqdm
+
+from srgnn.cli.errors import is_main_process
+from srgnn.cli.runs import read_result
+from srgnn.data import SessionData
+
+if TYPE_CHECKING:  # PyG takes seconds to load, and a log is prepared without it
+    from srgnn.recommender import Recommendations
+
+BAR = 20  # characters of the longest bar
+console = Console(soft_wrap=True, highlight=False)
+
+
+class _Lines(logging.Handler):
+    """Prints what the library logs as plain lines, above the progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+        sys.stdout.flush()
+
+
+def show_log() -> None:
+    """Shows the library's log on standard output: progress of the first process, warnings of the others."""
+    log = logging.getLogger("srgnn")
+    log.setLevel(logging.INFO if is_main_process() else logging.WARNING)
+    log.addHandler(_Lines())
+
+
+def say(text: str) -> None:
+    """Prints a text, once for all processes."""
+    if is_main_process():
+        console.print(text)
+
+
+def new_table(title: str, first: str, *others: str) -> Table:
+    """A table of numbers: a column of names on the left, the numbers right-aligned."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", collapse_padding=True)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def print_results(title: str, metrics: Mapping[str, Mapping[str, float]], k: Sequence[int]) -> None:
+    """A table of recall and mrr in percent, one row per model."""
+    names = [f"{metric}@{cut}" for metric in ("recall", "mrr") for cut in sorted(set(k))]
+    table = new_table(title, "test, percent", *names)
+    for row, (model, values) in enumerate(metrics.items()):
+        table.add_row(model, *(f"{100 * values[name]:.2f}" for name in names), style="bold" if row == 0 else None)
+    Console().print(table)
+
+
+def print_preparation(data: SessionData) -> None:
+    """The manifest as tables: what every rule left, how long the sessions are, where the split lies."""
+    manifest = data.manifest
+    rules = new_table(manifest["name"], "rule", "clicks", "sessions", "items")
+    for step in manifest.get("steps", []):
+        rules.add_row(step["rule"], *(_number(step[name]) for name in ("clicks", "sessions", "items")))
+    for name, part in (("training set", manifest["sets"]["train"]), ("test set", manifest["sets"]["test"])):
+        rules.add_row(name, *map(_number, part.values()), style="bold")
+    console.print(rules)
+
+    lengths = new_table("Sessions by their clicks", "clicks", "training", "", "test", "")
+    lengths.columns[2].justify = lengths.columns[4].justify = "left"
+    train, test = manifest["lengths"]["train"], manifest["lengths"]["test"]
+    for bucket in train:
+        lengths.add_row(bucket, *_share(train, bucket), *_share(test, bucket))
+    console.print(lengths)
+    console.print("\n".join(_summary(manifest)))
+
+
+def _summary(manifest: Mapping[str, Any]) -> list[str]:
+    """The counts and the split of a manifest as lines of text."""
+    counts = manifest["counts"]
+    lines = [
+        f"{counts['train_prefixes']:,} training prefixes, {counts['test_prefixes']:,} test prefixes, "
+        f"{counts['items']:,} candidates, of which {counts['trained_items']:,} occur in training"
+    ]
+    if "titled_items" in manifest:
+        lines.append(f"The item table has titles of {manifest['titled_items']:,} of the {counts['items']:,} candidates")
+    unseen = manifest["unseen_test_targets"] / counts["test_prefixes"]
+    lines.append(f"Test targets never seen in training: {100 * unseen:.2f} %")
+    if (split := manifest.get("split")) is not None:
+        lines[-1] += f" ({100 * split['unseen_share_before_rule']:.2f} % before the rule on test clicks)"
+        lines += [
+            f"Training sessions end from {split['train'][0]} to {split['train'][1]} UTC,",
+            f"test sessions end from     {split['test'][0]} to {split['test'][1]} UTC; "
+            f"{split['test_sessions_begun_before']:,} of them began before the split",
+        ]
+    return lines
+
+
+def _share(counts: Mapping[str, int], bucket: str) -> tuple[str, str]:
+    """A count, and its bar in proportion to the longest one."""
+    return _number(counts[bucket]), "█" * round(BAR * counts[bucket] / max(counts.values()))
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def print_recommendations(session: Sequence[str], best: "Recommendations") -> None:
+    """The best items after a session, with their titles where there are any."""
+    table = Table(title=f"After {escape(', '.join(session))}", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("", justify="right")
+    table.add_column("item")
+    if best.titles:
+        table.add_column("title")
+    table.add_column("probability", justify="right")
+    for place, (item, probability) in enumerate(best, start=1):
+        title = [escape(best.titles[place - 1] or "")] if best.titles else []
+        table.add_row(str(place), escape(str(item)), *title, f"{100 * probability:.2f} %")
+    console.print(table)
+    if best.skipped:
+        console.print(f"Skipped, because unknown: {escape(', '.join(map(str, best.skipped)))}")
+
+
+class SweepTable(Callback):
+    """Hydra callback that prints one table of all runs after the last run of a sweep."""
+
+    def __init__(self) -> None:
+        self.results: list[dict[str, Any]] = []
+
+    def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
+        if result := read_result(Path(config.hydra.runtime.output_dir)):
+            self.results.append(result)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        # The first row of each run's table is the trained model.
+        metrics = [next(iter(result.get("metrics", {}).values()), None) for result in self.results]
+        finished = [values for values in metrics if values]
+        cut = max((int(name.partition("@")[2]) for values in finished for name in values), default=20)
+        names = [f"recall@{cut}", f"mrr@{cut}"]
+        table = Table(title=f"The sweep {config.hydra.sweep.dir}", box=box.SIMPLE_HEAD, title_justify="left")
+        for name in ("run", "options", *names, "seconds"):
+            table.add_column(name, justify="left" if name == "options" else "right")
+        best = max((values[names[1]] for values in finished), default=None)
+        for number, (result, values) in enumerate(zip(self.results, metrics, strict=True)):
+            options = " ".join(result["overrides"])
+            if values is None:
+                table.add_row(str(number), f"{options}\n{result['error']}", "", "", "", style="red")
+                continue
+            figures = [f"{100 * values[name]:.2f}" for name in names]
+            style = "bold" if values[names[1]] == best else None
+            table.add_row(str(number), options, *figures, f"{result['seconds']:,.0f}", style=style)
+        Console().print(table)

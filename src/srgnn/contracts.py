@@ -1,0 +1,88 @@
+"""The contracts of the house: what a data set, a model and a loss must offer to be used by everything else.
+
+They are protocols: a class meets one by having its methods, without inheriting from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import Parameter
+    from torch_geometric.data import Batch
+
+    from srgnn.data.sessions import SessionData
+    from srgnn.nn.embedding import ItemEmbedding
+
+
+class DataSet(Protocol):
+    """A source of sessions: a published set, a click log, a generator. One class, one YAML of `conf/dataset/`."""
+
+    @property
+    def num_items(self) -> int | None:
+        """Number of candidate items where it is known before the data is loaded, else None."""
+
+    def load(self) -> SessionData:
+        """The training and test sessions; from a cache where there is one.
+
+        Raises:
+            UserError: if they cannot be loaded.
+        """
+
+
+class SessionModel(Protocol):
+    """Maps sessions to scores over all items: SR-GNN, its variants and every baseline. Evaluation needs no more.
+
+    Shapes:
+        a batch of B session graphs -> scores [B, V]; higher is better
+    """
+
+    def __call__(self, batch: Batch, /) -> Tensor: ...
+
+
+class TrainableModel(SessionModel, Protocol):
+    """A torch module whose scores are products of session embeddings with the item embeddings.
+
+    Losses use the two factors, so that they need not hold all scores [B, V] at once.
+    """
+
+    item_embedding: ItemEmbedding
+
+    def session_embedding(self, batch: Batch) -> Tensor:
+        """A batch of B session graphs -> [B, d]."""
+
+    def session_embedding_and_table(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The session embeddings [B, d] and the item embeddings [V, d] that they are multiplied with."""
+
+    # What training uses of torch.nn.Module:
+
+    def parameters(self) -> Iterator[Parameter]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any: ...
+
+    def eval(self) -> Self: ...
+
+    def to(self, device: torch.device) -> Self: ...
+
+
+class ModelSettings(Protocol):
+    """A dataclass of a model's arguments but the number of items, checked when made. One YAML of `conf/model/`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def build(self, num_items: int) -> TrainableModel:
+        """A new model with freshly initialised weights."""
+
+
+class Loss(Protocol):
+    """Maps a model and a batch to the mean loss over the batch, whatever it needs inside (all items, a sample).
+
+    `sparse` says whether the gradient of the item embeddings names only the rows that a batch looked up.
+    """
+
+    sparse: bool
+
+    def __call__(self, model: TrainableModel, batch: Batch, /) -> Tensor: ...

@@ -1,0 +1,1 @@
+"""A raw click log -> sessions: files, layout, rows, clicks, rules, split."""

@@ -1,0 +1,59 @@
+"""The table of items: their titles, and whatever else is known of them."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from srgnn.data.log.files import RawFiles
+from srgnn.data.log.ids import id_reader
+from srgnn.errors import UserError
+
+OURS = ("index", "id", "title", "count", "first_seen", "last_seen", "item")  # columns of the vocabulary
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """A table of items; its other columns are kept in the vocabulary.
+
+    Args:
+        path: A file, of any form that a log may have; None where there is no table.
+        id: The column of item ids.
+        title: The column of titles.
+    """
+
+    path: str | None = None
+    id: str | None = "id"
+    title: str | None = "title"
+
+
+def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:
+    """The table with the columns `id`, as text, and `title`; other columns with the names of ours are renamed.
+
+    Raises:
+        UserError: for a table that cannot be read, or lacks a column.
+    """
+    with files.one_sentence():
+        frame = files.rows().collect(engine="streaming")
+    columns = {"id": table.id or "id", "title": table.title or "title"}
+    for role, name in columns.items():
+        if name not in frame.columns:
+            raise UserError(
+                f"{files.name}: expected the column {name}; found {', '.join(frame.columns)}. Name yours with "
+                f"items.{role}=NAME.",
+                f"items.{role}",
+            )
+    ids = frame.select(id_reader(frame[columns["id"]]).cast(pl.String)).to_series()
+    others = frame.drop(columns.values())
+    for name in set(OURS).intersection(others.columns):
+        free = f"item_{name}"
+        while free in others.columns:
+            free = f"item_{free}"
+        others = others.rename({name: free})
+    named = others.with_columns(ids.alias("id"), frame[columns["title"]].cast(pl.String).alias("title"))
+    return named.select("id", "title", *others.columns).unique("id", keep="first", maintain_order=True)
+
+
+def with_titles(known: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """Joins the table of items to the rows of `known`, by their column `item`."""
+    known = known.with_columns(id=pl.col("item").cast(pl.String))
+    return known.join(items, on="id", how="left", maintain_order="left").drop("id")

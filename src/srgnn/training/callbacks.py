@@ -1,0 +1,102 @@
+"""Lightning callbacks: a graceful stop, checkpoints without a copy in memory, one line per epoch."""
+
+import logging
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from srgnn.training.checkpoint import save
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """Training was stopped by a signal, after a checkpoint was written."""
+
+    def __init__(self, checkpoint: Path, epoch: int, step: int):
+        super().__init__(f"Stopped in epoch {epoch} after step {step:,}; the checkpoint is {checkpoint}.")
+        self.checkpoint = checkpoint
+
+
+class StopGracefully(Callback):
+    """On Ctrl-C or SIGTERM: ends the step, writes a checkpoint, raises :class:`Interrupted`. A second signal kills.
+
+    Args:
+        checkpoint: Where to write.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, checkpoint: Path):
+        self.checkpoint = checkpoint
+        self.asked = False
+        self.handlers: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.handlers = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        asked = self.asked
+        if trainer.world_size > 1:
+            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
+        # Not at the end of an epoch: its validation comes first, and the next epoch's first step stops.
+        if asked and not trainer.is_last_batch:
+            trainer.save_checkpoint(self.checkpoint)
+            raise Interrupted(self.checkpoint, trainer.current_epoch + 1, trainer.global_step)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        self.handlers = {}
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints by :func:`srgnn.training.checkpoint.save`; Lightning would copy each in memory first."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        save(checkpoint, Path(path))
+
+
+class EpochLines(Callback):
+    """Logs one line per epoch, which stays where the progress bar moves on.
+
+    Args:
+        max_epochs: Number of epochs, to show beside the current one.
+    """
+
+    def __init__(self, max_epochs: int):
+        self.max_epochs = max_epochs
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = time.perf_counter()  # an epoch that is resumed in its middle has no start of its own
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if trainer.progress_bar_callback:
+            print(file=sys.stderr)  # leaves the line of the progress bar
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        shown = "".join(
+            f"  {name} {100 * value:.2f} %"
+            for name, value in metrics.items()
+            if name.endswith("@20") and "ndcg" not in name
+        )
+        seconds = time.perf_counter() - self.started
+        line = f"Epoch {trainer.current_epoch + 1:>2} of {self.max_epochs}  loss {metrics['loss_epoch']:.4f}{shown}"
+        log.info("%s  %.0f s", line, seconds)

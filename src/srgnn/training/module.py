@@ -1,0 +1,131 @@
+"""The LightningModule: training steps, and validation by full ranking."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from srgnn.contracts import Loss, TrainableModel
+from srgnn.errors import UserError
+from srgnn.metrics import RankMetrics, target_ranks
+from srgnn.training.checkpoint import KEY, CheckpointRecord
+from srgnn.training.optimizer import OptimizerSettings
+
+READ_EVERY = 20  # steps between two readings of the loss by the progress bar and the logger
+
+
+class NextItemModule(LightningModule):
+    """Trains a model that maps a batch of session graphs to scores [B, V], and validates it by full ranking.
+
+    Args:
+        model: The model, such as :class:`~srgnn.nn.SRGNN`.
+        loss: Maps the model and a batch to the mean loss, see :mod:`srgnn.nn.losses`.
+        optimizer: Settings of the optimizer.
+        k: Cut-offs of the metrics.
+        evaluated_on: Name, in the logs, of the sessions evaluated after every epoch: `valid` or `test`.
+        seed: Seed of dropout and negatives, which are a function of it and of the step.
+        record: What every checkpoint says about itself; its `history` grows by the metrics of every epoch.
+    """
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        loss: Loss,
+        optimizer: OptimizerSettings | None = None,
+        k: Sequence[int] = (5, 10, 20),
+        evaluated_on: str = "valid",
+        seed: int = 0,
+        record: CheckpointRecord | None = None,
+    ):
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.optimizer_settings = optimizer or OptimizerSettings()
+        self.metrics = RankMetrics(k)
+        self.evaluated_on = evaluated_on
+        self.seed = seed
+        self.record = record
+        self.history: list[dict[str, Any]] = list(record.history) if record else []
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.model(batch)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        return self.optimizer_settings.build(p for p in self.model.parameters() if p.requires_grad)
+
+    def on_fit_start(self) -> None:
+        # Sparse gradients pay off in one CPU process only: coalescing them synchronises a GPU, and DDP all-reduces
+        # dense gradients.
+        alone_on_cpu = self.device.type == "cpu" and self.trainer.world_size == 1
+        self.model.item_embedding.sparse = self.loss.sparse and alone_on_cpu
+
+    def on_train_start(self) -> None:
+        self._reset_loss()
+
+    def _reset_loss(self) -> None:
+        self.loss_sum, self.loss_count = torch.zeros((), dtype=torch.double, device=self.device), 0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        # A resumed run draws the same numbers as an undisturbed one.
+        torch.manual_seed((self.seed * 1_000_003 + self.trainer.global_step * 1_009 + self.global_rank) % 2**63)
+        if batch.num_graphs:
+            mean = self.loss(self.model, batch)
+        else:  # the last batch had no prefix left for this process: it adds zero, so that every process takes part
+            parts = [p.sum() for p in self.model.parameters() if p.requires_grad]
+            mean = torch.stack(parts).sum()
+        loss = mean * self._share(batch)
+        self.loss_sum += mean.detach() * batch.num_graphs
+        self.loss_count += batch.num_graphs
+        is_read = (self.trainer.global_step + 1) % READ_EVERY == 0
+        if is_read or self.device.type == "cpu":  # reading a value of a GPU waits for all of its queued work
+            self._check(loss)
+        if is_read or batch_idx == 0:
+            self.log("loss_step", loss.detach(), prog_bar=True, batch_size=batch.num_graphs)
+        if self.trainer.is_last_batch:
+            epoch_loss = (self.loss_sum / max(1, self.loss_count)).float()
+            self._check(epoch_loss)
+            several = self.trainer.world_size > 1
+            self.log("loss_epoch", epoch_loss, on_step=False, on_epoch=True, sync_dist=several, batch_size=1)
+            self._reset_loss()
+        return loss
+
+    def _check(self, loss: Tensor) -> None:
+        if not math.isfinite(loss.item()):
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            raise UserError(
+                f"The loss became {loss.item()} at step {self.trainer.global_step:,} (epoch {self.current_epoch + 1}) "
+                f"with learning rate {rate:g}: try a smaller one, lr={rate / 10:g}, and look for damage in the data.",
+                "lr",
+            )
+
+    def _share(self, batch: Batch) -> float | Tensor:
+        """Weight that turns DDP's average of per-process means into the mean over the global batch."""
+        if self.trainer.world_size == 1:
+            return 1.0
+        local = torch.tensor(float(batch.num_graphs), device=self.device)
+        return local / self.trainer.strategy.reduce(local.clone(), reduce_op="mean")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        if batch.num_graphs:
+            self.metrics.update(target_ranks(self.model(batch), batch.y))
+
+    def on_validation_epoch_end(self) -> None:
+        metrics = self.metrics.compute()
+        self.metrics.reset()
+        for name, value in metrics.items():
+            self.log(f"{self.evaluated_on}/{name}", value.float(), prog_bar=name.endswith(f"@{self.metrics.k[-1]}"))
+        plain = {name: float(value) for name, value in metrics.items()}
+        self.history = [*self.history, {"epoch": self.current_epoch + 1, **plain}]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.record is not None:
+            checkpoint[KEY] = replace(self.record, history=self.history).plain()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = CheckpointRecord.from_plain(checkpoint[KEY]).history

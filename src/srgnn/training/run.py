@@ -1,0 +1,184 @@
+"""Settings of a training run, and one training under them."""
+
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+
+from srgnn.contracts import ModelSettings
+from srgnn.data.datamodule import ORDERS, SessionDataModule
+from srgnn.data.sessions import SessionData, Sessions
+from srgnn.errors import ArgumentError, check_bool, check_choice, check_float, check_int
+from srgnn.nn import LOSSES, MODELS, Sampling, SRGNNSettings, build_loss
+from srgnn.training.callbacks import EpochLines, StopGracefully
+from srgnn.training.checkpoint import CheckpointRecord
+from srgnn.training.module import NextItemModule
+from srgnn.training.optimizer import OptimizerSettings
+from srgnn.training.trainer import build_trainer, check_trainer
+
+LIBRARIES = ("torch", "torch-geometric", "lightning")  # whose versions a checkpoint records
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings of a training run, in plain values; :func:`srgnn.training.protocols.train` starts it.
+
+    Args:
+        folder: Folder of the checkpoints; one run, one folder.
+        model: Settings of the model, one of :data:`srgnn.nn.MODELS`.
+        protocol: `validated` or `paper`, see :mod:`srgnn.training.protocols`.
+        refit: Whether `validated` trains anew on all training sessions for the chosen number of epochs.
+        valid_fraction: Share of the training sessions, the latest ones, that validate.
+        max_epochs: Most epochs of one training.
+        patience: Epochs without a better mrr after which a training ends.
+        loss: Name of the loss, see :data:`srgnn.nn.losses.LOSSES`.
+        sampling: Sample of the loss `sampled_softmax`.
+        optimizer: Learning rate, weight decay and schedule.
+        k: Cut-offs of the metrics; the epoch is chosen by mrr at 20 or, without a 20, at the largest one.
+        batch_size: Prefixes per step, over all processes.
+        order: Order of the prefixes, see :class:`~srgnn.data.datamodule.SessionDataModule`.
+        seed: Seed of the weights, the order, dropout and negatives.
+        trainer: Arguments of Lightning's `Trainer`.
+        config: What the checkpoints keep as the configuration.
+
+    Raises:
+        ArgumentError: for a value outside of what is allowed.
+    """
+
+    folder: Path
+    model: ModelSettings = field(default_factory=SRGNNSettings)
+    protocol: str = "validated"
+    refit: bool = True
+    valid_fraction: float = 0.1
+    max_epochs: int = 10
+    patience: int = 3
+    loss: str = "cross_entropy"
+    sampling: Sampling = field(default_factory=Sampling)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    k: Sequence[int] = (5, 10, 20)
+    batch_size: int = 100
+    order: str = "shuffled"
+    seed: int = 0
+    trainer: Mapping[str, Any] = field(default_factory=lambda: {"accelerator": "cpu", "devices": 1})
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("model", MODELS.values()), ("sampling", [Sampling]), ("optimizer", [OptimizerSettings])):
+            if type(value := getattr(self, name)) not in kinds:
+                raise ArgumentError(name, value, " or ".join(kind.__name__ for kind in kinds))
+        check_choice("protocol", self.protocol, ["validated", "paper"])
+        check_float("valid_fraction", self.valid_fraction, 0, exclusive=True)
+        for name, minimum in (("max_epochs", 1), ("patience", 1), ("batch_size", 1), ("seed", 0)):
+            check_int(name, getattr(self, name), minimum)
+        check_bool("refit", self.refit)
+        check_choice("loss", self.loss, LOSSES)
+        check_choice("order", self.order, ORDERS)
+        if not self.k:
+            raise ArgumentError("k", list(self.k), "at least one cut-off")
+        self.check_cutoffs(None)
+        check_trainer(self.trainer)
+
+    def check_cutoffs(self, num_items: int | None) -> None:
+        """Checks the cut-offs of the metrics against the number of items, where it is known.
+
+        Raises:
+            ArgumentError: for a cut-off outside of 1 to `num_items`.
+        """
+        for k in self.k:
+            check_int("k", k, 1, num_items)
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model in tables and checkpoints."""
+        return next(name for name, kind in MODELS.items() if type(self.model) is kind)
+
+    @property
+    def monitor(self) -> str:
+        """The metric that chooses the epoch."""
+        return f"mrr@{20 if 20 in self.k else max(self.k)}"
+
+    def record(self, data: SessionData, stage: str, chosen: dict[str, Any] | None = None) -> CheckpointRecord:
+        """What the checkpoints of a stage say about themselves, before its first epoch."""
+        return CheckpointRecord(
+            model={"num_items": data.num_items, **asdict(self.model)},
+            vocabulary=data.vocabulary.ids,
+            titles=data.vocabulary.titles,
+            data=dict(data.manifest),
+            config=dict(self.config),
+            stage=stage,
+            versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+            chosen=chosen,
+            architecture=self.model_name,
+        )
+
+
+def fit(
+    run: Run,
+    record: CheckpointRecord,
+    train: Sessions,
+    evaluation: Sessions | None,
+    max_epochs: int,
+    logger: Logger | None = None,
+    resume: Path | None = None,
+) -> list[dict[str, Any]]:
+    """One training from the initial weights; it leaves `last.ckpt` and the best or last epoch in the run's folder.
+
+    Args:
+        run: The settings.
+        record: What the checkpoints say about themselves; `history` holds the epochs before a resumed one.
+        train: Sessions to train on.
+        evaluation: Sessions to evaluate on after every epoch, which choose `best.ckpt`; without them the last epoch is
+            kept under the name of the stage.
+        max_epochs: Number of epochs, fewer where `run.patience` ends the training.
+        logger: Where metrics go.
+        resume: Checkpoint of this stage to go on from.
+
+    Returns:
+        The metrics of every epoch, those of `record.history` included.
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
+        UserError: if the loss is not finite, or a checkpoint cannot be written.
+    """
+    if _is_over(record.history, run):  # the run was stopped after this stage had ended
+        return record.history
+    evaluated_on = "test" if record.stage == "paper" else "valid"
+    last = run.folder / "last.ckpt"
+    keep: dict[str, Any] = {
+        "dirpath": run.folder,
+        "enable_version_counter": False,
+        "save_on_train_epoch_end": True,
+    }
+    monitor = None if evaluation is None else f"{evaluated_on}/{run.monitor}"
+    callbacks: list[Callback] = [
+        EpochLines(max_epochs),
+        StopGracefully(last),
+        ModelCheckpoint(filename="best" if monitor else record.stage, monitor=monitor, mode="max", **keep),
+        ModelCheckpoint(filename=last.stem, every_n_epochs=1, **keep),
+    ]
+    if monitor:
+        callbacks.append(EarlyStopping(monitor, mode="max", patience=run.patience))
+
+    num_items = record.model["num_items"]
+    seed_everything(run.seed, verbose=False)
+    model = run.model.build(num_items)
+    loss = build_loss(run.loss, torch.bincount(train.items, minlength=num_items), run.sampling)
+    module = NextItemModule(model, loss, run.optimizer, run.k, evaluated_on, run.seed, record)
+    datamodule = SessionDataModule(train, evaluation, num_items, run.batch_size, run.seed, run.order)
+    trainer = build_trainer(run.trainer, callbacks, max_epochs, logger, run.folder)
+    trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    return module.history
+
+
+def _is_over(history: Sequence[Mapping[str, Any]], run: Run) -> bool:
+    scores = [epoch[run.monitor] for epoch in history]
+    return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= run.patience

@@ -1,0 +1,112 @@
+"""Lightning's Trainer as the runs use it, and checks of its arguments before any data is loaded."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import StrategyRegistry
+
+from srgnn.errors import ArgumentError, UserError, check_int
+from srgnn.training.callbacks import WholeCheckpoints
+from srgnn.training.module import READ_EVERY
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
+GPUS = {"cuda": torch.cuda.device_count, "mps": torch.mps.device_count}
+OWN = (  # arguments that a run sets itself
+    *("max_epochs", "callbacks", "enable_checkpointing", "logger", "default_root_dir"),
+    *("num_sanity_val_steps", "enable_model_summary", "plugins", "use_distributed_sampler"),
+)
+
+
+def check_trainer(arguments: Mapping[str, Any]) -> None:
+    """Checks arguments of Lightning's `Trainer` against this machine, without building one.
+
+    Raises:
+        ArgumentError: for a name that the Trainer does not have, or a value that cannot work here.
+    """
+    known = [name for name in inspect.signature(Trainer).parameters if name not in OWN]
+    for name, value in arguments.items():
+        if name not in known:
+            raise ArgumentError(name, value, "an argument of Lightning's Trainer, one of " + ", ".join(known))
+    accelerator, devices = arguments.get("accelerator", "auto"), arguments.get("devices", "auto")
+    available = [name for name in AcceleratorRegistry if _is_available(name)]
+    allowed = [*available, "auto", *(["gpu"] if _gpu(accelerator) else [])]
+    if isinstance(accelerator, str) and accelerator not in allowed:
+        raise ArgumentError("accelerator", accelerator, f"an accelerator of this machine, one of {', '.join(allowed)}")
+    if isinstance(devices, int):
+        gpu = _gpu(accelerator)
+        if devices != -1:
+            check_int("devices", devices, 1, GPUS[gpu]() if gpu else None)
+    strategy, strategies = arguments.get("strategy", "auto"), [*StrategyRegistry.available_strategies(), "auto"]
+    if isinstance(strategy, str) and strategy not in strategies:
+        raise ArgumentError("strategy", strategy, "one of " + ", ".join(strategies))
+    if (precision := arguments.get("precision", "32-true")) not in PRECISIONS:
+        raise ArgumentError("precision", precision, "one of " + ", ".join(PRECISIONS))
+
+
+def num_processes(arguments: Mapping[str, Any]) -> int:
+    """The number of processes that a Trainer with these arguments runs."""
+    devices, gpu = arguments.get("devices", "auto"), _gpu(arguments.get("accelerator", "auto"))
+    if isinstance(devices, Sequence) and not isinstance(devices, str):
+        count = len(devices)
+    elif isinstance(devices, int) and devices != -1:
+        count = devices
+    else:
+        count = GPUS[gpu]() if gpu else 1
+    return count * int(arguments.get("num_nodes", 1))
+
+
+def evaluation_device(arguments: Mapping[str, Any]) -> torch.device:
+    """The device on which a model trained with these arguments is tested."""
+    return torch.device(_gpu(arguments.get("accelerator", "auto")) or "cpu")
+
+
+def build_trainer(
+    arguments: Mapping[str, Any], callbacks: Sequence[Callback], max_epochs: int, logger: Logger | None, folder: Path
+) -> Trainer:
+    """The Trainer of one training.
+
+    Args:
+        arguments: The user's, which take precedence over those that do not matter for results.
+        callbacks: Callbacks beside the progress bar.
+        max_epochs: Number of epochs.
+        logger: Where metrics go; None keeps none.
+        folder: The run's folder.
+
+    Raises:
+        UserError: if Lightning refuses the arguments.
+    """
+    bar = [TQDMProgressBar(refresh_rate=READ_EVERY)] if arguments.get("enable_progress_bar", True) else []
+    try:
+        return Trainer(
+            **{"log_every_n_steps": READ_EVERY, **arguments},
+            max_epochs=max_epochs,
+            callbacks=[*bar, *callbacks],
+            enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+            logger=logger or False,
+            default_root_dir=folder,
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            plugins=[WholeCheckpoints()],
+            use_distributed_sampler=False,  # PrefixBatches takes each process's share
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"Lightning refuses these arguments of its Trainer ({reason}).") from error
+
+
+def _gpu(accelerator: Any) -> str | None:
+    """`cuda` or `mps` where that accelerator means a GPU that this machine has, else None."""
+    names = GPUS if accelerator in ("auto", "gpu") else [accelerator]
+    return next((name for name in names if name in GPUS and _is_available(name)), None)
+
+
+def _is_available(name: str) -> bool:
+    return bool(AcceleratorRegistry[name]["accelerator"].is_available())

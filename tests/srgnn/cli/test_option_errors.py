@@ -1,0 +1,73 @@
+import errno
+import pickle
+
+import pytest
+from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
+
+from srgnn.cli.errors import one_sentence, options_of
+from srgnn.errors import ArgumentError, UserError
+
+CONFIG = OmegaConf.create(
+    {
+        "seed": 0,
+        "k": [5],
+        "optimizer": {"lr": 1e-3},
+        "dataset": {
+            "path": None,
+            "seed": 0,
+            "cache": "${paths.cache}",
+            "items": {"path": None},
+            "rules": {"test_days": 7},
+        },
+        "paths": {"cache": "data/prepared"},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("group", "argument", "option"),
+    [
+        ("dataset", "path", "dataset.path"),  # the shortest of two
+        ("dataset", "items.path", "dataset.items.path"),
+        ("dataset", "rules.test_days", "dataset.rules.test_days"),
+        ("dataset", "test_days", "dataset.rules.test_days"),  # raised by Rules, which does not know where it is used
+        ("dataset", "seed", "dataset.seed"),
+        ("", "seed", "seed"),
+        ("", "lr", "optimizer.lr"),
+        ("dataset", "cache", "paths.cache"),  # the option that this one refers to
+        ("", "folder", "paths.outputs"),
+        ("", "nothing", "nothing"),
+    ],
+)
+def test_an_argument_becomes_its_option(group: str, argument: str, option: str):
+    with pytest.raises(UserError) as error, options_of(CONFIG, group):
+        raise ArgumentError(argument, -1, "a number")
+    assert str(error.value) == f"{option}=-1: expected a number."
+
+
+def test_named_twice_an_option_stays_the_same():
+    with pytest.raises(UserError) as error, options_of(CONFIG), options_of(CONFIG, "dataset"):
+        raise UserError("Loosen test_days= or path=FILE.", "test_days", "path")
+    assert str(error.value) == "Loosen dataset.rules.test_days= or dataset.path=FILE."
+
+
+def test_what_hydra_wraps_is_the_librarys_own_sentence():
+    cause = ArgumentError("test_days", 0, "more")
+    with pytest.raises(UserError) as error, options_of(CONFIG, "dataset"):
+        raise InstantiationException("Error in call to target") from cause
+    assert str(error.value) == "dataset.rules.test_days=0: expected more."
+    assert pickle.loads(pickle.dumps(error.value)).args == error.value.args
+
+
+def test_only_what_a_user_can_fix_becomes_a_sentence(monkeypatch):
+    with pytest.raises(SystemExit) as stop, one_sentence("train"):
+        raise UserError("There is no file.")
+    assert stop.value.code == "Error: There is no file."
+    for error in (OSError(errno.ENOSPC, "No space left on device"), KeyError("x")):  # a fault of the program itself
+        with pytest.raises(type(error)), one_sentence("train"):
+            raise error
+    monkeypatch.setenv("LOCAL_RANK", "1")  # the first process speaks for all
+    with pytest.raises(SystemExit) as stop, one_sentence("train"):
+        raise UserError("There is no file.")
+    assert stop.value.code == 1

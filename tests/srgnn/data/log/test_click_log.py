@@ -1,0 +1,119 @@
+"""The whole way: the reference's outputs, and the cache."""
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+from click_logs import START, load, load_as_configured
+
+from srgnn.data.graphs import SessionGraphs
+from srgnn.data.log import click_log
+from srgnn.data.published import read_pickle
+from srgnn.errors import UserError
+
+
+def prefixes(part) -> tuple[list, list]:
+    graphs = SessionGraphs(part, 1)
+    pairs = list(zip(graphs.start.tolist(), graphs.length.tolist(), strict=True))
+    items = (part.items + 1).tolist()  # the authors count items from 1
+    return [items[start : start + length] for start, length in pairs], [
+        items[start + length] for start, length in pairs
+    ]
+
+
+def test_the_reference_preset_gives_the_authors_files_to_the_last_id(shared: Path, tmp_path: Path):
+    path = shared / "data" / "raw" / "diginetica-sample-train-item-views.csv"
+    data = load_as_configured(tmp_path, "diginetica_log", path, "preset=reference")
+    golden = shared / "golden" / "diginetica-sample"
+    assert [(s + 1).tolist() for s in data.train] == read_pickle(golden / "all_train_seq.txt")
+    assert prefixes(data.train) == read_pickle(golden / "train.txt")
+    assert prefixes(data.test) == read_pickle(golden / "test.txt")
+    assert data.counts == {"train_sessions": 469, "train_prefixes": 1205, "test_prefixes": 99, "items": 309}
+
+
+def test_the_default_keeps_the_day_that_the_reference_loses(shared: Path, tmp_path: Path):
+    path = shared / "data" / "raw" / "diginetica-sample-train-item-views.csv"
+    ours, theirs = (
+        load_as_configured(tmp_path, "diginetica_log", path, f"preset={name}") for name in ("default", "reference")
+    )
+    lost = theirs.manifest["steps"][-2]
+    assert lost["rule"] == "without the sessions exactly on the split"
+    assert len(ours.train) == len(theirs.train) + 9
+    assert ours.manifest["split"]["train"][1] == ours.manifest["split"]["test_after"] == "2016-05-25 00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("name", "train"), [("yoochoose_log", 52_098), ("yoochoose1_4_log", 13_024), ("yoochoose1_64_log", 814)]
+)
+def test_the_real_yoochoose_clicks_give_the_counts_of_the_reference(
+    shared: Path, tmp_path: Path, name: str, train: int
+):
+    path = shared / "data" / "raw" / "yoochoose-clicks-100k.dat"
+    data = load_as_configured(tmp_path, name, path, "preset=reference")
+    assert (data.train.num_prefixes, data.test.num_prefixes, data.num_items) == (train, 10_102, 2_808)
+
+
+def test_a_log_is_prepared_once_and_again_when_it_or_a_rule_changes(tmp_path: Path, log: Path, caplog):
+    caplog.set_level(logging.INFO, logger="srgnn")
+
+    def prepared(*options: str) -> bool:
+        caplog.clear()
+        load(tmp_path, "clicks", log, *options)
+        return "Reading" in caplog.text
+
+    assert prepared()
+    assert not prepared()
+    assert prepared("dataset.rules.repeats=drop")
+    log.write_text(log.read_text().replace("12", "13"))
+    assert prepared()
+    log.rename(tmp_path / "other.csv")
+    log = tmp_path / "other.csv"
+    assert not prepared()  # the same content and rules
+    items = tmp_path / "items.csv"
+    items.write_text("id,title\n10,Rug\n")
+    assert prepared(f"dataset.items.path={items}")
+    items = items.rename(tmp_path / "same.csv")
+    assert not prepared(f"dataset.items.path={items}")
+    items.write_text("id,title\n10,Tea\n")
+    assert prepared(f"dataset.items.path={items}")
+    assert all((folder / "manifest.json").is_file() for folder in (tmp_path / "cache").iterdir())
+
+
+def test_the_same_file_twice_or_of_another_kind_is_another_log(tmp_path: Path, log: Path):
+    once, keep = load(tmp_path, "clicks", log).folder, "dataset.rules.duplicates=keep"
+    twice = load(tmp_path, "clicks", None, f"dataset.path=['{log}','{log}']", keep)
+    assert twice.manifest["steps"][0]["clicks"] == 20
+    assert load(tmp_path, "clicks", log, keep).manifest["steps"][0]["clicks"] == 10
+    other = log.rename(tmp_path / "log.txt")
+    assert load(tmp_path, "clicks", other).folder != once
+
+
+def test_a_new_recipe_prepares_again(tmp_path: Path, log: Path, monkeypatch):
+    first = load(tmp_path, "clicks", log).folder
+    monkeypatch.setattr(click_log, "RECIPE", click_log.RECIPE + 1)
+    assert load(tmp_path, "clicks", log).folder != first
+
+
+def test_caches_of_older_versions_are_found(tmp_path: Path, log: Path):
+    # The name of the folder is a hash of files and arguments; these are the names that version 0.1 gave.
+    assert load(tmp_path, "clicks", log).folder.name == "clicks-9f32e0b88de9"
+    items = tmp_path / "items.csv"
+    items.write_text('sku,name,category\n12,"Lamp, red",lamps\n10,Rug,rugs\n99,Chair,chairs\n10,Rug again,rugs\n')
+    options = [f"dataset.items.path={items}", "dataset.items.id=sku", "dataset.items.title=name"]
+    assert load(tmp_path, "clicks", log, *options).folder.name == "clicks-65a4ecac8934"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sets a limit that Linux knows")
+def test_a_full_disk_leaves_nothing_that_is_trusted(tmp_path: Path, log: Path):
+    import resource
+
+    log.write_text("session,item,time\n" + "".join(f"{i // 2},{i * 7919},{START + i}\n" for i in range(50_000)))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"Cannot write the prepared data .*File too large.*paths\.cache=FOLDER"):
+            load(tmp_path, "clicks", log)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -1,0 +1,183 @@
+import gzip
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from srgnn.data.log.files import RawFiles
+from srgnn.errors import ArgumentError, UserError
+
+ROWS = [("1", "a"), ("2", "b"), ("2", "é")]
+CSV = "session,item\n1,a\n2,b\n2,é\n"
+
+
+def read(path: Path | list[str], **options) -> list[tuple]:
+    files = replace(RawFiles.find("path", path if isinstance(path, list) else str(path)), **options)
+    with files.one_sentence():
+        return files.rows().collect().rows()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("log.csv", CSV),
+        ("log.txt", CSV.replace(",", ";")),
+        ("log.dat", CSV.replace(",", "|")),
+        ("log.tsv", CSV.replace(",", "\t")),
+        ("log.CSV", CSV.replace("\n", "\r\n")),
+        ("bom.csv", "\ufeff" + CSV),
+        ("blank.csv", CSV.replace("\n", "\n\n") + "\n"),
+        ("quoted.csv", CSV.replace("b", '"b"')),
+        ("log.jsonl", '{"session":"1","item":"a"}\n\n{"session":"2","item":"b"}\n{"session":"2","item":"é"}'),
+    ],
+)
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_text_is_read_in_every_form(tmp_path: Path, name: str, content: str, packed: str):
+    path = tmp_path / (name + packed)
+    path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+    assert read(path) == ROWS
+
+
+def test_zstd_and_parquet_are_read(tmp_path: Path):
+    frame = pl.DataFrame(ROWS, schema=["session", "item"], orient="row")
+    frame.write_parquet(tmp_path / "log.parquet")
+    assert read(tmp_path / "log.parquet") == ROWS
+    frame.lazy().sink_csv(tmp_path / "log.csv.zst", compression="zstd")
+    assert (tmp_path / "log.csv.zst").read_bytes().startswith(b"\x28\xb5\x2f\xfd")
+    assert read(tmp_path / "log.csv.zst") == ROWS
+
+
+def test_a_file_without_header_gets_one(tmp_path: Path):
+    (tmp_path / "log.dat").write_text("1,a\n2,b\n")
+    assert read(tmp_path / "log.dat", header=["session", "item"]) == ROWS[:2]
+
+
+def test_a_glob_and_a_list_are_one_table_in_the_order_of_their_names(tmp_path: Path):
+    for name, row in (("b", "2,b"), ("a", "1,a"), ("c", "2,é")):
+        (tmp_path / f"{name}.csv").write_text(f"session,item\n{row}\n")
+    assert read(tmp_path / "*.csv") == ROWS
+    assert read([str(tmp_path / "c.csv"), str(tmp_path / "[ab].csv")]) == [ROWS[2], *ROWS[:2]]
+
+
+def test_columns_are_found_by_name_in_every_file(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("session,item\n1,a\n")
+    (tmp_path / "b.csv").write_text("item,extra,session\nb,5,2\n")
+    (tmp_path / "c.csv").write_text("session\n3\n")
+    assert read(tmp_path / "*.csv") == [("1", "a", None), ("2", "b", "5"), ("3", None, None)]
+    pl.DataFrame({"session": [1]}, schema={"session": pl.Int32}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"session": [2**40]}).write_parquet(tmp_path / "b.parquet")
+    assert read(tmp_path / "*.parquet") == [(1,), (2**40,)]
+
+
+def test_every_file_has_its_own_separator(tmp_path: Path):
+    (tmp_path / "a.csv").write_text(CSV)
+    (tmp_path / "b.csv").write_text(CSV.replace(",", ";"))
+    assert read(tmp_path / "*.csv") == ROWS * 2
+
+
+def test_a_header_must_name_all_columns(tmp_path: Path):
+    (tmp_path / "log.dat").write_text("1,a,x\n2,b,y\n")
+    with pytest.raises(
+        ArgumentError, match=r"header=\['session', 'item'\]: expected the names of the 3 columns of log\.dat"
+    ):
+        read(tmp_path / "log.dat", header=["session", "item"])
+
+
+def test_a_glob_goes_into_folders(tmp_path: Path):
+    for folder in ("", "2014", "2014/01"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "log.csv").write_text(CSV)
+    assert read(tmp_path / "**" / "*.csv") == ROWS * 3
+
+
+def test_quotes_can_be_part_of_the_text(tmp_path: Path):
+    (tmp_path / "log.tsv").write_text('session\titem\n1\t5" screen\n2\t"b\n')
+    assert read(tmp_path / "log.tsv", quote=None) == [("1", '5" screen'), ("2", '"b')]
+    with pytest.raises(UserError, match=r"say quote=null"):
+        read(tmp_path / "log.tsv")
+
+
+def test_broken_lines_are_found_and_can_be_left_out(tmp_path: Path):
+    (tmp_path / "a.csv").write_text('session,item\n1,a\n\n1,b,surplus\n2,"b,c"\n3,"x,y",z\n')
+    files = RawFiles.find("path", str(tmp_path / "a.csv"))
+    assert [(line.number, line.text) for line in files.broken()] == [(4, "1,b,surplus"), (6, '3,"x,y",z')]
+    whole = files.without(files.broken(), tmp_path)
+    assert whole.rows(numbered=True).collect().rows() == [(2, "1", "a"), (5, "2", "b,c")]
+    assert whole.name == files.name
+    # A line that may be part of a quoted field stays.
+    (tmp_path / "b.csv").write_text('session,item\n1,"l\nl,2,3,4"\n1,b,surplus\n')
+    assert [line.number for line in RawFiles.find("path", str(tmp_path / "b.csv")).broken()] == [4]
+    (tmp_path / "a.jsonl").write_text('{"session":1}\n{"session":2\n[3]\n\n{"session":4}\n')
+    files = RawFiles.find("path", str(tmp_path / "a.jsonl"))
+    assert [line.number for line in files.broken()] == [2, 3]
+    assert files.without(files.broken(), tmp_path).rows().collect().rows() == [(1,), (4,)]
+
+
+def test_a_path_that_is_not_a_file_of_rows_is_named(tmp_path: Path):
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "log.xlsx").touch()
+    (tmp_path / "log.parquet.gz").touch()
+    (tmp_path / "log.csv").write_text(CSV)
+    (tmp_path / "log.tsv").write_text(CSV)
+    for path, sentence in {
+        None: "path=null: expected a file",
+        "nothing.csv": r"no file .*nothing\.csv: name yours with path=FILE",
+        ".": r"expected a file, not a directory: for all in it say",
+        "empty.csv": r"empty\.csv is empty",
+        "log.xlsx": r"expected a name that ends in \.csv",
+        "log.*sv": r"expected files of one kind",
+        "log.parquet.gz": r"expected a name that ends in .* but \.parquet and",
+    }.items():
+        with pytest.raises(UserError, match=sentence):
+            RawFiles.find("path", None if path is None else str(tmp_path / path))
+
+
+def test_unreadable_files_are_named(tmp_path: Path):
+    large = gzip.compress(b"session,item\n" + b"".join(b"%d,x%d\n" % (i, i % 97) for i in range(50_000)))
+    for name, content, sentence in (
+        ("latin.csv", CSV.encode("latin1"), "is not UTF-8 text: convert it"),
+        ("utf16.csv", CSV.encode("utf-16"), "is not UTF-8 text: convert it"),
+        ("cut.csv.gz", large[: len(large) // 2], r"cut\.csv\.gz is truncated or not a \.gz file"),
+        ("cut.csv.zst", b"\x28\xb5\x2f\xfd\x00X!", r"cut\.csv\.zst is truncated or not a \.zst file"),
+        ("bad.parquet", b"PAR1", r"bad\.parquet cannot be read as parquet"),
+        ("blank.csv.gz", gzip.compress(b""), "is empty"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=sentence) as error:
+            read(tmp_path / name)
+        assert "\n" not in str(error.value)
+
+
+def test_a_file_without_permission_is_named(tmp_path: Path):
+    path = tmp_path / "log.csv"
+    path.write_text(CSV)
+    path.chmod(0)
+    root = os.geteuid() == 0  # root may read everything
+    try:
+        if root:
+            for folder in (tmp_path, *tmp_path.parents[:2]):
+                folder.chmod(0o755)
+            os.seteuid(65534)
+        with pytest.raises(UserError, match=r"log\.csv cannot be read \(Permission denied\)"):
+            RawFiles.find("path", str(path)).hashes()
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_the_hash_depends_on_the_content_alone(tmp_path: Path):
+    (tmp_path / "a.csv").write_text(CSV)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.csv").write_text(CSV)
+    hashes = RawFiles.find("path", [str(tmp_path / "a.csv"), str(tmp_path / "b" / "a.csv")]).hashes()
+    assert len(hashes) == 2
+    assert len(set(hashes.values())) == 1
+
+
+def test_the_sentence_about_a_missing_file_says_where_to_download_it():
+    with pytest.raises(UserError, match=r"Download it from https://example\.org\."):
+        RawFiles.find("path", "nothing.csv", "https://example.org")
+    with pytest.raises(ArgumentError):
+        RawFiles.find("path", [])

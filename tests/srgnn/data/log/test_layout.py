@@ -1,0 +1,157 @@
+"""Every raw layout by its own configuration, a log in every form, and descriptions that do not fit."""
+
+import gzip
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click_logs import LOG, START, TEST, TRAIN, load, raw, stamp
+
+from srgnn.data import ClickLog, Columns, Rules
+from srgnn.errors import UserError
+
+
+def yoochoose_log(path: Path) -> Path:
+    path = path / "yoochoose-clicks.dat"
+    path.write_text("".join(f"{s},{stamp(t, '%Y-%m-%dT%H:%M:%S.000Z')},{i},S\n" for s, i, t in LOG))
+    return path
+
+
+def diginetica_log(path: Path) -> Path:
+    path = path / "train-item-views.csv"
+    latest_first = sorted(LOG, key=lambda click: (click[0], -click[2]))  # within the session
+    rows = [f"{s};NA;{i};{(t - START) * 1000};{stamp(t, '%Y-%m-%d')}\n" for s, i, t in latest_first]
+    path.write_text("sessionId;userId;itemId;timeframe;eventdate\n" + "".join(rows))
+    return path
+
+
+def retailrocket(path: Path) -> Path:
+    path = path / "events.csv"
+    rows = [f"{t * 1000},{s},view,{i},\n" for s, i, t in LOG]
+    rows += [f"{(START + 130) * 1000},1,addtocart,12,\n", f"{(START + 140) * 1000},1,transaction,12,7\n"]
+    path.write_text("timestamp,visitorid,event,itemid,transactionid\n" + "".join(reversed(rows)))
+    return path
+
+
+def otto(path: Path) -> Path:
+    path = path / "otto-recsys-train.jsonl"
+    lines = []
+    for session in (1, 2, 3, 4):
+        events = [{"aid": i, "ts": t * 1000, "type": "clicks"} for s, i, t in LOG if s == session]
+        lines.append({"session": session, "events": [*events, {**events[-1], "aid": 12, "type": "carts"}]})
+    lines.append({"session": 5, "events": []})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def tmall_log(path: Path) -> Path:
+    path = path / "dataset15.csv"
+    # GCE-GNN ends at the first session above 120000; the last 100 of its time units are the test set.
+    rows = [f"0\t{i}\t{s}\t{(t - START) // 60}\n" for s, i, t in LOG] + [
+        "0\t10\t120001\t43201\n",
+        "0\t11\t120001\t43202\n",
+    ]
+    path.write_text("UserId\tItemId\tSessionId\tTime\n" + "".join(rows))
+    return path
+
+
+def nowplaying_log(path: Path) -> Path:
+    path = path / "nowplaying.csv"
+    path.write_text("SessionId\tItemId\tTime\n" + "".join(f"{s}\t{i}\t{t}\n" for s, i, t in LOG))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("layout", "options", "folder"),
+    [
+        (yoochoose_log, [], "yoochoose-ed1fc90ec875"),
+        (diginetica_log, [], "diginetica-9bc0f08092c0"),
+        (retailrocket, [], "retailrocket-5be0d67a6132"),
+        (otto, [], "otto-355693f64b78"),
+        (tmall_log, [], "tmall-f2f3efac9782"),
+        (nowplaying_log, ["dataset.rules.test_days=7"], "nowplaying-b3e55cec96d9"),  # its own rule is two months
+    ],
+)
+def test_every_raw_layout_gives_the_same_sessions(tmp_path: Path, layout, options, folder: str):
+    data = load(tmp_path, layout.__name__, layout(tmp_path), *options)
+    assert raw(data, "train") == TRAIN
+    assert raw(data, "test") == TEST
+    assert data.folder.name == folder  # that of version 0.1: caches of older versions are still found
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "csv.gz", "jsonl", "jsonl.gz", "parquet"])
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize("form", ["s", "ms", "iso", "datetime"])
+def test_your_own_log_in_every_form(tmp_path: Path, kind: str, text: bool, form: str):
+    frame = pl.DataFrame(LOG, schema=["session", "item", "time"], orient="row").reverse()
+    if text:
+        frame = frame.with_columns(pl.format("visit-{}", "session"), pl.format("item {}", "item"))
+    time = pl.from_epoch("time", time_unit="s")
+    frame = frame.with_columns(
+        {"s": pl.col("time"), "ms": pl.col("time") * 1000, "iso": time.dt.to_string("iso:strict"), "datetime": time}[
+            form
+        ]
+    )
+    path = tmp_path / f"log.{kind}"
+    if kind == "parquet":
+        frame.write_parquet(path)
+    else:
+        rows = frame.write_ndjson() if "json" in kind else frame.write_csv(separator="\t" if kind == "tsv" else ",")
+        path.write_bytes(gzip.compress(rows.encode()) if kind.endswith("gz") else rows.encode())
+    data = load(tmp_path, "clicks", path)
+    expected = [[f"item {i}" if text else i for i in session] for session in TRAIN]
+    assert raw(data, "train") == expected
+
+
+def test_a_log_may_have_a_column_of_any_name(tmp_path: Path, log: Path):
+    log.write_text(log.read_text().replace("\n", ",0,0\n").replace("time,0,0", "time,row,key"))
+    assert raw(load(tmp_path, "clicks", log), "train") == TRAIN
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["dataset.columns.session=visit"], r"expected the columns visit, .*; found session, item, time\. Name yours"),
+        (["dataset.session_gap=30m"], r"dataset\.columns\.user=NAME"),
+        (["dataset.events=[view]"], r"dataset\.columns\.event=NAME"),
+        (["dataset.events=[view]", "dataset.columns.event=item"], r"has the events 10, 11, 12"),
+        (
+            ["dataset.where='item > 5'"],
+            "where=item > 5: expected an SQL expression over the columns session, item, time",
+        ),
+        (
+            ["dataset.where='CAST(session AS BIGINT) = 77'"],
+            r"No row of .* is a click by dataset\.events=None and dataset\.where=CAST",
+        ),
+        (["dataset.where='CAST(time AS DATE) IS NULL'"], r"dataset\.where="),
+        (["dataset.separator=';;'"], r"dataset\.separator=;;: expected one character"),
+        (["dataset.header=true"], r"dataset\.header=True: expected a list of names"),
+        (["dataset.items=items.csv"], r"dataset\.items=items\.csv: expected options such as items\.path=FILE"),
+        (["dataset.columns.item=1"], "expected the columns .*, 1, "),
+        (["dataset.path=5"], "path=5: expected a file"),
+        (["dataset.rules.test_days=1000000"], "leaves 0 training"),
+        (["dataset.rules.test_from=0001-01-01"], "leaves 0 training"),
+        (["dataset.rules.fraction=0.01"], r"rules\.fraction=0\.01: expected a share that leaves one of the 4 training"),
+        (["dataset.nested=events"], "nested=events: expected one of the columns session, item, time"),
+        (["dataset.time_zone=Mars"], "time_zone=Mars"),
+        (["dataset.on_error=stop"], r"dataset\.on_error=stop: expected one of raise, skip"),
+        (["dataset.rules.support=twice"], r"dataset\.rules\.support=twice: expected one of once, repeat"),
+        (["dataset.rules.min_session_length=4"], "No session is left after the rules"),
+        (["dataset.rules.test_days=60"], r"leaves 0 training and 4 test sessions.*dataset\.rules\.test_days=DAYS"),
+    ],
+)
+def test_a_wrong_description_gives_one_sentence(tmp_path: Path, log: Path, options, sentence: str):
+    with pytest.raises(UserError, match=sentence) as error:
+        load(tmp_path, "clicks", log, *options)
+    assert "\n" not in str(error.value)
+    assert list((tmp_path / "cache").glob("*")) == []
+
+
+def test_a_python_user_reads_no_option_names(tmp_path: Path, log: Path):
+    data = ClickLog(str(log), columns=Columns(item="item"), rules=Rules(min_item_support=1), cache=str(tmp_path)).load()
+    assert raw(data, "train") == TRAIN
+    with pytest.raises(UserError, match=r"found session, item, time\. Name yours with columns\.session=NAME, or cut"):
+        ClickLog(str(log), columns=Columns(session="visit")).load()
+    with pytest.raises(UserError, match=r"rules={'test_days': 7}: expected options such as rules\.test_days=7\."):
+        ClickLog(str(log), rules={"test_days": 7})

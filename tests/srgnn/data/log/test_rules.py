@@ -1,0 +1,216 @@
+"""The rules, one by one on paper and all together against ten lines of plain Python."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from srgnn.data import ClickLog, Columns, Rules, SessionData
+from srgnn.data.log import files, sort
+from srgnn.errors import ArgumentError, UserError
+
+HOUR = 3600
+START = 1_396_310_400  # 2014-04-01
+Row = tuple[int, str, int]  # session, item, seconds since 1970
+
+
+TIMES = {  # forms of a time; all rows of the property test are after 1973, so that the unit of numbers can be detected
+    "s": str,
+    "ms": lambda time: f"{time}000",
+    "us": lambda time: f"{time}000000",
+    "iso": lambda time: datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+    "zone": lambda time: datetime.fromtimestamp(time, timezone(timedelta(hours=5.5))).isoformat(),
+}
+
+
+def prepare(rows: list[Row], gap: int | None = None, form: str = "s", **rules) -> SessionData:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "log.csv"
+        path.write_text("session,item,time\n" + "".join(f"{s},{i},{TIMES[form](t)}\n" for s, i, t in rows))
+        log = ClickLog(
+            str(path),
+            columns=Columns() if gap is None else Columns(user="session"),
+            session_gap=None if gap is None else f"{gap}s",
+            time_format="s" if form == "s" else None,
+            cache=folder,
+            rules=Rules(**{"min_item_support": 1, **rules}),
+        )
+        return log.load()
+
+
+def raw(data: SessionData, part: str) -> list[list[str]]:
+    return [[data.vocabulary.ids[i] for i in session.tolist()] for session in getattr(data, part)]
+
+
+def oracle(rows: list[Row], r: Rules, gap: int | None) -> tuple[list, list, list] | None:
+    """Training sessions, test sessions and candidates by loops over rows; None if a set is empty."""
+    visits: dict[int, list] = {}
+    for row, (session, item, time) in enumerate(rows):
+        if r.duplicates == "keep" or all((time, item) != (t, i) for t, _, i in visits.get(session, [])):
+            visits.setdefault(session, []).append((time, row, item))
+    by_file = r.order == "file"
+    log = []  # (when, first row, items)
+    for visit in visits.values():
+        ordered = sorted(visit)
+        cuts = [n for n in range(1, len(ordered)) if gap is not None and ordered[n][0] - ordered[n - 1][0] > gap]
+        for part in (ordered[a:b] for a, b in pairwise([0, *cuts, len(ordered)])):
+            part = sorted(part, key=lambda click: click[1]) if by_file else part
+            items = [item for _, _, item in part]
+            if r.repeats == "drop":
+                items = [item for n, item in enumerate(items) if n == 0 or item != items[n - 1]]
+            log.append((part[-1][0], min(row for _, row, _ in part), items))
+    log = [visit for visit in log if len(visit[2]) >= r.min_session_length]
+    while True:
+        support = Counter(item for visit in log for item in visit[2])
+        kept = [(w, f, [i for i in items if support[i] >= r.min_item_support]) for w, f, items in log]
+        changed, log = kept != log, [visit for visit in kept if len(visit[2]) >= r.min_session_length]
+        if r.support == "once" or not changed:
+            break
+    if r.max_session_length:
+        if r.too_long == "drop":
+            log = [visit for visit in log if len(visit[2]) <= r.max_session_length]
+        log = [(w, f, items[-r.max_session_length :]) for w, f, items in log]
+    log.sort()
+    if not log:
+        return None
+    cut = max(w for w, _, _ in log) - r.test_days * 24 * HOUR
+    full = train = [items for w, _, items in log if w < cut or (w == cut and r.boundary == "train")]
+    test = [items for w, _, items in log if w > cut]
+    pairs = [(n, end) for n, items in enumerate(train) for end in range(len(items), 1, -1)]
+    if r.fraction < 1:
+        pairs = pairs[len(pairs) - int(len(pairs) * r.fraction) :]
+        train = [train[n][: max(e for m, e in pairs if m == n)] for n in sorted({n for n, _ in pairs})]
+    source = full if r.candidates == "all" else train
+    candidates = {i for items in source for i in items}
+    if r.unseen == "keep":
+        candidates |= {i for items in test for i in items}
+    test = [[i for i in items if i in candidates] for items in test]
+    test = [items for items in test if len(items) >= r.min_session_length]
+    if not train or not test:
+        return None
+    ordered_ids = [i for i in dict.fromkeys(i for items in full + test for i in items) if i in candidates]
+    return train, test, ordered_ids
+
+
+rows = st.lists(
+    st.tuples(st.integers(1, 12), st.sampled_from("abcdefgh"), st.integers(0, 12).map(lambda n: START + n * 6 * HOUR)),
+    min_size=40,  # fewer leave little after the rules
+    max_size=80,
+)
+rules = st.builds(
+    Rules,
+    duplicates=st.sampled_from(["keep", "drop"]),
+    repeats=st.sampled_from(["keep", "drop"]),
+    min_session_length=st.integers(2, 3),
+    min_item_support=st.integers(1, 4),
+    support=st.sampled_from(["once", "repeat"]),
+    max_session_length=st.sampled_from([None, 3, 4]),
+    too_long=st.sampled_from(["latest", "drop"]),
+    test_days=st.sampled_from([0.25, 0.5, 1]),
+    boundary=st.sampled_from(["train", "drop"]),
+    fraction=st.sampled_from([1, 1, 0.5]),
+    unseen=st.sampled_from(["drop", "keep"]),
+    candidates=st.sampled_from(["all", "trained"]),
+    order=st.sampled_from(["time", "file"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows, rules, st.sampled_from([None, 6 * HOUR, 24 * HOUR]), st.sampled_from([*TIMES]), st.booleans())
+def test_any_log_by_any_rules_equals_plain_python(rows, rules, gap, form, in_parts):
+    expected = oracle(rows, rules, gap)
+    with pytest.MonkeyPatch.context() as patch:
+        if in_parts:
+            patch.setattr(sort, "PART", 7)
+            patch.setattr(files, "SAMPLE", 2)
+        if expected is None:  # nothing is left to train on or to test
+            with pytest.raises(UserError, match=r"session is left|split leaves|rules\.fraction="):
+                prepare(rows, gap, form, **rules.__dict__)
+            return
+        data = prepare(rows, gap, form, **rules.__dict__)
+    train, test, ids = expected
+    assert raw(data, "train") == train
+    assert raw(data, "test") == test
+    assert data.vocabulary.ids == ids
+
+
+EARLY = [(1, "a", 0), (1, "b", 60), (1, "c", 120), (2, "b", 180), (2, "c", 240)]  # two training sessions
+LATE = [(9, "a", 30 * 24 * HOUR), (9, "b", 30 * 24 * HOUR + 60)]  # one test session
+
+
+def test_items_are_numbered_by_first_appearance_in_training():
+    data = prepare([(2, "z", 60), *EARLY, *LATE])
+    assert raw(data, "train") == [["a", "b", "c"], ["z", "b", "c"]]
+    assert data.vocabulary.ids == ["a", "b", "c", "z"]
+    assert data.train.items.tolist() == [0, 1, 2, 3, 1, 2]
+
+
+def test_sessions_on_the_split_are_training_sessions_unless_dropped_as_in_the_reference():
+    on_the_split = [(5, "a", 23 * 24 * HOUR), (5, "b", 23 * 24 * HOUR + 60)]
+    assert raw(prepare(EARLY + on_the_split + LATE), "train")[-1] == ["a", "b"]
+    dropped = prepare(EARLY + on_the_split + LATE, boundary="drop")
+    assert len(dropped.train) == 2
+    assert "exactly on the split" in dropped.manifest["steps"][-1]["rule"]
+
+
+def test_a_date_splits_too():
+    data = prepare(EARLY + LATE, test_from="1970-01-01T00:03")
+    assert raw(data, "train") == [["a", "b", "c"]]
+    assert raw(data, "test") == [["b", "c"], ["a", "b"]]
+    with pytest.raises(ArgumentError, match="test_from=soon"):
+        Rules(test_from="soon")
+
+
+def test_a_session_that_spans_the_split_is_a_test_session_and_counted():
+    data = prepare([*EARLY, (9, "c", 300), *LATE])
+    assert raw(data, "test") == [["c", "a", "b"]]
+    assert data.manifest["split"]["test_sessions_begun_before"] == 1
+
+
+def test_the_report_counts_every_step():
+    rows = [*EARLY, (3, "x", 300), *LATE, (9, "y", 31 * 24 * HOUR)]
+    manifest = prepare(rows, min_item_support=2).manifest
+    assert [(s["rule"], s["clicks"], s["sessions"], s["items"]) for s in manifest["steps"]] == [
+        ("rows of the log", 9, 4, 5),
+        ("sessions of 2 clicks or more", 8, 3, 4),
+        ("items of 2 clicks or more (once)", 7, 3, 3),
+    ]
+    assert manifest["lengths"]["train"] == {"2": 1, "3": 1, "4": 0, "5": 0} | dict.fromkeys(
+        ["6-10", "11-20", "21-50", "51-100", "101+"], 0
+    )
+
+
+def test_unseen_targets_are_counted_before_and_after_the_rule_on_them():
+    rows = [*EARLY, *LATE, (9, "new", 30 * 24 * HOUR + 120), (9, "c", 30 * 24 * HOUR + 180)]
+    for rule, after in (("drop", 0), ("keep", 1)):
+        manifest = prepare(rows, unseen=rule).manifest
+        assert manifest["split"]["unseen_share_before_rule"] == round(1 / 3, 6)
+        assert manifest["unseen_test_targets"] == after
+
+
+def test_a_split_without_training_sessions_reports_their_times():
+    with pytest.raises(UserError, match=r"leaves 0 training and 1 test sessions.*rules\.test_days="):
+        prepare(LATE)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"support": "twice"},
+        {"min_session_length": 1},
+        {"min_item_support": 0},
+        {"max_session_length": 1},
+        {"fraction": 1.5},
+        {"fraction": 0},
+        {"test_days": -1},
+        {"order": "up"},
+    ],
+)
+def test_wrong_rules_are_refused(option):
+    with pytest.raises(ArgumentError, match=next(iter(option))):
+        Rules(**option)

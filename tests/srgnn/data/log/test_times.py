@@ -1,0 +1,118 @@
+from datetime import date
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from srgnn.data.log.times import DAY, duration, moment, reader, stamp
+from srgnn.errors import ArgumentError, UserError
+
+NOON = moment("", "2014-04-07T12:00")
+
+
+def read(values: list, *options) -> list[str | None]:
+    sample = pl.Series("time", values)
+    found = sample.to_frame().select(reader(sample, *options)).to_series().to_list()
+    return [None if time is None else stamp(time) for time in found]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("2014-04-07T12:00:00.000Z", "2014-04-07T12:00:00Z", "2014-04-07T12:00:00", "2014-04-07 12:00:00.000"),
+        *("2014-04-07T14:00:00+02:00", "2014-04-07 05:00:00-0700", "2014-04-07 12:00:00 UTC", "2014-04-07 12:00"),
+        *(
+            "2014/04/07 12:00:00",
+            "20140407120000",
+            "201404071200",
+            "1396872000",
+            "1396872000.0",
+            "1396872000000",
+            "1396872000000000",
+            1396872000,
+        ),
+        *(1396872000.0, 1396872000_000_000_000, pl.Series([NOON]).cast(pl.Datetime("us"))[0]),
+    ],
+)
+def test_every_common_form_is_the_same_moment(value):
+    assert read([value]) == ["2014-04-07 12:00:00"]
+
+
+@pytest.mark.parametrize("value", ["2014-04-07", "20140407", "2014/04/07", date(2014, 4, 7)])
+def test_a_date_is_its_midnight(value):
+    assert read([value]) == ["2014-04-07 00:00:00"]
+
+
+@pytest.mark.parametrize("kind", [str, float, Decimal])
+def test_fractions_of_a_second_count(kind):
+    sample = pl.Series("time", [kind("1396872000.25"), kind("1396872000")])
+    assert sample.to_frame().select(reader(sample)).to_series().to_list() == [NOON + 250_000, NOON]
+
+
+def test_the_zone_applies_to_times_without_one():
+    berlin = ["2014-03-30 02:30:00", "2014-10-26 02:30:00", "2014-07-01 12:00:00"]
+    # The clocks skipped the first time, and showed the second one twice.
+    assert read(berlin, None, "Europe/Berlin") == [None, "2014-10-26 00:30:00", "2014-07-01 10:00:00"]
+    assert read(["2014-07-01T12:00:00Z"], None, "Europe/Berlin") == ["2014-07-01 12:00:00"]
+    zoned = pl.Series("time", ["2014-07-01 12:00:00"]).str.to_datetime().dt.replace_time_zone("Europe/Berlin")
+    assert zoned.to_frame().select(reader(zoned)).to_series().to_list() == [moment("", "2014-07-01T10:00")]
+
+
+def test_an_unreadable_time_is_null_and_never_a_wrong_time():
+    assert read(["2014-04-07", "yesterday", None, "2014-02-30"]) == ["2014-04-07 00:00:00", None, None, None]
+    huge = ["9223372036854775807", "-9223372036854775808", "1e300"]
+    assert read(["x", *huge, *["1396872000"] * 5])[:4] == [None] * 4
+    assert read([-(2**63), 2**63 - 1, 1396872000], "us") == [None, None, "1970-01-01 00:23:16"]
+    assert read([-(2**63), *[1396872000] * 2])[0] is None
+
+
+def test_a_number_in_another_unit_than_most_is_null():
+    assert read(["1396872000000", "1396872000000", "1396872000"])[2] is None
+    assert read(["60", "-60"], "s") == ["1970-01-01 00:01:00", "1969-12-31 23:59:00"]  # unless the unit is given
+
+
+@pytest.mark.parametrize("value", ["07/04/14", "14-04-07", "14040712", "2014040712", "1014-04-07", "4102444800"])
+def test_a_format_that_gives_implausible_years_is_not_detected(value):
+    with pytest.raises(UserError, match=f"such as '{value}': name their format"):
+        read([value])
+    assert read(["1014-04-07"], "%Y-%m-%d") == ["1014-04-07 00:00:00"]
+
+
+def test_categories_of_text_are_text():
+    for dtype in (pl.Categorical(), pl.Enum(["2014-04-07"])):
+        sample = pl.Series("time", ["2014-04-07"], dtype=dtype)
+        assert sample.to_frame().select(reader(sample)).to_series().to_list() == [moment("", "2014-04-07")]
+
+
+def test_a_unit_or_a_format_can_be_given():
+    assert read(["60"], "s") == ["1970-01-01 00:01:00"]
+    assert read(["07.04.2014 12:00"], "%d.%m.%Y %H:%M") == ["2014-04-07 12:00:00"]
+
+
+def test_wrong_formats_and_zones_are_named():
+    with pytest.raises(UserError, match=r"column time cannot be read, such as 'soon'.*time_format="):
+        read(["soon"])
+    with pytest.raises(ArgumentError, match=r"time_format=%Hh: .*specify both hour and minute"):
+        read(["12h"], "%Hh")
+    for zone in ("Mars", 5):
+        with pytest.raises(ArgumentError, match=f"time_zone={zone}"):
+            read(["1396872000"], None, zone)
+    with pytest.raises(ArgumentError, match=r"time_format=.*%Z"):
+        read(["2014-04-07 12:00 CET"], "%Y-%m-%d %H:%M %Z")
+
+
+def test_a_format_with_a_zone_needs_no_other():
+    assert read(["Apr 07 14:00 +0200 2014"], "%b %d %H:%M %z %Y", "Europe/Berlin") == ["2014-04-07 12:00:00"]
+
+
+def test_a_stamp_stays_within_the_years_1_to_9999():
+    assert stamp(-(2**63)) == "0001-01-01 00:00:00"
+    assert stamp(2**63) == "9999-12-31 23:59:59"
+
+
+def test_durations():
+    assert duration("session_gap", "30m") == 30 * 60 * 1_000_000
+    assert duration("session_gap", "1.5d") == 1.5 * DAY
+    for wrong in ("30", "m", "0m", "-1h", "soon"):
+        with pytest.raises(ArgumentError, match="session_gap"):
+            duration("session_gap", wrong)

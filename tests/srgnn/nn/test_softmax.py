@@ -1,0 +1,73 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from srgnn.nn.softmax import chunked_cross_entropy, tiled_buffer_size, tiled_cross_entropy
+
+NUM_ITEMS, WIDTH, SESSIONS = 5_000, 12, 7  # more items than a tile of two threads, and a rest
+
+
+def tiled(session: Tensor, items: Tensor, target: Tensor) -> Tensor:
+    buffer = items.new_empty(tiled_buffer_size(len(session), len(items)))
+    return tiled_cross_entropy(session, items, target, buffer)
+
+
+def embeddings(dtype: torch.dtype = torch.float, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    session = (torch.randn(SESSIONS, WIDTH, dtype=dtype) * scale).requires_grad_()
+    items = torch.randn(NUM_ITEMS, WIDTH, dtype=dtype).requires_grad_()
+    return session, items, torch.tensor([0, 1, 1, NUM_ITEMS - 1, 1535, 1536, 4608])  # one twice, and edges of tiles
+
+
+def gradients(value: Tensor, *inputs: Tensor) -> list[Tensor]:
+    return [value.detach(), *torch.autograd.grad(value * 3, inputs)]
+
+
+@pytest.mark.parametrize("kernel", [tiled, chunked_cross_entropy])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 300.0])  # the largest one needs the shift
+def test_kernels_compute_cross_entropy_and_its_gradients(kernel, threads: int, scale: float, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    session, items, target = embeddings(torch.double, scale)
+    ours = gradients(kernel(session, items, target), session, items)
+    plain = gradients(F.cross_entropy(session @ items.T, target), session, items)
+    for one, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("kernel", [tiled, chunked_cross_entropy])
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_kernels_are_exact_in_float32(kernel, scale: float, monkeypatch):
+    monkeypatch.setattr("srgnn.nn.softmax.LOGITS_PER_CHUNK", 3 * NUM_ITEMS)  # chunks of 3, 3 and 1 sessions
+    session, items, target = embeddings(scale=scale)
+    ours = gradients(kernel(session, items, target), session, items)
+    exact = [x.double().detach().requires_grad_() for x in (session, items)]
+    plain = gradients(F.cross_entropy(exact[0] @ exact[1].T, target), *exact)
+    for one, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(one, other.float(), rtol=1e-4, atol=1e-6 * scale)
+
+
+def test_a_larger_buffer_changes_nothing():
+    session, items, target = embeddings()
+    buffer = torch.full((2 * tiled_buffer_size(SESSIONS, NUM_ITEMS),), torch.nan)
+    ours = gradients(tiled_cross_entropy(session, items, target, buffer), session, items)
+    for one, other in zip(ours, gradients(tiled(session, items, target), session, items), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_chunked_softmax_multiplies_in_16_bits_under_autocast_and_adds_up_in_32():
+    session, items, target = embeddings()
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = gradients(chunked_cross_entropy(session, items, target), session, items)
+    plain = gradients(F.cross_entropy(session @ items.T, target), session, items)
+    assert all(tensor.dtype == torch.float for tensor in ours)
+    for one, other in zip(ours, plain, strict=True):
+        assert not torch.equal(one, other)
+        assert (one - other).norm() < 0.02 * other.norm()
+
+
+def test_the_tiled_softmax_keeps_32_bits_under_autocast():
+    session, items, target = embeddings()
+    plain = tiled(session, items, target)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(tiled(session, items, target), plain)

@@ -1,0 +1,46 @@
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from srgnn.data import SessionData
+from srgnn.data.graphs import SessionGraphs
+from srgnn.evaluation import evaluate, rank
+from srgnn.metrics import rank_metrics, target_ranks
+
+
+class Table:
+    """Scores of every prefix, in order, [P, V]; `calls` counts the batches."""
+
+    def __init__(self, scores: torch.Tensor):
+        self.scores, self.calls, self.first = scores, 0, 0
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        rows = self.scores[self.first : self.first + batch.num_graphs]
+        self.calls, self.first = self.calls + 1, self.first + batch.num_graphs
+        return rows
+
+
+@pytest.fixture
+def graphs(small: SessionData) -> SessionGraphs:
+    return SessionGraphs(small.test, small.num_items)
+
+
+def test_ranks_and_best_items_come_from_one_pass_over_the_scores(graphs: SessionGraphs, monkeypatch):
+    monkeypatch.setattr("srgnn.evaluation.evaluation_batch_size", lambda num_items, device: 40)
+    scores = torch.randn(len(graphs), graphs.num_items)
+    model = Table(scores)
+    ranking = rank(model, graphs, top=5)
+    assert model.calls == -(-len(graphs) // 40)
+    assert torch.equal(ranking.ranks, target_ranks(scores, graphs.targets))
+    assert torch.equal(ranking.scores, scores.topk(5).values)
+    assert torch.equal(ranking.scores, scores.gather(1, ranking.items))
+    hit = (ranking.items == graphs.targets.view(-1, 1)).any(dim=1)
+    assert torch.equal(hit, ranking.ranks <= 5)
+    assert rank(Table(scores), graphs).items.shape == (len(graphs), 0)
+
+
+def test_evaluate_measures_anything_that_scores(graphs: SessionGraphs):
+    scores = torch.randn(len(graphs), graphs.num_items)
+    expected = rank_metrics(target_ranks(scores, graphs.targets), [1, 20])
+    assert evaluate(Table(scores), graphs, [1, 20]) == expected
+    assert evaluate(lambda batch: torch.zeros(batch.num_graphs, graphs.num_items), graphs, [5])["recall@5"] == 0

@@ -1,0 +1,22 @@
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from srgnn import memory
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the settings are those of glibc")
+def test_settings_that_the_allocator_refuses_are_reported(caplog, monkeypatch):
+    assert memory.keep_freed_memory()
+    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace(mallopt=lambda setting, value: 0))
+    assert not memory.keep_freed_memory()
+    assert "refused" in caplog.text
+
+
+def test_peak_memory_is_in_gigabytes():
+    before = memory.peak_memory()
+    torch.ones(50_000_000)  # 0.2 GB
+    assert before < 100
+    assert memory.peak_memory() >= before

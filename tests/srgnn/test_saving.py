@@ -1,0 +1,80 @@
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from srgnn.errors import UserError
+from srgnn.saving import whole_file, whole_folder, write_error
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_after(written: int) -> None:
+    assert written
+    raise Stop
+
+
+def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path):
+    path = tmp_path / "new" / "a.txt"
+    with whole_file(path) as temporary:
+        temporary.write_text("one")
+        assert not path.exists()
+    assert path.read_text() == "one"
+    with pytest.raises(Stop), whole_file(path) as temporary:
+        stop_after(temporary.write_text("two"))
+    assert path.read_text() == "one"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path):
+    path = tmp_path / "new" / "data"
+    with pytest.raises(Stop), whole_folder(path) as temporary:
+        stop_after((temporary / "a").write_text("1"))
+    assert list(path.parent.iterdir()) == []
+    with whole_folder(path) as temporary:
+        (temporary / "a").write_text("1")
+    assert (path / "a").read_text() == "1"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+
+
+def test_of_two_folders_at_the_same_time_the_first_one_stays(tmp_path: Path):
+    path = tmp_path / "data"
+    with whole_folder(path) as slow:
+        (slow / "a").write_text("slow")
+        with whole_folder(path) as fast:
+            (fast / "a").write_text("fast")
+    assert (path / "a").read_text() == "fast"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("number", "argument", "remedy"),
+    [
+        (errno.ENOSPC, None, "free some space."),
+        (errno.ENOSPC, "cache", "free some space or name another folder with cache=FOLDER."),
+        (errno.EACCES, "cache", "name a writable folder with cache=FOLDER."),
+        (errno.EROFS, None, "choose a place that can be written."),
+    ],
+)
+def test_the_remedy_fits_the_reason(number: int, argument: str | None, remedy: str):
+    error = write_error("the data to here", OSError(number, os.strerror(number)), argument)
+    assert str(error) == f"Cannot write the data to here ({os.strerror(number)}): {remedy}"
+    assert error.arguments == ((argument,) if argument else ())
+
+
+def test_an_error_that_quotes_the_system_is_understood():
+    error = write_error("x", ValueError("sink failed: File too large (os error 27)"))
+    assert "(File too large): free some space" in str(error)
+
+
+@pytest.mark.parametrize("writer", [whole_file, whole_folder])
+def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, writer):
+    (tmp_path / "file").write_text("")
+    sentence = r"^Cannot write the result .*: name a writable folder with folder=FOLDER\."
+    with pytest.raises(UserError, match=sentence), writer(tmp_path / "file" / "a", "the result", "folder"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

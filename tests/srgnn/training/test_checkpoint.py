@@ -1,0 +1,88 @@
+import errno
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from srgnn.errors import UserError
+from srgnn.nn import SRGNN
+from srgnn.training import checkpoint
+from srgnn.training.callbacks import WholeCheckpoints
+from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
+
+RECORD = CheckpointRecord(model={"num_items": 4, "hidden_size": 8}, vocabulary=["A", "B", "C", "D"])
+
+
+def test_a_record_comes_back_from_its_plain_values():
+    assert CheckpointRecord.from_plain(RECORD.plain()) == RECORD
+    assert CheckpointRecord.from_plain({**RECORD.plain(), "of a later version": 1}) == RECORD
+
+
+def test_a_checkpoint_of_the_first_version_still_loads(tmp_path: Path):
+    """It held model, vocabulary, titles, data, config, stage, history and versions; and `chosen` once an epoch was."""
+    model = SRGNN(4, 8)
+    about = {
+        **{
+            "model": {"num_items": 4, "hidden_size": 8},
+            "vocabulary": [3, 5, 7, 9],
+            "titles": None,
+            "data": {"name": "x"},
+        },
+        **{"config": {"seed": 0}, "stage": "select", "history": [{"epoch": 1}], "versions": {"torch": "2.13.0"}},
+    }
+    state = {f"model.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"epoch": 0, "state_dict": state, "srgnn": about}, tmp_path / "best.ckpt")
+    loaded = Checkpoint.load(tmp_path / "best.ckpt")
+    assert {name: value for name, value in loaded.record.plain().items() if name in about} == about
+    assert loaded.record.chosen is None
+    restored = loaded.build_model()
+    assert not restored.training
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), restored.parameters(), strict=True))
+
+
+def test_a_model_of_another_version_is_named(tmp_path: Path):
+    record = replace(RECORD, architecture="GRU")
+    torch.save({"state_dict": {}, "srgnn": record.plain()}, tmp_path / "new.ckpt")
+    with pytest.raises(UserError, match=r"The checkpoint holds a model GRU; this version has SR-GNN"):
+        Checkpoint.load(tmp_path / "new.ckpt").build_model()
+
+
+def test_it_is_written_whole_or_not_at_all(tmp_path: Path):
+    path = tmp_path / "new" / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"a": 1}, path)
+    assert torch.load(path, weights_only=True) == {"a": 1}
+    with pytest.raises(AttributeError):
+        WholeCheckpoints().save_checkpoint({"a": lambda: 0}, path)
+    assert torch.load(path, weights_only=True) == {"a": 1}
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_full_disk_is_named_though_torch_hides_it(tmp_path: Path):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    opened = Path.open
+
+    def full(self: Path, *arguments, **options):
+        return open("/dev/full", "wb", buffering=0) if self.suffix == ".ckpt" else opened(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(UserError, match=r"^Cannot write the checkpoint .*last\.ckpt \(No space left") as error:
+            checkpoint.save({"a": torch.zeros(100)}, tmp_path / "last.ckpt")
+    assert error.value.arguments == ("folder",)
+    assert isinstance(error.value.__cause__, OSError)
+    assert error.value.__cause__.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path):
+    with pytest.raises(UserError, match="There is no checkpoint"):
+        Checkpoint.load(tmp_path / "missing.ckpt")
+    (tmp_path / "text.ckpt").write_text("hello")
+    with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+        Checkpoint.load(tmp_path / "text.ckpt")
+    for content in ({"state_dict": {}}, {"srgnn": {"model": {}}}, [1]):
+        torch.save(content, tmp_path / "other.ckpt")
+        with pytest.raises(UserError, match="not a checkpoint of this project"):
+            Checkpoint.load(tmp_path / "other.ckpt")

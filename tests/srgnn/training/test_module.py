@@ -1,0 +1,25 @@
+import pytest
+import torch
+import torch_geometric.typing
+
+from srgnn.data import SessionData
+from srgnn.data.graphs import SessionGraphs
+from srgnn.nn import SRGNN, Sampling, build_loss
+
+FAST = {"scale": 12, "reversed_positions": 5, "dropout": 0.1}
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "sampled_softmax"])
+@pytest.mark.parametrize("model", [{}, FAST])
+def test_no_value_is_read_within_a_step(small: SessionData, loss: str, model: dict, monkeypatch):
+    """On the meta device, which has shapes but no values: what would make a GPU's host wait raises here."""
+    monkeypatch.setattr(torch_geometric.typing, "WITH_TORCH_SCATTER", False)  # its kernels need values
+    graphs = SessionGraphs(small.train, small.num_items, "meta")
+    with torch.device("meta"):
+        clicks = torch.ones(small.num_items)
+        network, loss_function = SRGNN(small.num_items, 8, **model), build_loss(loss, clicks, Sampling(10))
+    batch = graphs[torch.arange(50)]
+    loss_function(network, batch).backward()
+    assert network.item_embedding.weight.grad.shape == (small.num_items, 8)
+    plain = SessionGraphs(small.train, small.num_items)[:50]
+    assert {key: batch[key].shape for key in batch.keys()} == {key: plain[key].shape for key in plain.keys()}  # noqa: SIM118

@@ -1,0 +1,186 @@
+import os
+import signal
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+import srgnn.training.run
+from srgnn.data import SessionData, Sessions, Vocabulary
+from srgnn.errors import ArgumentError, UserError
+from srgnn.nn import Sampling, SRGNNSettings
+from srgnn.training.callbacks import Interrupted
+from srgnn.training.checkpoint import Checkpoint
+from srgnn.training.optimizer import OptimizerSettings
+from srgnn.training.protocols import Result, train
+from srgnn.training.run import Run
+
+TRAINER = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": True}
+
+
+def run(folder: Path, **options) -> Run:
+    settings = {"max_epochs": 3, "refit": True, "optimizer": OptimizerSettings(lr=0.01), "trainer": TRAINER, **options}
+    return Run(folder, **{"model": SRGNNSettings(hidden_size=8), **settings})
+
+
+def weights(checkpoint: str | Path) -> dict[str, torch.Tensor]:
+    return Checkpoint.load(checkpoint).weights
+
+
+def assert_same(one: Result, other: Result) -> None:
+    assert (one.metrics, one.chosen, one.epochs) == (other.metrics, other.chosen, other.epochs)
+    ours, theirs = weights(one.checkpoint), weights(other.checkpoint)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@contextmanager
+def stop_at(stage: str, step: int, number: int):
+    """Sends this process a signal in that training, after that step."""
+
+    class Sender(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *args):
+            if pl_module.record.stage == stage and trainer.global_step == step:
+                os.kill(os.getpid(), number)
+
+    build = srgnn.training.run.build_trainer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "srgnn.training.run.build_trainer",
+            lambda arguments, callbacks, *others: build(arguments, [Sender(), *callbacks], *others),
+        )
+        yield
+
+
+def test_the_same_seed_gives_the_same_run(small: SessionData, tmp_path: Path):
+    first, second = train(run(tmp_path / "1"), small), train(run(tmp_path / "2"), small)
+    assert_same(first, second)
+    other = train(run(tmp_path / "3", seed=1), small)
+    assert other.metrics != first.metrics
+
+
+@pytest.mark.parametrize(
+    ("protocol", "stage", "step", "number"),
+    [
+        ("validated", "select", 4, signal.SIGINT),  # in the first epoch, whose nine steps are done
+        ("validated", "select", 18, signal.SIGTERM),  # after the last step of an epoch
+        ("validated", "refit", 5, signal.SIGTERM),
+        ("paper", "paper", 13, signal.SIGINT),
+    ],
+)
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(
+    small: SessionData, tmp_path: Path, protocol: str, stage: str, step: int, number: int
+):
+    whole = train(run(tmp_path / "whole", protocol=protocol), small)
+    before = signal.getsignal(signal.SIGINT)
+    with stop_at(stage, step, number), pytest.raises(Interrupted) as stopped:
+        train(run(tmp_path / "stopped", protocol=protocol), small)
+    assert signal.getsignal(signal.SIGINT) is before
+    resumed = train(run(tmp_path / "stopped", protocol=protocol), small, resume=stopped.value.checkpoint)
+    assert_same(whole, resumed)
+
+
+def test_dropout_and_negatives_go_on_as_if_the_run_had_not_been_stopped(small: SessionData, tmp_path: Path):
+    def drawn(folder: Path) -> Run:
+        options = {"loss": "sampled_softmax", "sampling": Sampling(negatives=50), "protocol": "paper", "order": "time"}
+        return replace(run(folder, **options), model=SRGNNSettings(hidden_size=8, dropout=0.2, scale=5))
+
+    whole = train(drawn(tmp_path / "whole"), small)
+    with stop_at("paper", 13, signal.SIGINT), pytest.raises(Interrupted) as stopped:
+        train(drawn(tmp_path / "stopped"), small)
+    assert_same(whole, train(drawn(tmp_path / "stopped"), small, resume=stopped.value.checkpoint))
+
+
+def test_a_run_killed_between_epochs_goes_on_from_its_last_checkpoint(small: SessionData, tmp_path: Path):
+    whole = train(run(tmp_path / "whole", refit=False, max_epochs=3), small)
+    train(run(tmp_path / "killed", refit=False, max_epochs=2), small)  # leaves what a kill after epoch 2 leaves
+    resumed = train(
+        run(tmp_path / "killed", refit=False, max_epochs=3), small, resume=tmp_path / "killed" / "last.ckpt"
+    )
+    assert_same(whole, resumed)
+
+
+def test_a_finished_stage_is_not_trained_again(small: SessionData, tmp_path: Path):
+    whole = train(run(tmp_path, max_epochs=8, patience=1, optimizer=OptimizerSettings(lr=1.0), refit=False), small)
+    again = run(tmp_path, max_epochs=8, patience=1, optimizer=OptimizerSettings(lr=1.0), refit=False)
+    before = (tmp_path / "last.ckpt").stat().st_mtime_ns
+    assert_same(whole, train(again, small, resume=tmp_path / "last.ckpt"))
+    assert (tmp_path / "last.ckpt").stat().st_mtime_ns == before
+
+
+def test_validation_never_touches_test(small: SessionData, tmp_path: Path):
+    other_test = SessionData(small.train, Sessions.from_lists([[0, 1]]), small.vocabulary, small.manifest)
+    one, other = train(run(tmp_path / "1"), small), train(run(tmp_path / "2"), other_test)
+    assert one.chosen == other.chosen
+    assert torch.equal(*(weights(result.checkpoint)["item_embedding.weight"] for result in (one, other)))
+
+
+def test_paper_takes_the_best_test_epoch_of_each_metric(small: SessionData, tmp_path: Path):
+    result = train(run(tmp_path, protocol="paper"), small)
+    history = Checkpoint.load(tmp_path / "last.ckpt").record.history
+    assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
+    for name, value in result.metrics.items():
+        assert value == max(epoch[name] for epoch in history)
+        assert history[result.epochs[name] - 1][name] == value
+
+
+def test_refit_trains_on_all_sessions_for_the_chosen_epochs(small: SessionData, tmp_path: Path):
+    result = train(run(tmp_path), small)
+    saved = torch.load(result.checkpoint, weights_only=True)
+    assert saved["epoch"] + 1 == result.chosen["epoch"]
+    assert saved["global_step"] == result.chosen["epoch"] * -(-small.train.num_prefixes // 100)
+
+
+def test_a_checkpoint_speaks_for_itself(small: SessionData, tmp_path: Path):
+    result = train(run(tmp_path, config={"seed": 0}), small)
+    record = Checkpoint.load(result.checkpoint).record
+    assert record.model == {"num_items": small.num_items, **asdict(SRGNNSettings(hidden_size=8))}
+    assert record.vocabulary == small.vocabulary.ids
+    assert record.data == small.manifest
+    assert record.config == {"seed": 0}
+    assert {"python", "torch", "lightning", "torch-geometric"} <= record.versions.keys()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(small: SessionData, tmp_path: Path):
+    with pytest.raises(UserError, match=r"became nan at step \d.* learning rate 1e\+30: try .*lr=1e\+29"):
+        train(run(tmp_path, optimizer=OptimizerSettings(lr=1e30)), small)
+
+
+def test_a_checkpoint_of_other_data_or_protocol_is_refused(small: SessionData, tmp_path: Path):
+    train(run(tmp_path, refit=False), small)
+    renamed = Vocabulary([f"x{i}" for i in range(small.num_items)])
+    other = SessionData(small.train, small.test, renamed, small.manifest)
+    with pytest.raises(UserError, match="other data"):
+        train(run(tmp_path), other, resume=tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match="of stage select, not of paper"):
+        train(run(tmp_path, protocol="paper"), small, resume=tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"protocol": "x"}, "protocol"),
+        ({"max_epochs": 0}, "max_epochs"),
+        ({"refit": "maybe"}, "refit"),
+        ({"k": []}, "k"),
+        ({"loss": "x"}, "loss"),
+        ({"order": "x"}, "order"),
+        ({"optimizer": 0.1}, "optimizer"),
+        ({"trainer": {"accelerator": "abacus"}}, "accelerator"),
+    ],
+)
+def test_wrong_options_are_named_before_anything_is_made(tmp_path: Path, options: dict, name: str):
+    with pytest.raises(ArgumentError, match=f"^{name}="):
+        run(tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cut_offs_are_checked_where_the_number_of_items_is_known(small: SessionData, tmp_path: Path):
+    with pytest.raises(ArgumentError, match=r"^k=101: expected an integer from 1 to 100\."):
+        run(tmp_path, k=[101]).check_cutoffs(100)
+    with pytest.raises(ArgumentError, match=f"^k={small.num_items + 1}: "):
+        train(run(tmp_path, k=[small.num_items + 1]), small)
+    assert list(tmp_path.iterdir()) == []

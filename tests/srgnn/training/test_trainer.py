@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from srgnn.errors import ArgumentError, UserError
+from srgnn.training.trainer import build_trainer, check_trainer, evaluation_device, num_processes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "precision": "bf16-mixed"},
+        {"accelerator": "auto", "devices": "auto", "gradient_clip_val": 1.0},
+    ],
+)
+def test_what_this_machine_can_do_is_accepted(arguments: dict, tmp_path: Path):
+    check_trainer(arguments)
+    assert build_trainer(arguments, [], 1, None, tmp_path).max_epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"accelerator": "abacus"}, "accelerator=abacus: expected an accelerator of this machine, one of "),
+        ({"accelerator": "cpu", "devices": 0}, "devices=0: expected an integer of at least 1"),
+        ({"strategy": "magic"}, "strategy=magic: expected one of ddp, "),
+        ({"precision": 8}, "precision=8: expected one of 32-true, "),
+        ({"max_epochs": 3}, "max_epochs=3: expected an argument of Lightning's Trainer, one of accelerator, "),
+        ({"gradient_clip": 3}, "gradient_clip=3: expected an argument of Lightning's Trainer"),
+    ],
+)
+def test_what_it_cannot_do_is_named(arguments: dict, sentence: str):
+    with pytest.raises(ArgumentError) as error:
+        check_trainer(arguments)
+    assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU here")
+def test_a_gpu_is_not_there():
+    with pytest.raises(ArgumentError, match=r"accelerator=gpu: expected an accelerator of this machine, one of cpu"):
+        check_trainer({"accelerator": "gpu"})
+    assert evaluation_device({"accelerator": "auto"}).type == "cpu"
+
+
+def test_what_only_lightning_refuses_is_one_sentence(tmp_path: Path):
+    with pytest.raises(UserError, match=r"^Lightning refuses these arguments of its Trainer \(.*gradient"):
+        build_trainer({"gradient_clip_algorithm": "magic"}, [], 1, None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        ({"accelerator": "cpu", "devices": 3}, 3),
+        ({"accelerator": "cpu", "devices": [0, 1]}, 2),
+        ({"accelerator": "cpu", "devices": "auto"}, 1),
+        ({"accelerator": "cpu", "devices": 2, "num_nodes": 2}, 4),
+    ],
+)
+def test_processes_are_counted(arguments: dict, count: int):
+    assert num_processes(arguments) == count

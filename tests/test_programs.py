@@ -1,0 +1,290 @@
+"""The command-line programs as a user types them, each in an empty folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+from srgnn.data import SyntheticLog
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ["dataset.sessions=600", "dataset.items_per_category=5", "max_epochs=2", "model.hidden_size=16"]
+
+
+def result(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text())
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
+
+
+def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp_path: Path):
+    done = program("train.py", *SMALL)
+    assert done.returncode == 0, done.stderr
+    for text in ("SR-GNN", "Popularity", "Last-item successor", "recall@5", "mrr@20", "Checkpoint: outputs/", "Next:"):
+        assert text in done.stdout
+    assert "Segments are reduced by torch" in done.stdout
+    assert "it/s, " in done.stdout  # the progress bar
+    assert "loss_step=" in done.stdout
+    assert "valid/mrr@20=" in done.stdout
+
+    # `last` is that run; the commands that it printed work as they are.
+    commands = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("  python src/recommend.py")]
+    found = program("recommend.py", *commands[0], "k=3")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("%") == 3
+    unknown = program("recommend.py", "checkpoint=last", "session=music-01,nothing,it's", "k=2")
+    assert "Skipped, because unknown: nothing, it's" in unknown.stdout
+
+    evaluated = program("evaluate.py", "checkpoint=last")
+    assert evaluated.returncode == 0, evaluated.stderr
+
+    def row(text: str) -> str:
+        return next(line for line in text.splitlines() if "SR-GNN" in line and "." in line)
+
+    assert row(evaluated.stdout) == row(done.stdout)
+    assert program("evaluate.py", "checkpoint=last", "recommendations=best.parquet").returncode == 0
+    best, data = pl.read_parquet(tmp_path / "best.parquet"), SyntheticLog(sessions=600, items_per_category=5).load()
+    assert len(best) == data.counts["test_prefixes"]
+    assert best["clicks"][0] == len(data.test[0]) - 1
+    assert best["target"][0] == data.vocabulary.ids[data.test[0][-1]]
+    for items, target, rank in best.select("items", "target", "rank").iter_rows():
+        assert items[rank - 1 : rank] == [target] if rank <= 20 else target not in items
+    recall = 100 * (best["rank"] <= 20).mean()
+    assert f"{recall:.2f}" in row(evaluated.stdout)
+    wrong = program("evaluate.py", "checkpoint=last", "dataset=synthetic", "dataset.items_per_category=6")
+    assert wrong.returncode == 1
+    assert "whose items are not those of" in wrong.stderr
+
+
+def test_a_sweep_writes_one_folder_a_run_and_one_table(program, tmp_path: Path):
+    done = program("train.py", "-m", *SMALL, "model.propagation_steps=0,1", "optimizer.lr=0.01,1e30")
+    assert "The sweep outputs/sweeps/" in done.stdout
+    table = done.stdout.partition("The sweep")[2]
+    assert table.count("became nan") == 2
+    assert table.count("model.propagation_steps=") == 4
+    folders = sorted(path.parent.name for path in tmp_path.rglob("result.json"))
+    assert folders == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["model.hiden_size=5"], "model.hiden_size=5: there is no option model.hiden_size; model has hidden_size, "),
+        (["model.hidden_size=0"], "model.hidden_size=0: expected an integer of at least 1."),
+        (["model.propagation_steps=-1"], "model.propagation_steps=-1: expected an integer of at least 0."),
+        (
+            ["dataset=foo"],
+            "dataset=foo: expected one of clicks, diginetica, diginetica_log, nowplaying, nowplaying_log, otto, ",
+        ),
+        (["dataset=clicks"], "dataset.path is missing: give dataset.path=..."),
+        (["dataset=clicks", "dataset.path=log.csv"], "no file log.csv: name yours with dataset.path=FILE."),
+        (
+            ["dataset=yoochoose_log"],
+            "no file data/yoochoose-clicks.dat: name yours with dataset.path=FILE. Download it from https://",
+        ),
+        (["dataset=clicks", "dataset.rules.suport=once"], "dataset.rules has duplicates, repeats, "),
+        (["dataset=clicks", "dataset.path=x", "dataset.rules.support=2"], "dataset.rules.support=2: expected one of"),
+        (["dataset=diginetica", "k=50000"], "k=50000: expected an integer from 1 to 43097."),
+        (["dataset=diginetica", "trainer=gpu"], "trainer=gpu is not available here"),
+        (["trainer=gpu"], "use trainer=cpu or fix trainer.*."),
+        (["trainer.precision=8"], "trainer=cpu is not available here (trainer.precision=8: expected one of 32-true, "),
+        (["model=srgnn_fast"], "model=srgnn_fast is now called recipe=srgnn_fast."),
+        (["dataset=yoochoose1_4"], "dataset=yoochoose1_4 is now called dataset=yoochoose1_4_log."),
+        (
+            ["dataset=diginetica", "dataset.path=log.csv"],
+            "choose its raw log with dataset=diginetica_log dataset.path=",
+        ),
+        (["preset=reference"], "preset=reference: dataset=synthetic has no rules; leave the preset out."),
+        (["sampling.negatives=0"], "sampling.negatives=0: expected an integer of at least 1."),
+        (["dataset.seed=-1"], "Error: dataset.seed=-1: expected"),
+        (["seed=-1"], "Error: seed=-1: expected"),
+        (["optimizer=adam"], "optimizer"),
+        (["optimizer.lr=fast"], "optimizer.lr=fast: expected a number greater than 0."),
+        (["paths.outputs=/proc/x"], "paths.outputs=FOLDER"),
+        (["dataset=diginetica", "paths.data=/proc/x"], "paths.data=FOLDER"),
+        (["resume=last"], "there is no unfinished run"),
+    ],
+)
+def test_wrong_input_is_one_sentence(program, tmp_path: Path, arguments: list[str], sentence: str):
+    if "trainer=gpu" in arguments and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    done = program("train.py", *arguments)
+    assert done.returncode == 1
+    *_, last = done.stderr.strip().splitlines()
+    assert last.startswith("Error: ")
+    assert sentence in last
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()  # nothing was loaded
+
+
+def write_shop_log(folder: Path) -> None:
+    """A shop's click log with string ids, and its table of items."""
+    data = SyntheticLog(sessions=600, items_per_category=5).load()
+    lines = ["visit,sku,at"]
+    for visit, session in enumerate([*data.train, *data.test]):
+        at = 1_743_465_600 + 3600 * visit
+        lines += [f"v{visit},{data.vocabulary.ids[i]},{at + 30 * n}" for n, i in enumerate(session.tolist())]
+    (folder / "log.csv").write_text("\n".join(lines) + "\n")
+    items = "".join(f"{sku},The {sku} of the shop\n" for sku in data.vocabulary.ids)
+    (folder / "items.csv").write_text("id,title\n" + items)
+
+
+OWN = ["dataset=clicks", "dataset.path=log.csv", "dataset.columns={session: visit, item: sku, time: at}"]
+
+
+def test_your_own_log_is_prepared_trained_on_and_recommended_from(program, tmp_path: Path):
+    write_shop_log(tmp_path)
+    own = [*OWN, "dataset.items.path=items.csv", "dataset.rules.test_days=2"]
+    prepared = program("prepare.py", *own)
+    assert prepared.returncode == 0, prepared.stderr
+    for text in (
+        "Reading log.csv",
+        "rows of the log",
+        "items of 5 clicks or more (once)",
+        "█",
+        "never seen in training",
+    ):
+        assert text in prepared.stdout
+    folder = tmp_path / prepared.stdout.split()[-1]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        *("manifest.json", "test.parquet", "train.parquet", "vocabulary.parquet")
+    ]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for step in manifest["steps"]:
+        assert f"{step['rule']} " in prepared.stdout
+        assert f" {step['clicks']:,} " in prepared.stdout
+
+    trained = program("train.py", *own, "max_epochs=1", "model.hidden_size=16")
+    assert trained.returncode == 0, trained.stderr
+    assert "Reading" not in trained.stdout  # it was prepared
+    found = program("recommend.py", "session=music-01,music-02", "k=3")
+    assert found.stdout.count(" of the shop ") == 3
+
+
+def test_a_log_that_cannot_be_used_is_one_sentence(program, tmp_path: Path):
+    (tmp_path / "log.csv").write_text("visit,sku,at\nv1,a,now\n")
+    for options, sentence in (
+        ([], "dataset.path is missing: give dataset.path=... (prepare.py --help shows all options)"),
+        (["datset=clicks"], "there is no option datset; the configuration has "),
+        (OWN, "column at cannot be read, such as 'now': name their format with dataset.time_format="),
+        (OWN[:2], "found visit, sku, at. Name yours with dataset.columns.session=NAME"),
+        ([*OWN, "dataset.where=x"], "dataset.where=x: expected an SQL expression over the columns visit, sku, at"),
+    ):
+        done = program("prepare.py", *options)
+        assert done.returncode == 1
+        assert sentence in done.stderr
+        assert done.stderr.startswith("Error: ")
+        assert done.stderr.count("\n") == 1
+    assert list((tmp_path / "data" / "prepared").iterdir()) == []
+
+
+def test_a_rule_is_not_ignored_where_a_set_is_published_as_sessions(program):
+    for option in ("dataset.rules.test_days=3", "preset=reference"):
+        done = program("prepare.py", "dataset=diginetica", option)
+        assert f"Error: {option}: diginetica is published as sessions" in done.stderr
+
+
+def test_a_traceback_is_there_for_whoever_asks(program):
+    assert "Traceback" in program("train.py", "model.hidden_size=0", SRGNN_TRACEBACK="1").stderr
+
+
+def test_sigterm_leaves_a_checkpoint_from_which_resume_goes_on(program, tmp_path: Path):
+    arguments = [*SMALL, "dataset.sessions=4000", "max_epochs=2"]
+    whole = program("train.py", *arguments, "hydra.run.dir=outputs/whole")
+    assert whole.returncode == 0, whole.stderr
+    stopped = subprocess.Popen(
+        [sys.executable, str(ROOT / "src" / "train.py"), *arguments, "hydra.run.dir=outputs/stopped"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    logs = tmp_path / "outputs" / "stopped" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not logs.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stopped.send_signal(signal.SIGTERM)  # in the second epoch
+    output, errors = stopped.communicate(timeout=120)
+    assert stopped.returncode == 130, errors
+    assert "python src/train.py resume=outputs/stopped/last.ckpt" in output
+
+    resumed = program("train.py", "resume=last")
+    assert resumed.returncode == 0, resumed.stderr
+    one, other = (weights(tmp_path / "outputs" / name / "best.ckpt") for name in ("whole", "stopped"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert result(tmp_path / "outputs" / "whole")["metrics"] == result(tmp_path / "outputs" / "stopped")["metrics"]
+
+
+def test_two_processes_train_as_one_does(program, tmp_path: Path):
+    train, _ = SyntheticLog(sessions=600, items_per_category=5).load().train.split_latest(0.1)
+    # A batch size that leaves one prefix for the last batch: one process gets none of it.
+    batch_size = next(size for size in range(100, train.num_prefixes) if train.num_prefixes % size == 1)
+    for trainer in ("cpu", "ddp"):
+        done = program("train.py", *SMALL, f"batch_size={batch_size}", f"trainer={trainer}", f"hydra.run.dir={trainer}")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Checkpoint:") == 1
+    one, two = (weights(tmp_path / name / "best.ckpt") for name in ("cpu", "ddp"))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-5)
+    metrics = [result(tmp_path / name)["metrics"]["SR-GNN"] for name in ("cpu", "ddp")]
+    assert metrics[0] == pytest.approx(metrics[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["no key", "disabled"])
+def test_wandb_never_asks(program, tmp_path: Path, mode: str):
+    variables = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc"), "WANDB_API_KEY": ""}
+    if mode == "disabled":
+        variables["WANDB_MODE"] = "disabled"
+    done = program("train.py", *SMALL, "logger=wandb", "hydra.run.dir=run", **variables)
+    assert done.returncode == 0, done.stderr
+    assert ("kept offline" in done.stdout) is (mode == "no key")
+    assert bool(list(tmp_path.rglob("*.wandb"))) is (mode == "no key")
+
+
+def test_tensorboard_writes_its_events(program, tmp_path: Path):
+    pytest.importorskip("tensorboard")
+    done = program("train.py", *SMALL, "logger=tensorboard")
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("events.out.tfevents.*"))
+
+
+def test_nothing_of_wandb_is_imported_when_it_is_not_chosen(program, tmp_path: Path):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "wandb.py").write_text("raise SystemExit('wandb was imported')\n")
+    done = program("train.py", *SMALL, "max_epochs=1", PYTHONPATH=str(tmp_path / "broken"))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_full_disk_is_one_sentence(program, tmp_path: Path):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    (tmp_path / "run").mkdir()
+    code = f"""
+import pathlib, sys
+sys.argv = ["{ROOT}/src/train.py", *{SMALL!r}, "hydra.run.dir=run"]
+sys.path.insert(0, "{ROOT}/src")
+opened = pathlib.Path.open
+def full(self, mode="r", *arguments, **options):
+    if self.suffix == ".ckpt" and "w" in mode:
+        return open("/dev/full", "wb", buffering=0)
+    return opened(self, mode, *arguments, **options)
+pathlib.Path.open = full
+import runpy
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    *_, last = done.stderr.strip().splitlines()
+    assert last.startswith("Error: Cannot write")
+    assert "No space left" in last
+    assert not list(tmp_path.rglob("*.ckpt"))
