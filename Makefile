@@ -32,8 +32,8 @@ pictures: $(VENV)/.ready
 scatter: $(VENV)/.ready
 	$(BIN)/python -c "import torch_scatter" 2>/dev/null || $(PIP) install --no-build-isolation torch-scatter==2.1.2
 
-# torch comes first, as the CPU build, and is named again beside the rest so that nothing replaces it by a later,
-# several GB large one. A prebuilt torch-scatter is installed where there is one for this torch; it is optional.
+# torch comes first, as the CPU build, and is named again with the rest so that nothing replaces it with a newer build
+# of several GB. A prebuilt torch-scatter is installed if there is one for this torch; it is optional.
 $(VENV)/.ready: pyproject.toml Makefile
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or newer is needed'"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -42,7 +42,7 @@ $(VENV)/.ready: pyproject.toml Makefile
 	$(BIN)/python -c "import torch_scatter" 2>/dev/null || \
 	  $(PIP) install --quiet --only-binary=:all: --no-deps --retries 0 --timeout 5 torch-scatter \
 	    -f https://data.pyg.org/whl/torch-2.13.0+cpu.html 2>/dev/null || \
-	  echo "No prebuilt torch-scatter for this torch: going on without it ('make scatter' builds it)."
+	  echo "No prebuilt torch-scatter for this torch: continuing without it ('make scatter' builds it)."
 	touch $@
 
 clean:

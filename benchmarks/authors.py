@@ -18,7 +18,7 @@ from srgnn.memory import peak_memory
 
 
 class AuthorsCode(Trained):
-    """Their training step in a process of its own: with its own memory, and the allocator as it is."""
+    """Their training step in a process of its own, with its own memory and the allocator's default settings."""
 
     def __init__(self, path: Path, setting: Setting, data: SessionData):
         super().__init__("the authors' code", lambda prefixes, lap: None)
@@ -35,17 +35,17 @@ class AuthorsCode(Trained):
 
 
 def serve(pipe: "Connection[Any, Any]", path: Path, setting: Setting, train: Sessions, num_items: int) -> None:
-    """Times the batches that come through the pipe, until it is closed."""
+    """Times the batches that arrive through the pipe, until it is closed."""
     warnings.filterwarnings("ignore", message="Creating a tensor from a list of numpy.ndarrays")
-    way = load(path, setting, train, num_items)
-    with contextlib.suppress(EOFError):  # the end of the other process
+    variant = load(path, setting, train, num_items)
+    with contextlib.suppress(EOFError):  # the other process has ended
         while True:
-            way.time(pipe.recv(), lambda: None)
-            pipe.send((way.rounds[-1], peak_memory()))
+            variant.time(pipe.recv(), lambda: None)
+            pipe.send((variant.rounds[-1], peak_memory()))
 
 
 def load(path: Path, setting: Setting, train: Sessions, num_items: int) -> Trained:
-    """Their model and data, taken apart at the same places as this project's step."""
+    """Their model and data, with the step split at the same places as this project's."""
     utils, code = (_module(path / "pytorch_code" / f"{name}.py") for name in ("utils", "model"))
     sessions = [train[s].tolist() for s in range(len(train))]
     prefixes = [[item + 1 for item in session[:n]] for session in sessions for n in range(len(session) - 1, 0, -1)]
@@ -64,7 +64,7 @@ def load(path: Path, setting: Setting, train: Sessions, num_items: int) -> Train
     model = code.SessionGraph(options, num_items + 1)
 
     def step(indices: Tensor, lap: Callable[[str], None]) -> None:
-        # Its own loop, `train_test` and `forward`, taken apart: the batch is cut when it is asked for.
+        # Their own loop, `train_test` and `forward`, split into parts: the batch is cut before `forward` asks for it.
         model.optimizer.zero_grad()
         slices = samples.get_slice(indices.numpy())
         lap("batch")

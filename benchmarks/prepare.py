@@ -1,4 +1,4 @@
-"""Time and memory of preparing a generated log of the size of Yoochoose, beside the same rules in pandas on a tenth.
+"""Time and memory of preparing a generated log the size of Yoochoose, and the same rules in pandas on a tenth of it.
 
 python benchmarks/prepare.py                                        # 33 million clicks: 4 minutes, 3 GB of disk
 python benchmarks/prepare.py --clicks 330e6 --rounds 1 --no-pandas  # ten times that: 10 minutes, 25 GB of disk
@@ -32,8 +32,8 @@ DAYS = 182
 def generate(path: Path, clicks: int, seed: int = 0) -> None:
     """Writes a log in the layout of yoochoose-clicks.dat: half a year, sessions nearly in the order of their start.
 
-    More than a quarter of the sessions have one click, and the long tail of the items ends below the support of 5:
-    the rules have something to do.
+    More than a quarter of the sessions have one click, and the long tail of the items ends below the support of 5,
+    so the rules have something to do.
     """
     rng = np.random.default_rng(seed)
     popularity = np.cumsum((np.arange(ITEMS) + 50.0) ** -1.6)
@@ -62,7 +62,7 @@ def generate(path: Path, clicks: int, seed: int = 0) -> None:
 
 
 def with_pandas(path: Path) -> dict[str, int]:
-    """The same rules as dataset=yoochoose_log, in pandas as one writes them."""
+    """The same rules as dataset=yoochoose_log, written in the usual pandas way."""
     import pandas as pd  # only in the process that is measured
 
     log = pd.read_csv(path, names=["session", "time", "item", "category"], usecols=[0, 1, 2])
@@ -120,8 +120,8 @@ def prepare_with_pandas(path: Path) -> tuple[float, float, dict[str, int]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clicks", type=float, default=33e6)
-    parser.add_argument("--rounds", type=int, default=3, help="of which the medians are shown")
-    parser.add_argument("--folder", type=Path, help="where the log is generated; a temporary one by default")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds; their medians are shown")
+    parser.add_argument("--folder", type=Path, help="folder for the generated log; a temporary one by default")
     parser.add_argument("--no-pandas", action="store_true")
     parser.add_argument("--with-pandas", type=Path, metavar="LOG", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -134,13 +134,13 @@ def main() -> None:
     for column in ("", "clicks", "CSV, GB", "seconds", "peak memory, GB", "training prefixes"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
 
-    def compare(clicks: float, ways: dict[str, Any]) -> list[tuple[float, float]]:
-        """Runs the ways in turns, and adds a row for each."""
+    def compare(clicks: float, variants: dict[str, Any]) -> list[tuple[float, float]]:
+        """Runs the variants in turn, and adds a row for each."""
         generate(log, int(clicks))
-        runs: dict[str, list[Any]] = {name: [] for name in ways}
+        runs: dict[str, list[Any]] = {name: [] for name in variants}
         for _ in range(arguments.rounds):
-            for name, way in ways.items():
-                runs[name].append(way(log))
+            for name, variant in variants.items():
+                runs[name].append(variant(log))
         if len(results := {json.dumps(counts) for rounds in runs.values() for *_, counts in rounds}) > 1:
             sys.exit(f"The results differ: {' and '.join(results)}.")
         medians = []

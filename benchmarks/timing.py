@@ -1,4 +1,4 @@
-"""What is trained, and the time that a way to train takes."""
+"""The training to measure, and the times of its variants."""
 
 import statistics
 import time
@@ -17,7 +17,7 @@ PARTS = ["batch", "forward", "loss", "backward", "optimizer"]
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained: model, loss, optimizer, batch size, and the precisions."""
+    """The training to measure: model, loss, optimizer, batch size and precisions."""
 
     model: SRGNNSettings
     optimizer: OptimizerSettings
@@ -36,20 +36,20 @@ class Setting:
 
 @dataclass
 class Trained:
-    """One way to train, step by step, and the times that it took.
+    """One variant of the training, step by step, and the times that it took.
 
     Args:
         name: Row of the table.
-        step: Trains on prefixes [B], and calls its second argument with the name of each part as that ends.
+        step: Trains on prefixes [B], and calls its second argument with the name of each part when that part ends.
     """
 
     name: str
     step: Callable[[Tensor, Callable[[str], None]], Any]
     rounds: list[dict[str, float]] = field(default_factory=list)
-    memory: float | None = None  # peak in GB, where it can be attributed to this way
+    memory: float | None = None  # peak in GB, where it can be attributed to this variant
 
     def time(self, batches: list[Tensor], synchronize: Callable[[], None]) -> None:
-        """Adds a round: seconds per step, and those of its parts, which are taken in steps of their own."""
+        """Adds a round: seconds per step, and seconds of its parts, which are measured in separate steps."""
         parts = dict.fromkeys(PARTS, 0.0)
         synchronize()
         last = time.perf_counter()
@@ -76,6 +76,6 @@ class Trained:
 
     @property
     def spread(self) -> float:
-        """Half the distance of the quartiles, as a share of the median."""
+        """Half the distance between the quartiles, as a share of the median."""
         quartiles = statistics.quantiles([each["step"] for each in self.rounds], n=4)
         return (quartiles[2] - quartiles[0]) / 2 / self.median()

@@ -5,7 +5,7 @@ python benchmarks/train.py dataset=diginetica --batch-sizes 100 512 --reference 
 python benchmarks/train.py trainer=gpu                                              # all variants for a GPU
 python benchmarks/train.py dataset=synthetic dataset.items_per_category=50000 loss=sampled_softmax batch_size=512
 
-Without dataset= it generates sessions of the size of Diginetica. The limit is the time of the three products of
+Without dataset= it generates a data set the size of Diginetica. The limit is the time of the three products of
 2·B·d·V operations that no exact full softmax avoids: scores, gradient of the sessions, gradient of the items.
 """
 
@@ -52,11 +52,11 @@ def ours(
 
     Args:
         name: Row of the table.
-        setting: What is trained.
-        data: Whose clicks the sample of a loss is drawn by.
+        setting: The training to measure.
+        data: The data whose clicks determine the sample of a loss.
         graphs: Training prefixes.
-        loss: Another loss than that of the setting.
-        changes: Other values of the setting; `compiled=True` compiles the network.
+        loss: A loss to use instead of that of the setting.
+        changes: Values of the setting to change; `compiled=True` compiles the network.
     """
     compiled = changes.pop("compiled", False)
     setting = replace(setting, **changes)
@@ -98,7 +98,7 @@ def ours(
 
 
 def variants(setting: Setting, data: SessionData, graphs: SessionGraphs) -> Iterator[Trained]:
-    """The ways to train that are compared: this project's first."""
+    """The variants of the training that are compared, this project's first."""
     yield ours("this project", setting, data, graphs)
     if setting.loss != "cross_entropy":
         return
@@ -136,10 +136,10 @@ def measure(setting: Setting, arguments: argparse.Namespace, data: SessionData, 
     """Prints the table of one batch size.
 
     Args:
-        setting: What is trained.
-        arguments: Rounds and steps, and the authors' code.
+        setting: The training to measure.
+        arguments: Numbers of rounds and steps, and the checkout of the authors' code.
         data: The training sessions.
-        alone: Whether nothing else has run in this process, so that the peak memory is that of the first row.
+        alone: Whether nothing else has run in this process, so the peak memory is that of the first row.
     """
     device, on_gpu = setting.device, setting.device.type == "cuda"
     synchronize: Callable[[], None] = torch.cuda.synchronize if on_gpu else lambda: None
@@ -150,40 +150,40 @@ def measure(setting: Setting, arguments: argparse.Namespace, data: SessionData, 
         order = torch.randperm(len(graphs), generator=generator)
         return list(torch.split(order, setting.batch_size)[: arguments.steps])
 
-    ways: list[Trained] = []
+    rows: list[Trained] = []
     before = 0
-    for way in variants(setting, data, graphs):
+    for row in variants(setting, data, graphs):
         try:
             if on_gpu:
                 torch.cuda.reset_peak_memory_stats()
-            way.time(draw(), synchronize)  # warm
-        except Exception as error:  # a variant that this GPU or torch cannot run says so, and the others go on
+            row.time(draw(), synchronize)  # warm-up
+        except Exception as error:  # a variant that this GPU or torch cannot run is reported; the others still run
             if not on_gpu:
                 raise
-            print(f"{way.name}: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}")
+            print(f"{row.name}: {type(error).__name__}: {next(iter(str(error).splitlines()), '')}")
             continue
         if on_gpu:
-            way.memory = (torch.cuda.max_memory_allocated() - before) / 1e9  # without what the ways before it hold
+            row.memory = (torch.cuda.max_memory_allocated() - before) / 1e9  # without what earlier variants hold
             before = torch.cuda.memory_allocated()
-        elif not ways and alone:
-            way.memory = peak_memory()
-        ways.append(way)
+        elif not rows and alone:
+            row.memory = peak_memory()
+        rows.append(row)
     if arguments.reference:
-        ways.append(AuthorsCode(arguments.reference, setting, data))
-        ways[-1].time(draw(), synchronize)
+        rows.append(AuthorsCode(arguments.reference, setting, data))
+        rows[-1].time(draw(), synchronize)
     rates = []
-    for way in ways:
-        way.rounds.clear()
+    for row in rows:
+        row.rounds.clear()
     for _ in track(range(arguments.rounds), description=f"Batch {setting.batch_size}", transient=True):
         rates.append(product_rate(device, synchronize))
         batches = draw()
-        for way in ways:  # in turns, on the same prefixes
-            way.time(batches, synchronize)
-    print_table(setting, ways, rates, data.num_items, steps=-(-len(graphs) // setting.batch_size))
+        for row in rows:  # in turn, on the same prefixes
+            row.time(batches, synchronize)
+    print_table(setting, rows, rates, data.num_items, steps=-(-len(graphs) // setting.batch_size))
 
 
-def print_table(setting: Setting, ways: list[Trained], rates: list[float], num_items: int, steps: int) -> None:
-    """Medians of all ways against the limit, and the ratios to the first way; `steps` make an epoch."""
+def print_table(setting: Setting, rows: list[Trained], rates: list[float], num_items: int, steps: int) -> None:
+    """Prints the medians of all variants against the limit, and their ratios to the first; `steps` make an epoch."""
     operations = 6 * setting.batch_size * setting.model.hidden_size * num_items
     limits = [operations / rate for rate in rates]
     columns = ["prefixes/s", "step, ms", "±", "of the limit", *PARTS, "epoch, s", "peak GB"]
@@ -193,27 +193,27 @@ def print_table(setting: Setting, ways: list[Trained], rates: list[float], num_i
         "",
         *columns,
     )
-    for way in ways:
-        share = statistics.median(limit / each["step"] for limit, each in zip(limits, way.rounds, strict=True))
+    for row in rows:
+        share = statistics.median(limit / each["step"] for limit, each in zip(limits, row.rounds, strict=True))
         table.add_row(
-            way.name,
-            f"{setting.batch_size / way.median():,.0f}",
-            f"{1e3 * way.median():.2f}",
-            f"{way.spread:.0%}",
+            row.name,
+            f"{setting.batch_size / row.median():,.0f}",
+            f"{1e3 * row.median():.2f}",
+            f"{row.spread:.0%}",
             f"{share:.0%}" if setting.loss != "sampled_softmax" else "",
-            *(f"{1e3 * way.median(part):.2f}" for part in PARTS),
-            f"{steps * way.median():,.0f}",
-            f"{way.memory:.2f}" if way.memory else "",
+            *(f"{1e3 * row.median(part):.2f}" for part in PARTS),
+            f"{steps * row.median():,.0f}",
+            f"{row.memory:.2f}" if row.memory else "",
         )
     Console(width=160).print(table)
-    for way in ways[1:]:
-        ratios = [each["step"] / own["step"] for each, own in zip(way.rounds, ways[0].rounds, strict=True)]
+    for row in rows[1:]:
+        ratios = [each["step"] / own["step"] for each, own in zip(row.rounds, rows[0].rounds, strict=True)]
         low, _, high = statistics.quantiles(ratios, n=4)
-        print(f"{way.name}: {statistics.median(ratios):.2f} times as long as {ways[0].name} ({low:.2f} to {high:.2f})")
+        print(f"{row.name}: {statistics.median(ratios):.2f} times as long as {rows[0].name} ({low:.2f} to {high:.2f})")
 
 
 def measure_evaluation(setting: Setting, data: SessionData) -> None:
-    """Ranks and the best 20 items of all test prefixes, among all items."""
+    """Times the ranks and the best 20 items of all test prefixes, among all items."""
     model = setting.model.build(data.num_items).to(setting.device).eval()
     graphs = SessionGraphs(data.test, data.num_items, setting.device)
     seconds = []
@@ -243,14 +243,16 @@ def configured(overrides: list[str]) -> tuple[Setting, DataSet]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("overrides", nargs="*", help="of conf/train.yaml, such as dataset=diginetica recipe=srgnn_fast")
-    parser.add_argument("--batch-sizes", type=int, nargs="+", help="one table for each; that of the configuration")
-    parser.add_argument("--rounds", type=int, default=9, help="number of rounds, of which the median is shown")
+    parser.add_argument(
+        "overrides", nargs="*", help="options of conf/train.yaml, such as dataset=diginetica recipe=srgnn_fast"
+    )
+    parser.add_argument("--batch-sizes", type=int, nargs="+", help="one table for each; by default, the configured one")
+    parser.add_argument("--rounds", type=int, default=9, help="number of rounds; their median is shown")
     parser.add_argument("--steps", type=int, default=10, help="steps in each round, taken twice")
-    parser.add_argument("--reference", type=Path, help="a checkout of CRIPAC-DIG/SR-GNN, timed in alternation")
+    parser.add_argument("--reference", type=Path, help="a checkout of CRIPAC-DIG/SR-GNN, timed in turn with the rest")
     arguments = parser.parse_intermixed_args()
     if arguments.rounds < 2:
-        parser.error("--rounds: two at least, for a spread")
+        parser.error("--rounds: at least two, for the spread")
     if arguments.reference and not (arguments.reference / "pytorch_code" / "model.py").is_file():
         sys.exit(f"Error: --reference {arguments.reference}: expected a checkout of CRIPAC-DIG/SR-GNN.")
     setting, data_set = configured(arguments.overrides)

@@ -32,7 +32,7 @@ class Roles(griffe.Extension):
 def _equation(match: re.Match[str]) -> str:
     indent, first, rest = match.groups()
     lines = textwrap.dedent(rest).strip()
-    if lines:  # an alignment, whose lines are apart by a blank one
+    if lines:  # an alignment, whose lines are separated by blank ones
         first = r"\begin{aligned}" + re.sub(r"\n\s*\n", r" \\\\[0.6em] ", lines).replace("\n", " ") + r"\end{aligned}"
     return f"{indent}\\[{first.strip()}\\]\n\n"
 
@@ -46,7 +46,7 @@ def _role(role: str, name: str, obj: griffe.Object, loader: griffe.GriffeLoader)
 
 
 def _target(name: str, obj: griffe.Object, loader: griffe.GriffeLoader) -> str | None:
-    """The full name of what a role names; None where it is not part of this project."""
+    """The full name of the object that a role names; None if it is not part of this project."""
     first, _, rest = name.partition(".")
     try:
         path = name if first == "srgnn" else ".".join(filter(None, [obj.resolve(first), rest]))

@@ -41,7 +41,7 @@ def save(figure: Figure, name: str) -> None:
 
 
 def draw_method() -> Figure:
-    """The way from a session to its scores, 12 x 3.2 inches."""
+    """The path from a session to its scores, 12 x 3.2 inches."""
     figure = plt.figure(figsize=(12, 3.2))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, 12), ylim=(0, 3.2))

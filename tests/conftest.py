@@ -1,4 +1,4 @@
-"""Fixtures of several tests. Real data and reference outputs lie beside the checkout in `../shared`, or are absent."""
+"""Shared fixtures. Real data and reference outputs are in `../shared` beside the checkout, or absent."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def program(tmp_path: Path):
-    """Runs a program in an empty folder, as a user types it: program("train.py", "k=[5]") -> the finished process."""
+    """Runs a program in an empty folder, as a user would: program("train.py", "k=[5]") -> the finished process."""
 
     def call(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

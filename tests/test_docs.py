@@ -30,7 +30,7 @@ PAGES = [
 ]
 TESTED = "<!-- test -->"  # before a shell block that runs here
 FENCE = re.compile(rf"^({TESTED}\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OWN = {"wide", "shop"}  # names of a reader's own
+OWN = {"wide", "shop"}  # names of files that a reader would add
 SMALL = "max_epochs=1 model.hidden_size=16"
 FINISHED_RUN = "outputs/2026-01-31/12-00-00-clicks"  # the one that README.md loads
 CHOICES = {
@@ -82,17 +82,17 @@ def shell(tmp_path_factory: pytest.TempPathFactory):
     def run(text: str) -> None:
         small = SMALL if "dataset=" in text else f"{SMALL} dataset.sessions=300"
         text = re.sub(r"src/train\.py( -m)?", rf"\g<0> {small}", text)
-        done = subprocess.run(
+        process = subprocess.run(
             ["bash", "-ec", text], cwd=folder, env=environment, capture_output=True, text=True, timeout=100
         )
-        assert done.returncode == 0, done.stderr[-3000:]
+        assert process.returncode == 0, process.stderr[-3000:]
 
     run(f"python src/train.py dataset=clicks dataset.path=log.csv hydra.run.dir={FINISHED_RUN}")
     return folder, run
 
 
 def write_log(folder: Path) -> None:
-    """Writes visits of a month to log.csv and the titles of their items to items.csv."""
+    """Writes the visits of a month to log.csv and the titles of their items to items.csv."""
     shop = SyntheticLog(sessions=1500, items_per_category=15).load()
     clicks = pl.concat(
         pl.DataFrame({"session": part.owner.numpy() + first, "item": [shop.vocabulary.ids[i] for i in part.items]})
@@ -162,7 +162,7 @@ def options(values: dict, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def test_the_figures_of_the_readme_are_those_of_the_docs():
+def test_the_figures_of_the_readme_agree_with_the_docs():
     def figures(text: str) -> set[str]:
         return set(re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?(?= (?:ms|s|GB|%|times|million)\b)|\d+\.\d\d\b", text))
 
@@ -177,7 +177,7 @@ def test_the_readme_fits_on_three_screens():
     assert len((ROOT / "README.md").read_text().splitlines()) < 120
 
 
-def test_the_citation_and_the_changelog_are_of_this_version():
+def test_the_citation_and_the_changelog_name_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == __version__
     assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()

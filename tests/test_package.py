@@ -1,4 +1,4 @@
-"""The package as it is built and imported: the direction of imports, and what an installed copy can do."""
+"""The built and imported package: the direction of imports, and the contents of an installed copy."""
 
 import subprocess
 import sys
@@ -12,11 +12,11 @@ import srgnn
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_imports_point_downward_without_a_circle():
+def test_imports_point_downward_without_cycles():
     command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     pytest.importorskip("importlinter")
-    done = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    process = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout
 
 
 @pytest.mark.parametrize(
@@ -28,19 +28,19 @@ def test_imports_point_downward_without_a_circle():
         ("srgnn.cli.config", ["torch_geometric", "lightning", "wandb"]),
     ],
 )
-def test_a_module_loads_nothing_that_it_does_not_need(module: str, unneeded: list[str]):
+def test_a_module_loads_only_what_it_needs(module: str, unneeded: list[str]):
     code = f"import sys, {module}; print([name for name in {unneeded} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
 
 
 def test_an_installed_copy_has_the_programs_and_their_configuration(tmp_path: Path):
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     build = [*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
-    done = subprocess.run(build, capture_output=True, text=True)
-    if done.returncode and "hatchling" in done.stderr:
+    process = subprocess.run(build, capture_output=True, text=True)
+    if process.returncode and "hatchling" in process.stderr:
         pytest.skip("needs hatchling, which pip could not download")
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     wheel = tmp_path / f"srgnn-{srgnn.__version__}-py3-none-any.whl"
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     names = {str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("*") if path.is_file()}
@@ -56,7 +56,7 @@ assert {str(tmp_path)!r} in sys.modules["srgnn"].__file__
 main()
 """
     for arguments in (["prepare", "dataset=synthetic", "dataset.sessions=300"], ["recommend", "--help"]):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert "Usage: srgnn evaluate|prepare|recommend|train" in done.stderr
+        process = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert "Usage: srgnn evaluate|prepare|recommend|train" in process.stderr

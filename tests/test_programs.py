@@ -1,4 +1,4 @@
-"""The command-line programs as a user types them, each in an empty folder."""
+"""The command-line programs, run as a user would, each in an empty folder."""
 
 import json
 import os
@@ -27,17 +27,19 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp_path: Path):
-    done = program("train.py", *SMALL)
-    assert done.returncode == 0, done.stderr
+    process = program("train.py", *SMALL)
+    assert process.returncode == 0, process.stderr
     for text in ("SR-GNN", "Popularity", "Last-item successor", "recall@5", "mrr@20", "Checkpoint: outputs/", "Next:"):
-        assert text in done.stdout
-    assert "Segments are reduced by torch" in done.stdout
-    assert "it/s, " in done.stdout  # the progress bar
-    assert "loss_step=" in done.stdout
-    assert "valid/mrr@20=" in done.stdout
+        assert text in process.stdout
+    assert "Segments are reduced by torch" in process.stdout
+    assert "it/s, " in process.stdout  # the progress bar
+    assert "loss_step=" in process.stdout
+    assert "valid/mrr@20=" in process.stdout
 
-    # `last` is that run; the commands that it printed work as they are.
-    commands = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("  python src/recommend.py")]
+    # `last` is that run; the commands that it printed work unchanged.
+    commands = [
+        line.split()[2:] for line in process.stdout.splitlines() if line.startswith("  python src/recommend.py")
+    ]
     found = program("recommend.py", *commands[0], "k=3")
     assert found.returncode == 0, found.stderr
     assert found.stdout.count("%") == 3
@@ -50,7 +52,7 @@ def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp
     def row(text: str) -> str:
         return next(line for line in text.splitlines() if "SR-GNN" in line and "." in line)
 
-    assert row(evaluated.stdout) == row(done.stdout)
+    assert row(evaluated.stdout) == row(process.stdout)
     assert program("evaluate.py", "checkpoint=last", "recommendations=best.parquet").returncode == 0
     best, data = pl.read_parquet(tmp_path / "best.parquet"), SyntheticLog(sessions=600, items_per_category=5).load()
     assert len(best) == data.counts["test_prefixes"]
@@ -65,10 +67,10 @@ def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp
     assert "whose items are not those of" in wrong.stderr
 
 
-def test_a_sweep_writes_one_folder_a_run_and_one_table(program, tmp_path: Path):
-    done = program("train.py", "-m", *SMALL, "model.propagation_steps=0,1", "optimizer.lr=0.01,1e30")
-    assert "The sweep outputs/sweeps/" in done.stdout
-    table = done.stdout.partition("The sweep")[2]
+def test_a_sweep_writes_one_folder_per_run_and_one_table(program, tmp_path: Path):
+    process = program("train.py", "-m", *SMALL, "model.propagation_steps=0,1", "optimizer.lr=0.01,1e30")
+    assert "The sweep outputs/sweeps/" in process.stdout
+    table = process.stdout.partition("The sweep")[2]
     assert table.count("became nan") == 2
     assert table.count("model.propagation_steps=") == 4
     folders = sorted(path.parent.name for path in tmp_path.rglob("result.json"))
@@ -114,15 +116,15 @@ def test_a_sweep_writes_one_folder_a_run_and_one_table(program, tmp_path: Path):
         (["resume=last"], "there is no unfinished run"),
     ],
 )
-def test_wrong_input_is_one_sentence(program, tmp_path: Path, arguments: list[str], sentence: str):
+def test_wrong_input_gives_one_sentence(program, tmp_path: Path, arguments: list[str], sentence: str):
     if "trainer=gpu" in arguments and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    done = program("train.py", *arguments)
-    assert done.returncode == 1
-    *_, last = done.stderr.strip().splitlines()
+    process = program("train.py", *arguments)
+    assert process.returncode == 1
+    *_, last = process.stderr.strip().splitlines()
     assert last.startswith("Error: ")
     assert sentence in last
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in process.stderr
     assert not (tmp_path / "data").exists()  # nothing was loaded
 
 
@@ -141,7 +143,7 @@ def write_shop_log(folder: Path) -> None:
 OWN = ["dataset=clicks", "dataset.path=log.csv", "dataset.columns={session: visit, item: sku, time: at}"]
 
 
-def test_your_own_log_is_prepared_trained_on_and_recommended_from(program, tmp_path: Path):
+def test_your_own_log_is_prepared_and_used_to_train_and_recommend(program, tmp_path: Path):
     write_shop_log(tmp_path)
     own = [*OWN, "dataset.items.path=items.csv", "dataset.rules.test_days=2"]
     prepared = program("prepare.py", *own)
@@ -170,7 +172,7 @@ def test_your_own_log_is_prepared_trained_on_and_recommended_from(program, tmp_p
     assert found.stdout.count(" of the shop ") == 3
 
 
-def test_a_log_that_cannot_be_used_is_one_sentence(program, tmp_path: Path):
+def test_a_log_that_cannot_be_used_gives_one_sentence(program, tmp_path: Path):
     (tmp_path / "log.csv").write_text("visit,sku,at\nv1,a,now\n")
     for options, sentence in (
         ([], "dataset.path is missing: give dataset.path=... (prepare.py --help shows all options)"),
@@ -179,25 +181,25 @@ def test_a_log_that_cannot_be_used_is_one_sentence(program, tmp_path: Path):
         (OWN[:2], "found visit, sku, at. Name yours with dataset.columns.session=NAME"),
         ([*OWN, "dataset.where=x"], "dataset.where=x: expected an SQL expression over the columns visit, sku, at"),
     ):
-        done = program("prepare.py", *options)
-        assert done.returncode == 1
-        assert sentence in done.stderr
-        assert done.stderr.startswith("Error: ")
-        assert done.stderr.count("\n") == 1
+        process = program("prepare.py", *options)
+        assert process.returncode == 1
+        assert sentence in process.stderr
+        assert process.stderr.startswith("Error: ")
+        assert process.stderr.count("\n") == 1
     assert list((tmp_path / "data" / "prepared").iterdir()) == []
 
 
-def test_a_rule_is_not_ignored_where_a_set_is_published_as_sessions(program):
+def test_a_rule_for_a_set_published_as_sessions_is_rejected(program):
     for option in ("dataset.rules.test_days=3", "preset=reference"):
-        done = program("prepare.py", "dataset=diginetica", option)
-        assert f"Error: {option}: diginetica is published as sessions" in done.stderr
+        process = program("prepare.py", "dataset=diginetica", option)
+        assert f"Error: {option}: diginetica is published as sessions" in process.stderr
 
 
-def test_a_traceback_is_there_for_whoever_asks(program):
+def test_a_traceback_is_shown_on_request(program):
     assert "Traceback" in program("train.py", "model.hidden_size=0", SRGNN_TRACEBACK="1").stderr
 
 
-def test_sigterm_leaves_a_checkpoint_from_which_resume_goes_on(program, tmp_path: Path):
+def test_sigterm_leaves_a_checkpoint_to_resume_from(program, tmp_path: Path):
     arguments = [*SMALL, "dataset.sessions=4000", "max_epochs=2"]
     whole = program("train.py", *arguments, "hydra.run.dir=outputs/whole")
     assert whole.returncode == 0, whole.stderr
@@ -225,14 +227,16 @@ def test_sigterm_leaves_a_checkpoint_from_which_resume_goes_on(program, tmp_path
     assert result(tmp_path / "outputs" / "whole")["metrics"] == result(tmp_path / "outputs" / "stopped")["metrics"]
 
 
-def test_two_processes_train_as_one_does(program, tmp_path: Path):
+def test_two_processes_train_like_one(program, tmp_path: Path):
     train, _ = SyntheticLog(sessions=600, items_per_category=5).load().train.split_latest(0.1)
     # A batch size that leaves one prefix for the last batch: one process gets none of it.
     batch_size = next(size for size in range(100, train.num_prefixes) if train.num_prefixes % size == 1)
     for trainer in ("cpu", "ddp"):
-        done = program("train.py", *SMALL, f"batch_size={batch_size}", f"trainer={trainer}", f"hydra.run.dir={trainer}")
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("Checkpoint:") == 1
+        process = program(
+            "train.py", *SMALL, f"batch_size={batch_size}", f"trainer={trainer}", f"hydra.run.dir={trainer}"
+        )
+        assert process.returncode == 0, process.stderr
+        assert process.stdout.count("Checkpoint:") == 1
     one, two = (weights(tmp_path / name / "best.ckpt") for name in ("cpu", "ddp"))
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-5)
@@ -245,27 +249,27 @@ def test_wandb_never_asks(program, tmp_path: Path, mode: str):
     variables = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc"), "WANDB_API_KEY": ""}
     if mode == "disabled":
         variables["WANDB_MODE"] = "disabled"
-    done = program("train.py", *SMALL, "logger=wandb", "hydra.run.dir=run", **variables)
-    assert done.returncode == 0, done.stderr
-    assert ("kept offline" in done.stdout) is (mode == "no key")
+    process = program("train.py", *SMALL, "logger=wandb", "hydra.run.dir=run", **variables)
+    assert process.returncode == 0, process.stderr
+    assert ("kept offline" in process.stdout) is (mode == "no key")
     assert bool(list(tmp_path.rglob("*.wandb"))) is (mode == "no key")
 
 
 def test_tensorboard_writes_its_events(program, tmp_path: Path):
     pytest.importorskip("tensorboard")
-    done = program("train.py", *SMALL, "logger=tensorboard")
-    assert done.returncode == 0, done.stderr
+    process = program("train.py", *SMALL, "logger=tensorboard")
+    assert process.returncode == 0, process.stderr
     assert list(tmp_path.rglob("events.out.tfevents.*"))
 
 
-def test_nothing_of_wandb_is_imported_when_it_is_not_chosen(program, tmp_path: Path):
+def test_wandb_is_not_imported_unless_it_is_chosen(program, tmp_path: Path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "wandb.py").write_text("raise SystemExit('wandb was imported')\n")
-    done = program("train.py", *SMALL, "max_epochs=1", PYTHONPATH=str(tmp_path / "broken"))
-    assert done.returncode == 0, done.stderr
+    process = program("train.py", *SMALL, "max_epochs=1", PYTHONPATH=str(tmp_path / "broken"))
+    assert process.returncode == 0, process.stderr
 
 
-def test_a_full_disk_is_one_sentence(program, tmp_path: Path):
+def test_a_full_disk_gives_one_sentence(program, tmp_path: Path):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     (tmp_path / "run").mkdir()
@@ -282,9 +286,9 @@ pathlib.Path.open = full
 import runpy
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
-    *_, last = done.stderr.strip().splitlines()
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 1
+    *_, last = process.stderr.strip().splitlines()
     assert last.startswith("Error: Cannot write")
     assert "No space left" in last
     assert not list(tmp_path.rglob("*.ckpt"))

@@ -1,4 +1,4 @@
-"""The contracts of the house: what a data set, a model and a loss must offer to be used by everything else.
+"""Contracts: the methods of a data set, a model and a loss that the rest of the package relies on.
 
 They are protocols: a class meets one by having its methods, without inheriting from it.
 """
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class DataSet(Protocol):
-    """A source of sessions: a published set, a click log, a generator. One class, one YAML of `conf/dataset/`."""
+    """A source of sessions: a published set, a click log or a generator. One class, one YAML in `conf/dataset/`."""
 
     @property
     def num_items(self) -> int | None:
-        """Number of candidate items where it is known before the data is loaded, else None."""
+        """Number of candidate items if it is known before the data is loaded, else None."""
 
     def load(self) -> SessionData:
-        """The training and test sessions; from a cache where there is one.
+        """Returns the training and test sessions, from a cache if there is one.
 
         Raises:
             UserError: if they cannot be loaded.
@@ -34,7 +34,7 @@ class DataSet(Protocol):
 
 
 class SessionModel(Protocol):
-    """Maps sessions to scores over all items: SR-GNN, its variants and every baseline. Evaluation needs no more.
+    """Maps sessions to scores over all items, as SR-GNN and every baseline do. Evaluation needs nothing else.
 
     Shapes:
         a batch of B session graphs -> scores [B, V]; higher is better
@@ -46,18 +46,18 @@ class SessionModel(Protocol):
 class TrainableModel(SessionModel, Protocol):
     """A torch module whose scores are products of session embeddings with the item embeddings.
 
-    Losses use the two factors, so that they need not hold all scores [B, V] at once.
+    Losses use the two factors, so they need not hold all scores [B, V] at once.
     """
 
     item_embedding: ItemEmbedding
 
     def session_embedding(self, batch: Batch) -> Tensor:
-        """A batch of B session graphs -> [B, d]."""
+        """The embeddings of a batch of B session graphs, [B, d]."""
 
     def session_embedding_and_table(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The session embeddings [B, d] and the item embeddings [V, d] that they are multiplied with."""
+        """The session embeddings [B, d] and the item embeddings [V, d] that they are multiplied by."""
 
-    # What training uses of torch.nn.Module:
+    # The methods of torch.nn.Module that training uses:
 
     def parameters(self) -> Iterator[Parameter]: ...
 
@@ -69,7 +69,10 @@ class TrainableModel(SessionModel, Protocol):
 
 
 class ModelSettings(Protocol):
-    """A dataclass of a model's arguments but the number of items, checked when made. One YAML of `conf/model/`."""
+    """A dataclass of a model's arguments except the number of items, checked on construction.
+
+    One YAML in `conf/model/`.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -78,9 +81,9 @@ class ModelSettings(Protocol):
 
 
 class Loss(Protocol):
-    """Maps a model and a batch to the mean loss over the batch, whatever it needs inside (all items, a sample).
+    """Maps a model and a batch to the mean loss over the batch, computed over all items or a sample of them.
 
-    `sparse` says whether the gradient of the item embeddings names only the rows that a batch looked up.
+    `sparse` says whether the gradient of the item embeddings holds only the rows that the batch looked up.
     """
 
     sparse: bool

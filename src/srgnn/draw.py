@@ -1,6 +1,7 @@
 """Pictures of session graphs. Needs matplotlib, which the extra `plots` installs.
 
-Lengths are in points (1/72 inch). Places and sizes are complex: x or width to the right, y or height upwards.
+Lengths are in points (1/72 inch). Positions and sizes are complex numbers: the real part is x or width, the imaginary
+part is y (upwards) or height.
 """
 
 import math
@@ -23,27 +24,27 @@ from srgnn.errors import ArgumentError
 
 Points = NDArray[np.complex128]
 Pair = tuple[int, int]  # source and target of an edge
-Arc = tuple[complex, complex, float, complex]  # start, end, bend (matplotlib's rad of an arc3), place of the text
+Arc = tuple[complex, complex, float, complex]  # start, end, bend (matplotlib's rad of an arc3), position of the text
 
 NODE, INK, EDGE, PAPER = "#1f6f8b", "#12303b", "#4d6f7c", "#ffffff"
 NAME_FONT, STEP_FONT, TITLE_FONT = 9.0, 8.0, 10.0
 LINE = 1.25  # height of a line, in font sizes
 MARGIN = 8 + 8j  # around the picture
 GAP = 24 + 24j  # between nodes, in addition to the text of an edge
-LABEL = 0.45  # place of a text along its edge; in the middle, texts of crossing edges would meet
+LABEL = 0.45  # position of the text along its edge; in the middle, the texts of crossing edges would meet
 LOOP = 18.0  # height of an edge from a node to itself
-PAGE = 648 + 432j  # what a figure of its own aims at: a page, or the cell of a notebook
+PAGE = 648 + 432j  # size that a new figure aims for: a page, or a notebook cell
 NARROWEST = 260.0  # width that leaves room for the title of a small graph
-TITLE_LETTERS = 22  # of a name: even W fits into the narrowest figure that often
-TITLE_LINES = 4  # and at most a fifth of the height of given axes
-NAME_LIMITS = ((14, 3), (10, 2), (7, 2))  # letters in a line and lines of a name, from roomy to crowded
+TITLE_LETTERS = 22  # per name: even that many Ws fit into the narrowest figure
+TITLE_LINES = 4  # in given axes, also at most a fifth of their height
+NAME_LIMITS = ((14, 3), (10, 2), (7, 2))  # letters per line and lines per name, from roomy to crowded
 SMALLEST_SCALE, LARGEST_SCALE = 0.65, 1.4  # names lose letters before a graph shrinks further
 LARGEST_CIRCLE = 56.0  # names that need more get a rounded box
 LARGEST_ELLIPSE = 35  # nodes; more would need a poster
 
 
 class Layout(NamedTuple):
-    """A graph in the plane: nodes of one size, edges, and the lower left and upper right corner of the whole."""
+    """A graph in the plane: nodes of one size, edges, and the lower left and upper right corners of the picture."""
 
     names: Sequence[str]
     box: complex
@@ -56,13 +57,13 @@ class Layout(NamedTuple):
 def draw_session(session: Sequence[int | str], axes: Axes | None = None) -> Axes:
     """Draws a session as its directed graph: a node for each item, an edge for each pair of consecutive clicks.
 
-    The numbers on an edge are the steps that went along it (step 1 leads from the first click to the second). The last
+    The numbers on an edge are the steps that follow it (step 1 leads from the first click to the second). The last
     click is filled. Long names wrap, very long ones are shortened with an ellipsis.
 
     Args:
         session: Raw item ids, oldest click first. Up to 50 clicks stay readable.
-        axes: Where to draw; the graph, its letters and the title are fitted into the axes' present size.
-            Default: a new figure, as large as the session needs.
+        axes: Axes to draw into; the graph, its text and the title are fitted into their current size.
+            By default, a new figure as large as the session needs.
 
     Returns:
         The axes, without frame and ticks. Their title is the session.
@@ -120,7 +121,7 @@ def wrap_name(name: str, length: int, lines: int) -> str:
 
 
 def wrap_title(names: Sequence[str], width: float, font: float, lines: int) -> tuple[str, float]:
-    """`A → B → C`, or `A → B → … → Z` where a page of `width` is too narrow; and the height that the title takes."""
+    """The title `A → B → C`, or `A → B → … → Z` where `width` is too narrow, and the height that it takes."""
     for head in range(len(names), 0, -1):
         path = names if head == len(names) else [*names[: head - 1], "…", names[-1]]
         pieces = [f"{name} → " for name in path[:-1]] + [path[-1]]
@@ -131,7 +132,7 @@ def wrap_title(names: Sequence[str], width: float, font: float, lines: int) -> t
 
 
 def step_ranges(steps: Iterable[int], per_line: int = 5) -> str:
-    """Ascending step numbers as text, at most `per_line` in a line; three or more in a row become a range."""
+    """Ascending step numbers as text, at most `per_line` per line; three or more consecutive ones become a range."""
     parts: list[str] = []
     for _, group in groupby(enumerate(steps), key=lambda pair: pair[1] - pair[0]):
         run = [str(step) for _, step in group]
@@ -140,7 +141,7 @@ def step_ranges(steps: Iterable[int], per_line: int = 5) -> str:
 
 
 def _fill(pieces: Iterable[str], measure: Callable[[str], float], limit: float) -> list[str]:
-    """Joins pieces to lines whose measures sum to at most `limit`; a longer piece gets a line of its own."""
+    """Joins pieces into lines whose measures sum to at most `limit`; a longer piece gets a line of its own."""
     lines, used = [""], 0.0
     for piece in pieces:
         if lines[-1] and used + measure(piece.rstrip()) > limit:
@@ -158,7 +159,7 @@ def _text_size(text: str, font: float) -> complex:
 
 
 def _fit(names: Sequence[str], texts: Mapping[Pair, str], frame: complex) -> tuple[Layout, float]:
-    """The roomiest layout that need not shrink much to fit into the frame, and its scale."""
+    """The roomiest layout that does not have to shrink much to fit into the frame, and its scale."""
     for limits in NAME_LIMITS:
         layout = _lay_out([wrap_name(name, *limits) for name in names], texts, frame)
         size = layout.high - layout.low
@@ -169,7 +170,7 @@ def _fit(names: Sequence[str], texts: Mapping[Pair, str], frame: complex) -> tup
 
 
 def _lay_out(names: Sequence[str], texts: Mapping[Pair, str], frame: complex) -> Layout:
-    """Sessions that go back stand on an ellipse, clockwise from the left; straight and very long ones in rows."""
+    """Puts sessions with returns on an ellipse, clockwise from the left, and straight or very large ones in rows."""
     number = len(names)
     name = _largest(_text_size(name, NAME_FONT) for name in names)
     diameter = max(28.0, abs(name) + 8)
@@ -197,12 +198,12 @@ def _largest(sizes: Iterable[complex]) -> complex:
 
 
 def _ellipse(number: int, cell: complex, frame: complex) -> Points:
-    """Nodes evenly spaced on an ellipse around 0, about of the frame's proportions, and neighbours a cell apart."""
+    """Nodes evenly spaced on an ellipse around 0 of roughly the frame's proportions, neighbours one cell apart."""
     stretch = frame.real / frame.imag / (cell.real / cell.imag)
     turn = np.linspace(0, 2 * np.pi, 721)
     outline = -np.cos(turn) * np.clip(stretch, 1, 2) + 1j * np.sin(turn) * np.clip(1 / stretch, 1, 2)  # in cells
-    travelled = np.concatenate([[0], abs(np.diff(outline)).cumsum()])
-    nodes = np.interp(np.arange(number) / number * travelled[-1], travelled, outline)
+    distance = np.concatenate([[0], abs(np.diff(outline)).cumsum()])
+    nodes = np.interp(np.arange(number) / number * distance[-1], distance, outline)
     nodes /= abs(np.diff(nodes, append=nodes[0])).min()
     return np.asarray(nodes.real * cell.real + 1j * nodes.imag * cell.imag)
 
@@ -217,7 +218,7 @@ def _rows(number: int, cell: complex, frame: complex) -> Points:
 
 
 def _arc(centres: Points, source: int, target: int, box: complex, size: complex, opposite: complex | None) -> Arc:
-    """An edge that bends just enough to clear the nodes on its way and the text of an opposite edge."""
+    """An edge that bends just enough to clear the nodes in its way and the text of an opposite edge."""
     start, along = complex(centres[source]), complex(centres[target] - centres[source])
 
     def across(size: complex) -> float:
@@ -227,17 +228,17 @@ def _arc(centres: Points, source: int, target: int, box: complex, size: complex,
     half = 0.0 if opposite is None else min(0.6, max(0.12, across(size + opposite) + 4 / abs(along)))
     reach = across(box + size) + 3 / abs(along) + half / 2
     z = (centres - start) / along  # the edge leads from 0 to 1
-    z = z[(abs(z.imag) < reach) & (z.real > 0.02) & (z.real < 0.98)]  # the nodes on its way
+    z = z[(abs(z.imag) < reach) & (z.real > 0.02) & (z.real < 0.98)]  # the nodes in its way
     # At t, an arc lies 2 t (1 - t) bend to the right of the straight line.
     right, left = (float(((reach + s * z.imag) / (2 * z.real * (1 - z.real))).max(initial=0)) for s in (-1, 1))
-    below = 0.01 * float(np.sign(along.real))  # rather below a row than above, where the loops are
+    below = 0.01 * float(np.sign(along.real))  # prefers to pass below a row: the loops are above it
     bend = right if right <= left + below else -left
-    bend += half * (float(np.sign(bend)) - 1)  # of two opposite edges each keeps to its left
+    bend += half * (float(np.sign(bend)) - 1)  # each of two opposite edges keeps to its own left
     return start, start + along, bend, start + along * (LABEL - 2j * bend * LABEL * (1 - LABEL))
 
 
 def _loop(centres: Points, node: int, box: complex, size: complex, in_rows: bool) -> Arc:
-    """An edge from a node to itself on the side that is free: outside of an ellipse, above or at the end of a row."""
+    """An edge from a node to itself on its free side: outside the ellipse, or above or at the end of a row."""
     centre, left, right = complex(centres[node]), centres.real.min(), centres.real.max()
     at_end = left < right and centre.real in (left, right)
     sideways = at_end if in_rows else abs(centre.real) > abs(centre.imag)
@@ -250,7 +251,7 @@ def _loop(centres: Points, node: int, box: complex, size: complex, in_rows: bool
 
 
 def _paint(axes: Axes, layout: Layout, texts: Mapping[Pair, str], scale: float, last: int) -> None:
-    """Adds the artists. `scale` applies to letters and lines; places are scaled by the limits of the axes."""
+    """Adds the artists. `scale` applies to text and lines; the limits of the axes scale the positions."""
     box, nodes = layout.box, []
     style: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
     shape = "circle,pad=0" if box.real == box.imag else "round,pad=0,rounding_size=11"

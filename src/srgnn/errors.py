@@ -1,7 +1,7 @@
-"""Errors that a user can fix: one sentence that says what is wrong, what was expected and what to do.
+"""Errors that a user can fix, each with a one-sentence message: what is wrong, what was expected and what to do.
 
-Sentences name arguments as a Python user writes them, `name=`. A program that knows them by other names, such as the
-options of a command line, renames them with :meth:`UserError.renamed`.
+Messages name arguments as a Python user writes them, `name=`. A program that knows them by other names, such as
+command-line options, renames them with :meth:`UserError.renamed`.
 """
 
 import re
@@ -10,11 +10,12 @@ from typing import Any
 
 
 class UserError(Exception):
-    """One sentence for the user; the command-line programs print it without a traceback.
+    """An error that a user can fix; the command-line programs print its message without a traceback.
 
     Args:
-        text: The sentence. It mentions arguments as `name=`, those of a nested object with a dot (`rules.test_days=`).
-        arguments: The names that it mentions.
+        text: The message, one sentence. It mentions arguments as `name=`, and those of a nested object with a dot
+            (`rules.test_days=`).
+        arguments: Names of the arguments that it mentions.
 
     Example:
         >>> raise UserError("There is no file log.csv: name yours with path=FILE.", "path")
@@ -28,11 +29,15 @@ class UserError(Exception):
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The names of the arguments that the sentence mentions."""
+        """The names of the arguments that the message mentions."""
         return self.args[1:]
 
     def renamed(self, names: Mapping[str, str]) -> "UserError":
-        """The same sentence, with the arguments in `names` under their new names."""
+        """The same message, with the arguments in `names` renamed.
+
+        Args:
+            names: New names of arguments by their old names.
+        """
         known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
         if not known:
             return self
@@ -44,9 +49,9 @@ class ArgumentError(UserError):
     """A value that an argument does not accept.
 
     Args:
-        argument: Its name.
-        value: The value that was given.
-        expected: What is accepted, in words.
+        argument: Name of the argument.
+        value: The value given.
+        expected: The accepted values, in words.
     """
 
     def __init__(self, argument: str, value: Any, expected: str):

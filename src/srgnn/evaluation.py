@@ -23,13 +23,13 @@ class Ranking:
 
 
 def rank(model: SessionModel, graphs: SessionGraphs, top: int = 0, name: str = "") -> Ranking:
-    """Ranks all items for every prefix in one pass: the scores of a batch are made, read and dropped.
+    """Ranks all items for every prefix in one pass: the scores of a batch are computed, read and discarded.
 
     Args:
         model: Maps a batch of session graphs to scores [B, V], on the device of `graphs`.
         graphs: The prefixes, with their targets.
         top: Number of best items to return beside the ranks.
-        name: Name on the progress bar; none is shown without a name.
+        name: Label of the progress bar; without one, no bar is shown.
     """
     size = evaluation_batch_size(graphs.num_items, graphs.items.device)
     # Plain arrays: small long-lived tensors would fragment the heap between the large score buffers, and the memory of
@@ -53,5 +53,12 @@ def rank(model: SessionModel, graphs: SessionGraphs, top: int = 0, name: str = "
 
 
 def evaluate(model: SessionModel, graphs: SessionGraphs, k: Sequence[int], name: str = "") -> dict[str, float]:
-    """recall@k, mrr@k and ndcg@k over all prefixes, as fractions; arguments as those of :func:`rank`."""
+    """Computes recall@k, mrr@k and ndcg@k over all prefixes, as fractions.
+
+    Args:
+        model: Maps a batch of session graphs to scores [B, V], on the device of `graphs`.
+        graphs: The prefixes, with their targets.
+        k: Cut-offs of the metrics.
+        name: Label of the progress bar; without one, no bar is shown.
+    """
     return rank_metrics(rank(model, graphs, name=name).ranks, k)

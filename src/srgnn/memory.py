@@ -1,4 +1,4 @@
-"""Memory of the process: what the allocator keeps, and what was needed at most."""
+"""Memory of the process: allocator settings and peak usage."""
 
 import ctypes
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def keep_freed_memory() -> bool:
     """Stops glibc from returning the buffers of every step to the kernel: their page faults cost a tenth of a step.
 
-    Larger buffers, those of evaluations and of large catalogues, are still returned: kept, they would pile up.
+    Larger buffers, from evaluation and from large catalogues, are still returned: they would pile up otherwise.
 
     Returns:
         Whether the allocator accepted both settings; False where the C library is not glibc.
@@ -30,6 +30,6 @@ def keep_freed_memory() -> bool:
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held so far, in GB."""
+    """The peak memory of this process so far, in GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

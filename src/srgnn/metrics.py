@@ -1,4 +1,4 @@
-"""Full-ranking metrics: the rank of the target among all items, and what is read from it."""
+"""Full-ranking metrics, computed from the rank of the target among all items."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,12 +20,12 @@ def target_ranks(scores: Tensor, target: Tensor) -> Tensor:
 class RankMetrics(Metric):
     """recall@k, mrr@k and ndcg@k over ranks, as fractions of one.
 
-    With one target per prefix recall@k is what the papers call P@k or HR@k. An update takes ranks [B]; the sums
-    are float64 and add up over processes.
+    With one target per prefix, recall@k is what the papers call P@k or HR@k. An update takes ranks [B]; the sums
+    are float64 and are added up over all processes.
 
     Args:
         k: Cut-offs.
-        kwargs: Arguments of :class:`torchmetrics.Metric`.
+        kwargs: Further arguments of :class:`torchmetrics.Metric`.
     """
 
     full_state_update = False
@@ -55,7 +55,7 @@ class RankMetrics(Metric):
 
 
 def rank_metrics(ranks: Tensor, k: Sequence[int]) -> dict[str, float]:
-    """The metrics of ranks [P] as plain numbers."""
+    """Computes recall@k, mrr@k and ndcg@k of ranks [P], as plain numbers."""
     metrics = RankMetrics(k, sync_on_compute=False)
     metrics.update(ranks)
     return {name: float(value) for name, value in metrics.compute().items()}

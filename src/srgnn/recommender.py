@@ -1,4 +1,4 @@
-"""From a checkpoint to recommendations by raw item ids. Needs neither Hydra nor Lightning."""
+"""Recommendations by raw item ids, from a checkpoint. Needs neither Hydra nor Lightning."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Recommendations:
 
     items: list[int | str]
     probabilities: list[float]
-    titles: list[str | None] | None  # where the log came with a table of items
-    skipped: list[int | str]  # clicks that the vocabulary does not know, in the order of the session
+    titles: list[str | None] | None  # None if the log had no table of items
+    skipped: list[int | str]  # ids that are not in the vocabulary, in the order of the session
 
     def __iter__(self) -> Iterator[tuple[int | str, float]]:
         return iter(zip(self.items, self.probabilities, strict=True))
@@ -56,7 +56,7 @@ class Recommender:
     def recommend(self, session: Sequence[int | str], k: int = 10) -> Recommendations:
         """The `k` most probable next items after the clicks of `session`, oldest first.
 
-        Unknown ids are left out of the session and named in the result.
+        Unknown ids are left out of the session and listed as `skipped` in the result.
 
         Raises:
             UserError: if no id of the session is known, or `k` is larger than the number of items.
@@ -68,7 +68,7 @@ class Recommender:
         if not known:
             raise UserError(
                 f"No item of the session is known ({', '.join(map(str, session)) or 'it is empty'}): the vocabulary "
-                f"has {len(self.vocabulary):,} ids such as {', '.join(map(str, self.vocabulary.ids[:3]))}."
+                f"has {len(self.vocabulary):,} ids, such as {', '.join(map(str, self.vocabulary.ids[:3]))}."
             )
         scores = self.model(Batch.from_data_list([session_graph(torch.tensor(known))]))
         top = scores.softmax(dim=-1).squeeze(0).topk(k)

@@ -15,7 +15,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def error_number(error: Exception) -> int | None:
-    """The `errno` of a system's error, or of a library's error that quotes one (`... (os error 28)`)."""
+    """The `errno` of a system error, or of a library's error that quotes one (`... (os error 28)`)."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
     quoted = re.search(r"os error (\d+)", str(error))
@@ -23,33 +23,33 @@ def error_number(error: Exception) -> int | None:
 
 
 def write_error(what: str, error: Exception, argument: str | None = None) -> UserError:
-    """The sentence for something that could not be written.
+    """The error for something that could not be written.
 
     Args:
-        what: What it was, and where to, such as `the checkpoint runs/last.ckpt`.
-        error: The system's error, or that of a library which quotes the system's (`... (os error 28)`).
-        argument: The argument that names another folder, where there is one.
+        what: What was to be written and where, such as `the checkpoint runs/last.ckpt`.
+        error: The system error, or a library's error that quotes one (`... (os error 28)`).
+        argument: Name of the argument that chooses the folder, if there is one.
     """
     number = error_number(error)
     reason = os.strerror(number) if number else str(error).partition("\n")[0] or type(error).__name__
     remedies = ["free some space"] if number in FULL else []
     if argument is not None:
         remedies.append(f"name {'another' if remedies else 'a writable'} folder with {argument}=FOLDER")
-    remedy = " or ".join(remedies) or "choose a place that can be written"
+    remedy = " or ".join(remedies) or "choose a writable place"
     return UserError(f"Cannot write {what} ({reason}): {remedy}.", *([argument] if argument else []))
 
 
 @contextmanager
 def whole_file(path: Path, what: str = "", argument: str | None = None) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its place once the block has ended without an error.
+    """Yields a temporary path beside `path`, and renames it to `path` once the block has ended without an error.
 
     Args:
-        path: The file to write; its folder is made.
-        what: What it is, for the sentence if it cannot be written.
-        argument: The argument that names another folder, where there is one.
+        path: The file to write; its folder is created.
+        what: Description of the file for the error message, such as `the result`.
+        argument: Name of the argument that chooses the folder, if there is one.
 
     Raises:
-        UserError: if the system refuses to write; then neither file is left.
+        UserError: if the system refuses to write; `path` is then as it was before.
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
@@ -65,7 +65,7 @@ def whole_file(path: Path, what: str = "", argument: str | None = None) -> Itera
 
 @contextmanager
 def whole_folder(path: Path, what: str = "", argument: str | None = None) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`, which becomes `path`; of two at the same time the first one stays.
+    """Yields a temporary folder beside `path`, and renames it to `path`; of two at the same time, the first one stays.
 
     Args and errors are those of :func:`whole_file`.
     """
@@ -74,7 +74,7 @@ def whole_folder(path: Path, what: str = "", argument: str | None = None) -> Ite
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes it readable for its owner alone
+        temporary.chmod(0o755)  # mkdtemp makes it readable by its owner only
         try:
             temporary.rename(path)
         except OSError:

@@ -1,4 +1,4 @@
-"""The shared tests of the contracts: every entry of a registry meets its contract, a new one as well."""
+"""The shared tests of the contracts: every entry of a registry meets its contract, including new ones."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_every_model_maps_sessions_to_scores(small: SessionData, name: str):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_model_learns_by_every_loss(small: SessionData, name: str, loss: str):
+def test_every_model_learns_with_every_loss(small: SessionData, name: str, loss: str):
     model = MODELS[name]().build(small.num_items)
     graphs = SessionGraphs(small.train, small.num_items)
     clicks = torch.bincount(small.train.items, minlength=small.num_items)
@@ -46,7 +46,7 @@ def test_every_model_learns_by_every_loss(small: SessionData, name: str, loss: s
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_comes_back_from_its_checkpoint(small: SessionData, name: str, tmp_path: Path):
+def test_every_model_is_restored_from_its_checkpoint(small: SessionData, name: str, tmp_path: Path):
     trainer = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False}
     run = Run(tmp_path, MODELS[name](), max_epochs=1, refit=False, trainer=trainer)
     checkpoint = Checkpoint.load(train(run, small).checkpoint)

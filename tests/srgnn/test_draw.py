@@ -33,7 +33,7 @@ SESSIONS = {
 
 @pytest.fixture(autouse=True)
 def _agg() -> Iterator[None]:
-    """Draws in memory, and forgets the figures of a test."""
+    """Draws in memory, and closes the figures after a test."""
     plt.switch_backend("Agg")
     yield
     plt.close("all")
@@ -48,7 +48,7 @@ def edges_of(axes) -> list:
 
 
 def layout_of(axes):
-    """After drawing, in pixels: the boxes of the nodes, of their labels, of the title and of the figure."""
+    """Draws the figure, and returns the boxes of nodes, labels, title and figure in pixels."""
     figure = axes.figure
     figure.canvas.draw()
     shapes = [node.get_window_extent() for node in nodes_of(axes)]
@@ -58,7 +58,7 @@ def layout_of(axes):
 
 
 def walk(clicks: int, items: int) -> list[str]:
-    """A session that goes back more often, the fewer items it has."""
+    """A session that returns to earlier items more often the fewer items it has."""
     random, session, seen = np.random.default_rng(0), ["bag-0"], 1
     for _ in range(clicks - 1):
         new = seen < items and random.random() < items / clicks
@@ -72,7 +72,7 @@ def contains(outer, inner, slack: float = 0.5) -> bool:
 
 
 def check(axes, frame=None) -> None:
-    """No node overlaps another, every label lies in its node, and everything lies in the frame below the title."""
+    """Checks that no nodes overlap, every label is inside its node, and everything is in the frame below the title."""
     shapes, labels, title, figure = layout_of(axes)
     frame = frame or figure
     for one, other in combinations(shapes, 2):
@@ -108,7 +108,7 @@ def test_an_item_clicked_twice_in_a_row_has_an_edge_to_itself():
 
 
 @pytest.mark.parametrize("session", SESSIONS.values(), ids=SESSIONS)
-def test_nothing_overlaps_or_leaves_a_figure_of_its_own(session):
+def test_nothing_overlaps_or_leaves_a_new_figure(session):
     check(draw.draw_session(session))
 
 
@@ -124,7 +124,7 @@ def test_nothing_overlaps_or_leaves_given_axes(session, size):
 @pytest.mark.parametrize(
     "session", [SESSIONS["14 short"], SESSIONS["14 long"], LONG], ids=["14 short", "14 long", "50"]
 )
-def test_letters_of_a_figure_of_its_own_are_readable_and_its_width_fits_a_screen(session):
+def test_text_in_a_new_figure_is_readable_and_the_figure_fits_a_screen(session):
     axes = draw.draw_session(session)
     assert min(text.get_fontsize() for text in axes.texts) >= 8
     assert axes.figure.get_size_inches().max() < 13
@@ -137,7 +137,7 @@ def test_the_last_click_is_filled():
     assert a != b
 
 
-def test_ids_are_no_formulas():
+def test_ids_are_not_parsed_as_formulas():
     session = ["$x_1$", "a_b^c", "50% off $", "\\alpha", "red shoes"]
     axes = draw.draw_session(session)
     assert not any(text.get_parse_math() for text in [*axes.texts, axes.title])
@@ -167,7 +167,7 @@ def test_a_title_wraps_and_leaves_out_the_middle_of_a_long_session():
     assert draw.draw_session(LONG[:3]).get_title().replace("\n", " ") == " → ".join(LONG[:3])
 
 
-def test_names_wrap_after_separators_and_are_shortened_last():
+def test_names_wrap_after_separators_and_are_shortened_only_if_necessary():
     assert draw.wrap_name("bag", 14, 3) == "bag"
     assert draw.wrap_name("category-shirt-000123", 14, 3) == "category-\nshirt-000123"
     assert draw.wrap_name("red shoes", 6, 2) == "red\nshoes"
@@ -178,7 +178,7 @@ def test_names_wrap_after_separators_and_are_shortened_last():
         assert max(map(len, lines)) <= 7
 
 
-def test_steps_in_a_row_become_a_range():
+def test_consecutive_steps_become_a_range():
     assert draw.step_ranges([3]) == "3"
     assert draw.step_ranges([3, 4]) == "3, 4"
     assert draw.step_ranges([1, 3, 4, 5, 9]) == "1, 3\N{EN DASH}5, 9"
@@ -194,7 +194,7 @@ def test_consecutive_items_of_a_straight_session_are_neighbours():
 
 
 @pytest.mark.parametrize("items", [3, 8, 12, 20, 35])
-def test_of_fifty_clicks_no_edge_and_no_step_meets_a_third_node(items):
+def test_with_fifty_clicks_no_edge_and_no_step_meets_a_third_node(items):
     axes = draw.draw_session(walk(50, items))
     shapes, _, _, figure = layout_of(axes)
     for text in axes.texts[len(shapes) :]:

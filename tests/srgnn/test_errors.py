@@ -5,7 +5,7 @@ import pytest
 from srgnn.errors import ArgumentError, UserError, check_bool, check_choice, check_float, check_int
 
 
-def test_arguments_get_other_names_only_where_the_sentence_means_them():
+def test_arguments_are_renamed_only_where_the_message_means_them():
     error = UserError("The path a/path=1 is wrong: give path=FILE or items.path=FILE, not path.", "path", "items.path")
     renamed = error.renamed({"path": "dataset.path", "items.path": "dataset.items.path"})
     assert str(renamed) == (
@@ -32,7 +32,7 @@ def test_errors_travel_between_processes():
         (lambda: check_bool("b", 1), "b=1: expected true or false."),
     ],
 )
-def test_expected_and_given_stand_in_the_sentence(check, sentence: str):
+def test_the_message_holds_the_expected_and_the_given_value(check, sentence: str):
     with pytest.raises(ArgumentError) as error:
         check()
     assert str(error.value) == sentence

@@ -9,7 +9,7 @@ from srgnn.metrics import rank_metrics, target_ranks
 
 
 class Table:
-    """Scores of every prefix, in order, [P, V]; `calls` counts the batches."""
+    """A model that returns given scores [P, V] in the order of the prefixes; `calls` counts the batches."""
 
     def __init__(self, scores: torch.Tensor):
         self.scores, self.calls, self.first = scores, 0, 0

@@ -28,7 +28,7 @@ def test_raw_ids_in_and_raw_ids_with_probabilities_out(checkpoint: Path):
     assert list(found) == list(zip(found.items, found.probabilities, strict=True))
 
 
-def test_unknown_ids_are_skipped_and_named(checkpoint: Path):
+def test_unknown_ids_are_skipped_and_listed(checkpoint: Path):
     recommender = Recommender.load(checkpoint)
     found = recommender.recommend(["A", "x", "B", 7], k=2)
     assert found.skipped == ["x", 7]
@@ -36,7 +36,7 @@ def test_unknown_ids_are_skipped_and_named(checkpoint: Path):
 
 
 @pytest.mark.parametrize("session", [[], ["x", "y"]])
-def test_a_session_without_a_known_id_is_one_sentence(checkpoint: Path, session):
+def test_a_session_without_a_known_id_gives_one_sentence(checkpoint: Path, session):
     with pytest.raises(UserError, match="No item of the session is known"):
         Recommender.load(checkpoint).recommend(session, k=2)
 
@@ -46,12 +46,12 @@ def test_k_is_checked(checkpoint: Path):
         Recommender.load(checkpoint).recommend(["A"], k=5)
 
 
-def test_ids_of_numbers_are_found_as_text(small: SessionData):
+def test_numeric_ids_are_found_as_text(small: SessionData):
     recommender = Recommender(SRGNN(3, 4), Vocabulary([10, 20, 30]))
     assert list(recommender.recommend(["20"], 3)) == list(recommender.recommend([20], 3))
 
 
-def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path):
+def test_a_file_that_is_not_a_checkpoint_is_reported(tmp_path: Path):
     with pytest.raises(UserError, match="There is no checkpoint"):
         Recommender.load(tmp_path / "missing.ckpt")
     (tmp_path / "text.ckpt").write_text("hello")
@@ -69,5 +69,5 @@ def test_it_needs_neither_hydra_nor_lightning(checkpoint: Path):
         "print([name for name in ('hydra', 'omegaconf', 'lightning', 'wandb') if name in sys.modules])"
     )
     source = Path(__file__).resolve().parents[2] / "src"
-    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

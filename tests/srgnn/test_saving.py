@@ -18,7 +18,7 @@ def stop_after(written: int) -> None:
     raise Stop
 
 
-def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path):
+def test_a_file_is_written_whole_or_left_as_it_was(tmp_path: Path):
     path = tmp_path / "new" / "a.txt"
     with whole_file(path) as temporary:
         temporary.write_text("one")
@@ -30,7 +30,7 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path):
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path):
     path = tmp_path / "new" / "data"
     with pytest.raises(Stop), whole_folder(path) as temporary:
         stop_after((temporary / "a").write_text("1"))
@@ -57,7 +57,7 @@ def test_of_two_folders_at_the_same_time_the_first_one_stays(tmp_path: Path):
         (errno.ENOSPC, None, "free some space."),
         (errno.ENOSPC, "cache", "free some space or name another folder with cache=FOLDER."),
         (errno.EACCES, "cache", "name a writable folder with cache=FOLDER."),
-        (errno.EROFS, None, "choose a place that can be written."),
+        (errno.EROFS, None, "choose a writable place."),
     ],
 )
 def test_the_remedy_fits_the_reason(number: int, argument: str | None, remedy: str):
@@ -72,7 +72,7 @@ def test_an_error_that_quotes_the_system_is_understood():
 
 
 @pytest.mark.parametrize("writer", [whole_file, whole_folder])
-def test_what_the_system_refuses_is_one_sentence(tmp_path: Path, writer):
+def test_a_refusal_by_the_system_gives_one_sentence(tmp_path: Path, writer):
     (tmp_path / "file").write_text("")
     sentence = r"^Cannot write the result .*: name a writable folder with folder=FOLDER\."
     with pytest.raises(UserError, match=sentence), writer(tmp_path / "file" / "a", "the result", "folder"):

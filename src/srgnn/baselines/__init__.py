@@ -1,4 +1,4 @@
-"""Baselines: counts of training clicks that map sessions to scores, by the contract that SR-GNN meets."""
+"""Baselines: counts of training clicks that score sessions under the same contract as SR-GNN."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from srgnn.baselines.popularity import Popularity
 from srgnn.baselines.successor import LastItemSuccessor
 from srgnn.data.sessions import Sessions
 
-# Title in tables, and what counts the training sessions with item indices below `num_items`.
+# Title in tables, and the class that is built from the training sessions and `num_items`.
 BASELINES: dict[str, Callable[[Sessions, int], Module]] = {
     "Popularity": Popularity,
     "Last-item successor": LastItemSuccessor,

@@ -7,7 +7,7 @@ from srgnn.data.sessions import Sessions
 
 
 class Popularity(Module):
-    """Scores every item by its clicks in training, whatever the session (POP, as in Wu et al., 2019).
+    """Scores every item by its clicks in training, regardless of the session (POP, as in Wu et al., 2019).
 
     Args:
         train: The training sessions.

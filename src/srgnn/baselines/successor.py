@@ -8,10 +8,10 @@ from srgnn.data.sessions import Sessions
 
 
 class LastItemSuccessor(Module):
-    """Scores every item by how often training clicks it right after the session's last item; ties by popularity.
+    """Scores every item by how often it follows the session's last item in training; ties by popularity.
 
-    The first-order Markov chain of Ludewig and Jannach (2018) with counts in place of probabilities, which rank the
-    successors alike.
+    The first-order Markov chain of Ludewig and Jannach (2018), with counts instead of probabilities: the ranking of
+    the successors is the same.
 
     Args:
         train: The training sessions.

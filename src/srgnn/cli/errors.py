@@ -14,6 +14,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from srgnn.cli import CONF
 from srgnn.errors import UserError
+from srgnn.saving import FULL, write_error
 
 RENAMED = {  # choices that have moved
     "model=srgnn_fast": "recipe=srgnn_fast",
@@ -70,7 +71,8 @@ def options_of(config: DictConfig, group: str = "") -> Iterator[None]:
 
 
 def _renamed(error: UserError, config: DictConfig, group: str) -> UserError:
-    values = {name: value for name, value in _options(OmegaConf.to_container(config)) if f"{name}.".startswith(group)}
+    prefix = f"{group}." if group else ""
+    values = {name: value for name, value in _options(OmegaConf.to_container(config)) if name.startswith(prefix)}
     names = {}
     for argument in error.arguments:
         matches = [name for name in values if f".{name}".endswith(f".{argument}")]
@@ -100,6 +102,8 @@ def _sentence(error: Exception, program: str) -> str | None:
         return f"{group}={name}: expected one of {', '.join(error.options or ())}."
     if isinstance(error, ConfigCompositionException):
         return _unknown_option(error, program)
+    if isinstance(error, OSError) and error.errno in FULL:  # while another library was writing, such as a logger
+        return str(write_error(str(error.filename or "the files of this run"), error, "paths.outputs"))
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return " ".join(str(error).split())
     return None

@@ -1,7 +1,7 @@
 """Data sets: sessions from a click log, a published set or a generator."""
 
-# srgnn.data.graphs and .datamodule are imported by their own names: PyG takes seconds to load, and preparing a log does
-# not need it.
+# Import srgnn.data.graphs and srgnn.data.datamodule by their own names: PyG takes seconds to load, and preparing a log
+# does not need it.
 from srgnn.data.log.click_log import ClickLog
 from srgnn.data.log.items import ItemTable
 from srgnn.data.log.layout import Columns

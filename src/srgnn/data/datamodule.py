@@ -1,4 +1,4 @@
-"""Batches of session graphs for Lightning, in an order that a run can resume in the middle of an epoch."""
+"""Batches of session graphs for Lightning, in an order that lets a run resume in the middle of an epoch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ ORDERS = ["shuffled", "time"]
 
 
 class PrefixBatches(Sampler[Tensor]):
-    """Batches of sample indices, in an order that depends on seed and epoch alone.
+    """Batches of sample indices, in an order that depends only on seed and epoch.
 
     A run can therefore resume in the middle of an epoch, and several processes can share the same global batches:
     process `rank` of `world_size` takes every `world_size`-th sample of each.
@@ -26,7 +26,7 @@ class PrefixBatches(Sampler[Tensor]):
         num_samples: Number of prefixes.
         batch_size: Samples per global batch.
         seed: Seed of the shuffling; None does not shuffle.
-        rank: Number of this process, from 0.
+        rank: Index of this process, from 0.
         world_size: Number of processes.
     """
 
@@ -34,11 +34,11 @@ class PrefixBatches(Sampler[Tensor]):
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
-        self.position = 0  # batches of this epoch that were handed out
+        self.position = 0  # number of batches of this epoch handed out so far
         self.sampler = self  # Lightning looks for set_epoch here
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch of the order; Lightning calls it."""
+        """Sets the epoch that the order depends on; called by Lightning."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -79,11 +79,11 @@ class SessionDataModule(LightningDataModule):
 
     Args:
         train: Training sessions.
-        evaluation: Sessions to evaluate on, for validation in `fit` and for the test in `test`; None evaluates nothing.
+        evaluation: Sessions to evaluate on, for validation in `fit` and for testing in `test`; None skips both.
         num_items: Number of candidates.
         batch_size: Training prefixes per optimizer step, over all processes.
         seed: Seed of the shuffling.
-        order: `shuffled` again in every epoch, or `time`, which keeps the sessions oldest first.
+        order: `shuffled`, anew in every epoch, or `time`, oldest sessions first.
 
     Raises:
         ArgumentError: for an unknown order.

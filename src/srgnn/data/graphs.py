@@ -1,4 +1,4 @@
-"""Prefixes as session graphs: one as a PyG `Data`, or a whole batch built by vectorised code."""
+"""Session graphs of prefixes: single ones as PyG `Data`, or whole batches built by vectorised code."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ class SessionGraphs(Dataset[Data]):
     - `alias_index` [l]: the node of each click
     - `y` [1]: the target
 
-    `graphs[indices]` is the batch that `Batch.from_data_list([graphs[i] for i in indices])` would build. On a GPU the
+    `graphs[indices]` is the batch that `Batch.from_data_list([graphs[i] for i in indices])` would build. On a GPU, the
     clicks and all batches stay in its memory; the numbers of clicks, nodes and edges of every prefix are kept on the
     CPU as well, so that no batch waits for the GPU to return its sizes.
 
@@ -82,7 +82,7 @@ class SessionGraphs(Dataset[Data]):
         graph = begins.cumsum(0)  # [L] the graph of each click
         clicks = self.items[torch.arange(num_clicks, device=device) + (start - click_ptr[:-1])[graph]]  # [L]
 
-        # Nodes: the distinct (graph, item) pairs; they sort graph by graph, and by item within each.
+        # Nodes: the distinct (graph, item) pairs, sorted by graph, then by item.
         node, alias_index = _distinct(graph * self.num_items + clicks, num_nodes)
         x, batch = node % self.num_items, node // self.num_items  # [N]
         ptr = index2ptr(batch, num_graphs)
@@ -106,8 +106,8 @@ class SessionGraphs(Dataset[Data]):
             batch=batch,
             ptr=ptr,
         )
-        # PyG takes a batch apart (`batch.to_data_list()`, `batch[i]`) by these private attributes, and only its own
-        # collate function sets them, which loops over graphs in Python. test_graphs.py pins what they do.
+        # PyG splits a batch (`batch.to_data_list()`, `batch[i]`) by these private attributes. Only its own collate
+        # function sets them, and that loops over the graphs in Python. test_graphs.py pins their behaviour.
         zeros = torch.zeros(num_graphs, dtype=torch.long, device=device)
         out._num_graphs = num_graphs
         out._slice_dict = {
@@ -124,7 +124,7 @@ class SessionGraphs(Dataset[Data]):
 def evaluation_batch_size(num_items: int, device: torch.device | str = "cpu") -> int:
     """Number of prefixes per evaluation batch, 8 to 512, whose scores take 16 MB on a CPU and 256 MB on a GPU.
 
-    That fits the caches of a CPU, and keeps a GPU busy.
+    That fits into the caches of a CPU and keeps a GPU busy.
     """
     scores = 2**22 if torch.device(device).type == "cpu" else 2**26
     return max(8, min(512, scores // num_items))
@@ -142,11 +142,11 @@ def session_graph(clicks: Tensor, y: Tensor | None = None) -> Data:
 
 
 def _distinct(keys: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`torch.unique(keys, return_inverse=True)` for a known number of distinct keys, without a wait for the GPU."""
+    """`torch.unique(keys, return_inverse=True)` for a known number of distinct keys, without waiting for the GPU."""
     ordered, order = keys.sort()
     group = torch.zeros_like(order)
     group[1:] = (ordered[1:] != ordered[:-1]).cumsum(0)
-    distinct = keys.new_empty(count).scatter_(0, group, ordered)  # equal keys are written to the same place
+    distinct = keys.new_empty(count).scatter_(0, group, ordered)  # equal keys are written to the same position
     return distinct, torch.empty_like(order).scatter_(0, order, group)
 
 
@@ -161,7 +161,7 @@ def _distinct_within(sessions: Sessions, num_items: int, start: Tensor, length: 
 
 
 def _first_of_equals(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether every key is the first of its equals, and the position of that first one, [C] each."""
+    """Whether each key is the first of several equal keys, and the position of that first one, [C] each."""
     ordered, order = keys.sort(stable=True)
     begins = torch.ones_like(ordered, dtype=torch.bool)
     begins[1:] = ordered[1:] != ordered[:-1]

@@ -1,4 +1,4 @@
-"""The published benchmark sets: found or downloaded, verified, read safely, converted once."""
+"""Published benchmark sets: found or downloaded, verified, read safely, converted once."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 from srgnn.errors import UserError
 from srgnn.saving import whole_file
 
-RECIPE = 2  # raise it when the conversion changes: older caches are then not used any more
+RECIPE = 2  # increase it when the conversion changes, so that older caches are no longer used
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class PublishedSet:
         train_url, train_sha256: Address and hash of the pickled list of training sessions, oldest first.
         test_url, test_sha256: Address and hash of the pickled pair (prefixes, targets).
         train_sessions, train_prefixes, test_prefixes: The published counts, which :meth:`load` checks.
-        data: Folder of the sources, which lie there as `<name>/all_train_seq.txt` and `<name>/test.txt`.
+        data: Folder of the sources `<name>/all_train_seq.txt` and `<name>/test.txt`.
         cache: Folder for the converted data.
     """
 
@@ -49,7 +49,7 @@ class PublishedSet:
     cache: str = "data/prepared"
 
     def load(self) -> SessionData:
-        """The sessions of the set, from the cache if it holds those of the same sources by the same recipe.
+        """Returns the sessions of the set, from the cache if the same sources were converted by the same recipe before.
 
         Raises:
             UserError: if a source is not available, is not the published file, or its counts differ.
@@ -123,7 +123,7 @@ class PublishedSet:
 
 
 def _network_errors() -> tuple[type[Exception], ...]:
-    from requests import RequestException  # comes with pooch; half a second that only a download pays
+    from requests import RequestException  # comes with pooch; takes half a second, which only a download pays for
 
     return (RequestException, ValueError)
 
@@ -135,28 +135,28 @@ def sessions_of_prefixes(prefixes: list[list[int]], targets: list[int]) -> list[
         UserError: if the pairs are not every prefix of whole sessions.
     """
     sessions: list[list[int]] = []
-    previous: list[int] = []  # the prefix before, which must equal the next prefix and its target
+    previous: list[int] = []  # the preceding prefix, which must equal the next prefix and its target
     for prefix, target in zip(prefixes, targets, strict=True):
         clicks = [*prefix, target]
         if len(previous) <= 1:
             sessions.append(clicks)
         elif clicks != previous:
-            raise UserError("The test prefixes are not, session by session, every prefix with the longest first.")
+            raise UserError("The test prefixes are not all prefixes, session by session, the longest first.")
         previous = prefix
     if len(previous) > 1:
         raise UserError("The test prefixes end within a session.")
     return sessions
 
 
-# The opcodes of lists and pairs of integers. No global, no call, no read of the memo: nothing can be run, and nothing
-# can be repeated so that a small file becomes a large object.
+# The opcodes of lists and tuples of integers. No globals, no calls, no reads of the memo: nothing can be run, and no
+# object can be repeated to turn a small file into a large object.
 _ALLOWED = {
     *("PROTO", "FRAME", "STOP", "MARK", "EMPTY_LIST", "LIST", "APPEND", "APPENDS"),
     *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1"),
     *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"),
 }
-_MAX_BYTES = 2 << 30  # the largest published file has 9 MB
+_MAX_BYTES = 2 << 30  # the largest published file is 9 MB
 
 
 class _NoGlobals(pickle.Unpickler):
@@ -179,7 +179,7 @@ def read_pickle(path: Path) -> Any:
             if opcode.name not in _ALLOWED or (opcode.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(raw)):
                 raise UserError(
                     f"{path} holds more than lists of integers (pickle opcode {opcode.name}): "
-                    "refused, nothing of it was run."
+                    "refused; none of it was run."
                 )
         return _NoGlobals(io.BytesIO(raw)).load()
     except (ValueError, IndexError, EOFError, TypeError, pickle.UnpicklingError) as error:

@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.integer]
 
 
 def pointers(lengths: Tensor) -> Tensor:
-    """The position where each of several consecutive parts begins, and where the last one ends, [n] -> [n + 1]."""
+    """The start of each of several consecutive parts and the end of the last one, lengths [n] -> [n + 1]."""
     return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
 
 
@@ -87,11 +87,11 @@ class Sessions:
 
 
 class Vocabulary:
-    """The raw item ids by index. A look-up accepts an id as it is or as text ("17" finds 17).
+    """The raw item ids by index. A look-up accepts an id itself or its text ("17" finds 17).
 
     Args:
         ids: The raw id of every item.
-        about: Other columns about the items, one row each: `count`, `first_seen`, `last_seen`, `title` ...
+        about: Further columns, one row per item: `count`, `first_seen`, `last_seen`, `title` ...
     """
 
     def __init__(self, ids: Sequence[int | str], about: pl.DataFrame | None = None):
@@ -126,8 +126,8 @@ class SessionData:
         train: Training sessions.
         test: Test sessions, later in time.
         vocabulary: The raw ids of the items.
-        manifest: Where the data comes from: name, protocol, counts, hashes of the sources.
-        folder: The columnar cache that it was saved to or loaded from.
+        manifest: Description of the data: name, protocol, counts, hashes of the sources.
+        folder: The columnar cache that it was saved to or loaded from; None before that.
     """
 
     train: Sessions
@@ -151,7 +151,7 @@ class SessionData:
         }
 
     def facts(self) -> dict[str, Any]:
-        """The manifest's part about the data itself: counts, lengths, and test targets that never occur in training."""
+        """The data's part of the manifest: counts, lengths, and test targets that never occur in training."""
         unseen = unseen_targets(*(array.numpy() for array in (self.train.items, self.test.items, self.test.ptr)))
         parts = {"train": self.train, "test": self.test}
         sets = {
@@ -170,12 +170,12 @@ class SessionData:
         }
 
     def save(self, folder: Path) -> "SessionData":
-        """Writes the columnar cache as a whole: three Parquet tables and `manifest.json`.
+        """Writes the columnar cache, whole or not at all: three Parquet tables and `manifest.json`.
 
-        Of two processes that save to `folder` at the same time, the first one wins.
+        If two processes save to `folder` at the same time, the first one wins.
 
         Raises:
-            UserError: if it cannot be written; then nothing is left that a later run would trust.
+            UserError: if it cannot be written; nothing is left behind that a later run would trust.
         """
         what = "the prepared data"
         with whole_folder(folder, what, "cache") as temporary:
@@ -186,7 +186,7 @@ class SessionData:
                 ids = pl.DataFrame({"id": self.vocabulary.ids}).with_row_index("index")
                 items = pl.concat([ids, self.vocabulary.about], how="horizontal")
                 items.write_parquet(temporary / "vocabulary.parquet")
-            except pl.exceptions.PolarsError as error:  # polars has errors of its own for a full disk
+            except pl.exceptions.PolarsError as error:  # polars raises errors of its own for a full disk
                 raise write_error(f"{what} {folder}", error, "cache") from error
             (temporary / "manifest.json").write_text(json.dumps(self.manifest, indent=2) + "\n")
         return replace(self, folder=folder)
@@ -209,7 +209,7 @@ class SessionData:
 
 
 def unseen_targets(trained: Ints, items: Ints, ptr: Ints) -> int:
-    """Number of targets whose items do not occur in training; a target is any click but a session's first.
+    """Number of targets whose items do not occur in training; a target is any click except a session's first.
 
     Args:
         trained: Items of the training clicks, [T].

@@ -18,16 +18,17 @@ CATEGORIES = (
 class SyntheticLog:
     """A generated log of shop visits.
 
-    A visitor comes for one of 19 categories, whose shares drift over time, enters at an item drawn by its long-tailed
-    popularity, and walks along the shelf in one direction, which shows from two clicks on. Now and then the visitor
-    goes back to an item seen before, jumps to a popular one, or looks at one of the shop's offers and then goes on
-    where the walk stopped: after an offer the last click says nothing about the next one, the session does.
+    A visitor comes for one of 19 categories, whose shares drift over time. The visitor enters at an item drawn by its
+    long-tailed popularity and walks along the shelf in one direction, which two clicks reveal. Now and then the
+    visitor goes back to an item seen before, jumps to a popular one, or looks at one of the shop's offers and then
+    resumes the walk where it stopped. After an offer, the last click says nothing about the next one, but the session
+    does.
 
     Args:
         sessions: Number of sessions; the latest tenth are the test sessions.
         items_per_category: Number of items in each of the 19 categories, and of offers.
         back: Probability of a click on an item seen earlier in the session.
-        jump: Probability of a click on an item of the category by popularity.
+        jump: Probability of a jump to an item of the category, by popularity.
         offer: Probability of a click on one of the offers, by popularity.
         seed: Seed of the generator.
 
@@ -95,7 +96,7 @@ class SyntheticLog:
         clicks[:, 0] = category * width + position
         for step in range(1, clicks.size(1)):
             choice = uniform(n)
-            stride = 1 + (uniform(n) < 0.25).long()  # sometimes an item is passed over
+            stride = 1 + (uniform(n) < 0.25).long()  # sometimes an item is skipped
             walked = (position + direction * stride) % width
             offered = choice >= 1 - self.offer
             went_back = choice < self.back

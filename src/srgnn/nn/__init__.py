@@ -9,7 +9,7 @@ from srgnn.nn.srgnn import SRGNN, SRGNNSettings
 if TYPE_CHECKING:
     from srgnn.contracts import ModelSettings
 
-MODELS: dict[str, "type[ModelSettings]"] = {"SR-GNN": SRGNNSettings}  # by the name of their row in tables
+MODELS: dict[str, "type[ModelSettings]"] = {"SR-GNN": SRGNNSettings}  # keyed by the name of their row in tables
 
 __all__ = [
     "LOSSES",

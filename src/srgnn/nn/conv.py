@@ -51,7 +51,7 @@ class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no type
     def reset_parameters(self) -> None:
         r"""Draws all parameters as the authors' code does, uniformly within :math:`\pm 1 / \sqrt d`.
 
-        The constructor leaves torch's initialisation: :class:`~srgnn.nn.SRGNN` calls this once for all its layers.
+        The constructor keeps torch's initialisation; :class:`~srgnn.nn.SRGNN` calls this once for each of its layers.
         """
         bound = self.hidden_size**-0.5
         for parameter in self.parameters():

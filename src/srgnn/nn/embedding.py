@@ -11,7 +11,7 @@ SMALLEST_NORM = 1e-12  # as in torch.nn.functional.normalize
 
 
 class ItemEmbedding(Embedding):
-    """Item embeddings: looked up for the clicks of sessions, and multiplied with session embeddings as one table.
+    """Item embeddings: looked up for the clicks of sessions, and multiplied by session embeddings as one table.
 
     `sparse = True` makes the gradient of the looked-up rows a sparse tensor.
 
@@ -24,8 +24,8 @@ class ItemEmbedding(Embedding):
         items [N] -> [N, d]
     """
 
-    # No `reset_parameters` of its own: the constructor of Embedding calls it, and the normal numbers that torch's
-    # version draws there belong to the random stream that makes a seed's weights.
+    # `reset_parameters` is not overridden: the constructor of Embedding calls it, and the normal numbers that torch's
+    # version draws there are part of the random stream from which a seed's weights come.
 
     def __init__(self, num_items: int, hidden_size: int, normalized: bool = False):
         super().__init__(num_items, hidden_size)
@@ -47,8 +47,8 @@ class ItemEmbedding(Embedding):
     def with_table(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the looked-up rows [N, d] and the whole table [V, d]; their gradients share one [V, d] buffer.
 
-        Separate lookups would fill, add and read two gradients of that size. The buffer is the one that the
-        loss passes for the table, so the loss must not use it afterwards.
+        Separate lookups would fill, add and read two gradients of that size. The buffer is the gradient
+        that the loss passes for the table, so the loss must not use it afterwards.
         """
         rows, table = _WithTable.apply(self.weight, items, self.normalized)  # type: ignore[no-untyped-call]
         return rows, table
@@ -78,8 +78,8 @@ class _WithTable(torch.autograd.Function):
             table, norm = rest
             # Project out the component along the row: the norm does not affect the scores.
             for grad, direction, length in _tiles(gradient, table, norm):
-                along = (grad * direction).sum(dim=1, keepdim=True)
-                grad.addcmul_(direction, along, value=-1).div_(length)
+                component = (grad * direction).sum(dim=1, keepdim=True)
+                grad.addcmul_(direction, component, value=-1).div_(length)
         return gradient, None, None
 
 

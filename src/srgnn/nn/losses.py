@@ -1,7 +1,7 @@
-"""Losses that a model trains with: over all items, or over a sample of them.
+"""Training losses over all items, or over a sample of them.
 
 Each maps a model and a batch to the mean over the batch (:class:`~srgnn.contracts.Loss`). :data:`LOSSES` holds those
-that a user chooses by name.
+that can be chosen by name.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def binary_cross_entropy(scores: Tensor, target: Tensor) -> Tensor:
 
 
 class ScoreLoss(Module):
-    """A function of all scores as a loss: the plain path, which holds the scores [B, V] of the batch.
+    """A loss made from a function of all scores: the plain path, which holds the scores [B, V] of the batch.
 
     Args:
         function: Maps scores [B, V] and targets [B] to a scalar, such as :func:`binary_cross_entropy`.
@@ -74,15 +74,15 @@ class ScoreLoss(Module):
 
 
 class FullSoftmax(Module):
-    """Softmax cross entropy over all items: loss and gradients of :func:`cross_entropy`, without its buffers.
+    """Softmax cross entropy over all items: the loss and gradients of :func:`cross_entropy` without its buffers.
 
-    The gradients are computed together with the loss, so that no score outlives its use.
+    The gradients are computed together with the loss, so no score outlives its use.
 
     Args:
-        method: `tiled` keeps the exponentials in one buffer of B·V numbers, reused in every step, and is made for a
+        method: `tiled` keeps the exponentials in one buffer of B·V numbers, reused in every step, and is meant for a
             CPU. `chunked` holds :data:`~srgnn.nn.softmax.LOGITS_PER_CHUNK` logits at a time. `cut` is
             cut-cross-entropy (Wijmans et al., 2025) for training in bfloat16 on a GPU, where that package is installed;
-            the host waits while it counts the targets. None, the default, takes the fastest for the device.
+            the host waits while it counts the targets. None, the default, picks the fastest for the device.
 
     Raises:
         ArgumentError: for an unknown method.
@@ -115,11 +115,11 @@ class FullSoftmax(Module):
 
 @dataclass(frozen=True)
 class Sampling:
-    """The sample of :class:`SampledSoftmax`.
+    """Size and distribution of the sample of :class:`SampledSoftmax`.
 
     Args:
         negatives: Number of items drawn for every batch.
-        power: Items are drawn in proportion to their clicks to this power: 0 is uniform, 1 by popularity.
+        power: Items are drawn in proportion to their clicks raised to this power: 0 is uniform, 1 by popularity.
 
     Raises:
         ArgumentError: for a value that is not allowed.
@@ -147,7 +147,7 @@ class SampledSoftmax(Module):
     Args:
         clicks: Number of clicks of every item in training, [V]. An item without clicks counts as clicked once.
         negatives: Number of items drawn for every batch, :math:`K`.
-        power: Items are drawn in proportion to their clicks to this power: 0 is uniform, 1 by popularity.
+        power: Items are drawn in proportion to their clicks raised to this power: 0 is uniform, 1 by popularity.
 
     Raises:
         ArgumentError: for a value that is not allowed.
@@ -173,7 +173,7 @@ class SampledSoftmax(Module):
         correction = -(self.log_q[negatives] + math.log(count))  # [K]
         is_target = negatives == target.view(-1, 1)
         offset = correction.expand_as(is_target).masked_fill(is_target, -torch.inf)
-        # The offset is float32, and so is the sum, also where autocast computes the product in 16 bits.
+        # The offset is float32, and so is the sum, even where autocast computes the product in 16 bits.
         scores = session @ model.item_embedding(negatives).T + offset  # [B, K]
         scores = torch.cat([target_score.view(-1, 1).to(scores.dtype), scores], dim=1)  # the target first
         return F.cross_entropy(scores, torch.zeros_like(target))
@@ -187,7 +187,7 @@ LOSSES: dict[str, Callable[[Tensor, Sampling], Loss]] = {
 
 
 def build_loss(loss: str, clicks: Tensor, sampling: Sampling) -> Loss:
-    """The loss of that name.
+    """Builds the loss of a given name.
 
     Args:
         loss: A name of :data:`LOSSES`.

@@ -20,7 +20,7 @@ class SessionReadout(Module):
 
         \mathbf{s} &= \mathbf{W}_3 [\mathbf{s}_g \,\|\, \mathbf{v}_n]
 
-    The attention has no softmax, so that the sum can grow with the number of clicks.
+    The attention has no softmax, so the sum can grow with the number of clicks.
 
     Args:
         hidden_size: Width :math:`d` of the states.
@@ -52,7 +52,7 @@ class SessionReadout(Module):
     def reset_parameters(self) -> None:
         r"""Draws all parameters as the authors' code does, uniformly within :math:`\pm 1 / \sqrt d`.
 
-        The constructor leaves torch's initialisation: :class:`~srgnn.nn.SRGNN` calls this once for all its layers.
+        The constructor keeps torch's initialisation; :class:`~srgnn.nn.SRGNN` calls this once for each of its layers.
         """
         bound = self.hidden_size**-0.5
         for parameter in self.parameters():

@@ -34,7 +34,7 @@ UNUSED = {"gnn.linear_edge_f.weight", "gnn.linear_edge_f.bias"}  # parameters th
 def from_reference_state_dict(
     state: Mapping[str, Tensor], propagation_steps: int = 1, readout: str = "hybrid"
 ) -> SRGNN:
-    """Builds the model of a checkpoint of the authors' PyTorch code.
+    """Builds a model from a checkpoint of the authors' PyTorch code.
 
     Their item 0 is padding and is dropped: index i here is their id i + 1.
 

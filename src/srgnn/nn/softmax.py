@@ -18,7 +18,7 @@ LOGITS_PER_CHUNK = 2**24  # 64 MB in float32
 
 
 def tiled_cross_entropy(session: Tensor, items: Tensor, target: Tensor, buffer: Tensor) -> Tensor:
-    """Cross entropy by tiles of items. Made for a CPU; keeps float32 under autocast.
+    """Cross entropy in tiles of items. Meant for a CPU; stays in float32 under autocast.
 
     Args:
         buffer: Scratch memory of at least :func:`tiled_buffer_size` numbers. Pass the same buffer in every step, so
@@ -36,7 +36,7 @@ def tiled_buffer_size(num_sessions: int, num_items: int) -> int:
 
 
 def chunked_cross_entropy(session: Tensor, items: Tensor, target: Tensor) -> Tensor:
-    """Cross entropy by chunks of sessions, holding :data:`LOGITS_PER_CHUNK` logits at a time.
+    """Cross entropy in chunks of sessions, holding :data:`LOGITS_PER_CHUNK` logits at a time.
 
     Under autocast the products are computed in bfloat16 and added up in float32.
     """
@@ -102,7 +102,7 @@ class _TiledSoftmax(torch.autograd.Function):
 
 
 def _tiled_buffer_rows(num_items: int) -> int:
-    """The exponentials of all items, and the logits of one tile."""
+    """Rows of the buffer: the exponentials of all items, and the logits of one tile."""
     return num_items + torch.get_num_threads() * ITEMS_PER_TILE
 
 
@@ -132,8 +132,8 @@ class _ChunkedSoftmax(torch.autograd.Function):
         # Never float16, in which a probability divided by the batch size rounds to zero.
         dtype = torch.bfloat16 if _in_bfloat16(session.device) else items.dtype
         session_grad, item_grad = torch.empty_like(session), torch.zeros_like(items)
-        off = torch.autocast(session.device.type, enabled=False) if _autocast(session.device) else nullcontext()
-        with off:
+        no_autocast = torch.autocast(session.device.type, enabled=False) if _autocast(session.device) else nullcontext()
+        with no_autocast:
             session, weight = session.to(dtype), items.to(dtype)
             num_sessions, size = session.size(0), max(1, LOGITS_PER_CHUNK // items.size(0))
             loss = items.new_zeros(())

@@ -53,11 +53,11 @@ class SRGNN(Module):
         propagation_steps: Number of message passing steps on the session graph; 0 does not use the graph.
         readout: `hybrid`, `global`, `local` or `average`, see :class:`~srgnn.nn.readout.SessionReadout`.
         edge_weight: `binary` or `occurrence`, see :class:`~srgnn.nn.conv.SessionGraphConv`.
-        scale: Factor of the cosine of session and item, the score of L2-normalised embeddings (NISER, Gupta et al.,
-            2019). None, the default, scores by the plain product.
+        scale: Factor of the cosine of session and item; their product is the score, as in NISER (Gupta et al., 2019).
+            None, the default, scores by the plain product of the embeddings.
         reversed_positions: Number of learned vectors for the distance of a click from the last one, see
             :class:`~srgnn.nn.readout.SessionReadout`; 0 uses none.
-        dropout: Share of the item embeddings' entries that is dropped before they enter the graph, in training.
+        dropout: Share of the entries of the item embeddings dropped before they enter the graph, in training only.
 
     Shapes:
         a batch of B session graphs -> scores [B, V], before the softmax
@@ -102,11 +102,11 @@ class SRGNN(Module):
         return self.item_embedding.scores(self.session_embedding(batch))  # [B, V]
 
     def session_embedding(self, batch: Batch) -> Tensor:
-        """A batch of B session graphs -> [B, d]."""
+        """The embeddings of a batch of B session graphs, [B, d]."""
         return self.encode(self.item_embedding(batch.x), batch)
 
     def session_embedding_and_table(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Session embeddings [B, d] and the item table [V, d] that they are multiplied with, for losses over all items.
+        """Session embeddings [B, d] and the item table [V, d] that they are multiplied by, for losses over all items.
 
         A loss hands over its gradient of the table, see :meth:`~srgnn.nn.embedding.ItemEmbedding.with_table`.
         """

@@ -1,1 +1,1 @@
-# Modules are imported by their own names: a checkpoint is read without Lightning, which takes seconds to load.
+# Import the modules by their own names: a checkpoint is read without Lightning, which takes seconds to load.

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
-    """Training was stopped by a signal, after a checkpoint was written."""
+    """Training stopped by a signal, once a checkpoint has been written."""
 
     def __init__(self, checkpoint: Path, epoch: int, step: int):
         super().__init__(f"Stopped in epoch {epoch} after step {step:,}; the checkpoint is {checkpoint}.")
@@ -26,10 +26,10 @@ class Interrupted(Exception):
 
 
 class StopGracefully(Callback):
-    """On Ctrl-C or SIGTERM: ends the step, writes a checkpoint, raises :class:`Interrupted`. A second signal kills.
+    """Ends the step on Ctrl-C or SIGTERM, writes a checkpoint and raises :class:`Interrupted`; a second signal kills.
 
     Args:
-        checkpoint: Where to write.
+        checkpoint: Path of the checkpoint to write.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -49,11 +49,11 @@ class StopGracefully(Callback):
         self.asked = True
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        asked = self.asked
+        stop = self.asked
         if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        # Not at the end of an epoch: its validation comes first, and the next epoch's first step stops.
-        if asked and not trainer.is_last_batch:
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        # Not at the end of an epoch: validation comes first, and training stops after the first step of the next epoch.
+        if stop and not trainer.is_last_batch:
             trainer.save_checkpoint(self.checkpoint)
             raise Interrupted(self.checkpoint, trainer.current_epoch + 1, trainer.global_step)
 
@@ -64,14 +64,14 @@ class StopGracefully(Callback):
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints by :func:`srgnn.training.checkpoint.save`; Lightning would copy each in memory first."""
+    """Writes checkpoints with :func:`srgnn.training.checkpoint.save`; Lightning would copy each in memory first."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         save(checkpoint, Path(path))
 
 
 class EpochLines(Callback):
-    """Logs one line per epoch, which stays where the progress bar moves on.
+    """Logs one line per epoch, which stays on the screen when the progress bar moves on.
 
     Args:
         max_epochs: Number of epochs, to show beside the current one.
@@ -81,7 +81,7 @@ class EpochLines(Callback):
         self.max_epochs = max_epochs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.started = time.perf_counter()  # an epoch that is resumed in its middle has no start of its own
+        self.started = time.perf_counter()  # an epoch that is resumed in the middle has no start event
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = time.perf_counter()

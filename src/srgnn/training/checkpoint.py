@@ -1,4 +1,4 @@
-"""Checkpoints: self-contained files that load without running anything. Needs neither Lightning nor Hydra."""
+"""Checkpoints: self-contained files that load without running code from them. Needs neither Lightning nor Hydra."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,23 +15,23 @@ from srgnn.errors import UserError
 from srgnn.nn import MODELS
 from srgnn.saving import whole_file
 
-KEY = "srgnn"  # where the record lies in the file, beside Lightning's own entries
+KEY = "srgnn"  # of the record in the file, beside Lightning's own entries
 
 
 @dataclass(frozen=True)
 class CheckpointRecord:
-    """What a checkpoint says about itself, in plain values.
+    """The description that a checkpoint carries of itself, in plain values.
 
     Args:
         model: Arguments of the model, with `num_items`.
         vocabulary: Raw item ids by index, [V].
-        titles: Item titles by index, [V]; None where the log came without a table of items.
-        data: Manifest of the data that it was trained on.
+        titles: Item titles by index, [V]; None if the log had no table of items.
+        data: Manifest of the data that the model was trained on.
         config: Configuration of the run.
         stage: `select`, `refit` or `paper`, see :mod:`srgnn.training.protocols`.
         history: Metrics of every evaluated epoch, as fractions, with `epoch` counted from 1.
         versions: Versions of Python and of the libraries that matter.
-        chosen: The entry of `history` that was chosen, once one is.
+        chosen: The chosen entry of `history`; None until one is chosen.
         architecture: Name of the model in :data:`srgnn.nn.MODELS`.
     """
 
@@ -44,7 +44,7 @@ class CheckpointRecord:
     history: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, Any] | None = None
-    architecture: str = "SR-GNN"  # the only one when checkpoints did not name it
+    architecture: str = "SR-GNN"  # the only model when checkpoints did not name it yet
 
     def plain(self) -> dict[str, Any]:
         """The record as a dictionary, which `torch.load(..., weights_only=True)` reads."""
@@ -78,7 +78,7 @@ class Checkpoint:
             raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:  # torch raises many kinds for a file that is not its own
+        except Exception as error:  # torch raises many kinds of errors for a file that is not its own
             raise UserError(f"{path} cannot be read as a checkpoint ({type(error).__name__}).") from error
         try:
             record = CheckpointRecord.from_plain(saved[KEY])
@@ -96,10 +96,10 @@ class Checkpoint:
         """
         name = self.record.architecture
         if name not in MODELS:
-            raise UserError(f"The checkpoint holds a model {name}; this version has {', '.join(MODELS)}.")
+            raise UserError(f"The checkpoint holds the model {name}; this version has {', '.join(MODELS)}.")
         arguments = dict(self.record.model)
         num_items = arguments.pop("num_items")
-        with torch.device("meta"):  # the weights are taken as they lie in the file, without a second copy
+        with torch.device("meta"):  # the weights are used straight from the file, without a second copy
             model = MODELS[name](**arguments).build(num_items)
         model.load_state_dict(self.weights, assign=True)
         return model.eval()
@@ -113,7 +113,7 @@ class Checkpoint:
 
 
 def save(content: Mapping[str, Any], path: Path) -> None:
-    """Writes what Lightning saves straight to its file, without a copy in memory; whole or not at all.
+    """Writes the content of a checkpoint straight to its file, without a copy in memory, whole or not at all.
 
     Raises:
         UserError: if the system refuses to write.
@@ -121,7 +121,7 @@ def save(content: Mapping[str, Any], path: Path) -> None:
     with whole_file(path, "the checkpoint", "folder") as temporary, temporary.open("wb") as file:
         observed = _ObservedFile(file)
         try:
-            torch.save(content, observed)  # type: ignore[arg-type]  # it calls write and flush alone
+            torch.save(content, observed)  # type: ignore[arg-type]  # it only calls write and flush
         except Exception:
             if observed.error is not None:
                 raise observed.error from None
@@ -129,7 +129,7 @@ def save(content: Mapping[str, Any], path: Path) -> None:
 
 
 class _ObservedFile:
-    """A file that remembers why a write failed: torch raises an error of its own instead, which does not say it."""
+    """A file that remembers why a write failed: torch raises an error of its own that does not give the reason."""
 
     def __init__(self, file: IO[bytes]):
         self.file = file

@@ -29,8 +29,8 @@ class NextItemModule(LightningModule):
         optimizer: Settings of the optimizer.
         k: Cut-offs of the metrics.
         evaluated_on: Name, in the logs, of the sessions evaluated after every epoch: `valid` or `test`.
-        seed: Seed of dropout and negatives, which are a function of it and of the step.
-        record: What every checkpoint says about itself; its `history` grows by the metrics of every epoch.
+        seed: Seed of dropout and negatives, which depend only on it and on the step.
+        record: The record of every checkpoint; its `history` grows by the metrics of every epoch.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class NextItemModule(LightningModule):
         self.loss_sum, self.loss_count = torch.zeros((), dtype=torch.double, device=self.device), 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        # A resumed run draws the same numbers as an undisturbed one.
+        # A resumed run draws the same numbers as an uninterrupted one.
         torch.manual_seed((self.seed * 1_000_003 + self.trainer.global_step * 1_009 + self.global_rank) % 2**63)
         if batch.num_graphs:
             mean = self.loss(self.model, batch)
@@ -83,15 +83,15 @@ class NextItemModule(LightningModule):
         self.loss_sum += mean.detach() * batch.num_graphs
         self.loss_count += batch.num_graphs
         is_read = (self.trainer.global_step + 1) % READ_EVERY == 0
-        if is_read or self.device.type == "cpu":  # reading a value of a GPU waits for all of its queued work
+        if is_read or self.device.type == "cpu":  # reading a value from a GPU waits for all of its queued work
             self._check(loss)
         if is_read or batch_idx == 0:
             self.log("loss_step", loss.detach(), prog_bar=True, batch_size=batch.num_graphs)
         if self.trainer.is_last_batch:
             epoch_loss = (self.loss_sum / max(1, self.loss_count)).float()
             self._check(epoch_loss)
-            several = self.trainer.world_size > 1
-            self.log("loss_epoch", epoch_loss, on_step=False, on_epoch=True, sync_dist=several, batch_size=1)
+            is_distributed = self.trainer.world_size > 1
+            self.log("loss_epoch", epoch_loss, on_step=False, on_epoch=True, sync_dist=is_distributed, batch_size=1)
             self._reset_loss()
         return loss
 
@@ -100,7 +100,7 @@ class NextItemModule(LightningModule):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise UserError(
                 f"The loss became {loss.item()} at step {self.trainer.global_step:,} (epoch {self.current_epoch + 1}) "
-                f"with learning rate {rate:g}: try a smaller one, lr={rate / 10:g}, and look for damage in the data.",
+                f"with learning rate {rate:g}: try a smaller one, lr={rate / 10:g}, and check the data for damage.",
                 "lr",
             )
 
@@ -120,8 +120,8 @@ class NextItemModule(LightningModule):
         self.metrics.reset()
         for name, value in metrics.items():
             self.log(f"{self.evaluated_on}/{name}", value.float(), prog_bar=name.endswith(f"@{self.metrics.k[-1]}"))
-        plain = {name: float(value) for name, value in metrics.items()}
-        self.history = [*self.history, {"epoch": self.current_epoch + 1, **plain}]
+        values = {name: float(value) for name, value in metrics.items()}
+        self.history = [*self.history, {"epoch": self.current_epoch + 1, **values}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.record is not None:

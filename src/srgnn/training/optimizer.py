@@ -1,4 +1,4 @@
-"""Adam with a step decay of the learning rate, and a variant that updates only the rows a batch names."""
+"""Adam with a step decay of the learning rate, and a variant that updates only the rows in a sparse gradient."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class OptimizerSettings:
         lr: Learning rate of the first epoch.
         weight_decay: Factor of the L2 term that is added to the gradients.
         lr_decay: Factor of the learning rate after every `lr_decay_every` epochs.
-        lr_decay_every: Epochs with the same learning rate.
+        lr_decay_every: Number of epochs with the same learning rate.
 
     Raises:
-        ArgumentError: for a value outside of its range.
+        ArgumentError: for a value outside its range.
     """
 
     lr: float = 1e-3
@@ -40,7 +40,7 @@ class OptimizerSettings:
         check_int("lr_decay_every", self.lr_decay_every, 1)
 
     def build(self, parameters: Iterable[Parameter]) -> OptimizerLRSchedulerConfig:
-        """The optimizer of these parameters and its schedule, as Lightning takes them."""
+        """Builds the optimizer of these parameters and its schedule, in the form that Lightning expects."""
         optimizer = LazyAdam(parameters, lr=float(self.lr), weight_decay=float(self.weight_decay), fused=True)
         return {"optimizer": optimizer, "lr_scheduler": StepLR(optimizer, self.lr_decay_every, float(self.lr_decay))}
 
@@ -48,8 +48,9 @@ class OptimizerSettings:
 class LazyAdam(Adam):
     """Adam that updates only the rows of a sparse gradient; a dense gradient gets the usual step.
 
-    Rows absent from the gradient keep their value and moments: unlike in Adam they neither move on by their momentum
-    nor decay, and the L2 term counts when a row is named. The bias correction counts the steps of the parameter.
+    Rows absent from the gradient keep their value and moments: unlike in Adam, they neither keep moving by their
+    momentum nor decay, and the L2 term applies only to rows in the gradient. The bias correction counts the steps of
+    the whole parameter.
     Arguments are those of :class:`~torch.optim.Adam`.
     """
 
@@ -63,7 +64,7 @@ class LazyAdam(Adam):
                 gradient = parameter.grad
                 if gradient is not None and gradient.is_sparse:
                     self._update_rows(parameter, gradient.coalesce(), group)
-                    parameter.grad = None  # Adam, which knows dense gradients only, passes over it
+                    parameter.grad = None  # Adam knows only dense gradients, and skips a parameter without one
         super().step()
         return loss
 

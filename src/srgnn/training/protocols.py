@@ -19,11 +19,11 @@ from srgnn.training.trainer import evaluation_device
 
 @dataclass(frozen=True)
 class Result:
-    """What a run comes to.
+    """The result of a run.
 
     Args:
-        metrics: Test metrics by name, as fractions; none in processes other than the first.
-        checkpoint: File of the trained model.
+        metrics: Test metrics by name, as fractions; empty in processes other than the first.
+        checkpoint: Path of the checkpoint of the trained model.
         chosen: Under `validated`, the chosen epoch and its validation metrics.
         epochs: Under `paper`, the epoch of each metric's best test value.
     """
@@ -38,40 +38,40 @@ def train(run: Run, data: SessionData, logger: Logger | None = None, resume: Pat
     """Trains under the protocol of the run, from the beginning or from a checkpoint.
 
     Args:
-        run: The settings.
+        run: Settings of the run.
         data: Training and test sessions.
-        logger: Where metrics go; None keeps none.
-        resume: Checkpoint of this run to go on from.
+        logger: Logger of the metrics; None logs nothing.
+        resume: Checkpoint of this run to resume from; None starts from the beginning.
 
     Raises:
         Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
-        UserError: if the loss is not finite, or the checkpoint is of another protocol or other data.
+        UserError: if the loss is not finite, or the checkpoint is from another protocol or other data.
     """
     run.check_cutoffs(data.num_items)
     return PROTOCOLS[run.protocol](run, data, logger, resume)
 
 
 def validated(run: Run, data: SessionData, logger: Logger | None, resume: Path | None) -> Result:
-    """Chooses the epoch on the latest training sessions, trains anew on all of them, reads the test set once."""
-    before = _resumable(resume, data, ("select", "refit"))
-    chosen = before.chosen if before else None
-    if chosen is None:
+    """Chooses the epoch on the latest training sessions, retrains on all of them, and reads the test set once."""
+    start = _resumable(resume, data, ("select", "refit"))
+    best_epoch = start.chosen if start else None
+    if best_epoch is None:
         training, validation = data.train.split_latest(run.valid_fraction)
-        record = replace(run.record(data, "select"), history=before.history if before else [])
+        record = replace(run.record(data, "select"), history=start.history if start else [])
         history = fit(run, record, training, validation, run.max_epochs, logger, resume)
-        chosen = max(history, key=lambda epoch: epoch[run.monitor])  # the first of equals
+        best_epoch = max(history, key=lambda epoch: epoch[run.monitor])  # the first of equally good ones
         resume = None
     checkpoint = run.folder / "best.ckpt"
     if run.refit:
-        fit(run, run.record(data, "refit", chosen), data.train, None, chosen["epoch"], logger, resume)
+        fit(run, run.record(data, "refit", best_epoch), data.train, None, best_epoch["epoch"], logger, resume)
         checkpoint = run.folder / "refit.ckpt"
-    return Result(_test(run, checkpoint, data, logger) or {}, checkpoint, chosen=chosen)
+    return Result(_test(run, checkpoint, data, logger) or {}, checkpoint, chosen=best_epoch)
 
 
 def paper(run: Run, data: SessionData, logger: Logger | None, resume: Path | None) -> Result:
     """Trains on everything and takes the best test epoch of each metric: selection on test, as in the papers."""
-    before = _resumable(resume, data, ("paper",))
-    record = replace(run.record(data, "paper"), history=before.history if before else [])
+    start = _resumable(resume, data, ("paper",))
+    record = replace(run.record(data, "paper"), history=start.history if start else [])
     history = fit(run, record, data.train, data.test, run.max_epochs, logger, resume)
     best = {name: max(history, key=lambda epoch: epoch[name]) for name in history[0] if name != "epoch"}
     return Result(
@@ -89,7 +89,7 @@ PROTOCOLS: dict[str, Callable[[Run, SessionData, Logger | None, Path | None], Re
 
 @rank_zero_only
 def _test(run: Run, checkpoint: Path, data: SessionData, logger: Logger | None) -> dict[str, float]:
-    """The test metrics of a checkpoint; of several processes the first one measures, the others get None."""
+    """The test metrics of a checkpoint; only the first of several processes measures, the others get None."""
     device = evaluation_device(run.trainer)
     model = Checkpoint.load(checkpoint).build_model().to(device)
     metrics = evaluate(model, SessionGraphs(data.test, data.num_items, device), run.k, run.model_name)
@@ -100,12 +100,14 @@ def _test(run: Run, checkpoint: Path, data: SessionData, logger: Logger | None) 
 
 
 def _resumable(path: Path | None, data: SessionData, stages: tuple[str, ...]) -> CheckpointRecord | None:
-    """The record of a checkpoint from which training can go on; None without one."""
+    """The record of the checkpoint to resume from; None without one."""
     if path is None:
         return None
     record = Checkpoint.load(path).record
     if record.stage not in stages:
-        raise UserError(f"{path} is of stage {record.stage}, not of {' or '.join(stages)}: keep its protocol.")
+        raise UserError(
+            f"{path} is from stage {record.stage}, not {' or '.join(stages)}: resume it under its own protocol."
+        )
     if record.vocabulary != data.vocabulary.ids or record.data["counts"] != data.manifest["counts"]:
-        raise UserError(f"{path} was trained on other data ({record.data['name']}): resume it on the same.")
+        raise UserError(f"{path} was trained on other data ({record.data['name']}): resume it on the same data.")
     return record

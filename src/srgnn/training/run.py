@@ -1,4 +1,4 @@
-"""Settings of a training run, and one training under them."""
+"""Settings of a training run, and a single training under them."""
 
 import logging
 import platform
@@ -24,7 +24,7 @@ from srgnn.training.module import NextItemModule
 from srgnn.training.optimizer import OptimizerSettings
 from srgnn.training.trainer import build_trainer, check_trainer
 
-LIBRARIES = ("torch", "torch-geometric", "lightning")  # whose versions a checkpoint records
+LIBRARIES = ("torch", "torch-geometric", "lightning")  # a checkpoint records their versions
 log = logging.getLogger(__name__)
 
 
@@ -33,25 +33,25 @@ class Run:
     """Settings of a training run, in plain values; :func:`srgnn.training.protocols.train` starts it.
 
     Args:
-        folder: Folder of the checkpoints; one run, one folder.
+        folder: Folder of the checkpoints, one for each run.
         model: Settings of the model, one of :data:`srgnn.nn.MODELS`.
         protocol: `validated` or `paper`, see :mod:`srgnn.training.protocols`.
-        refit: Whether `validated` trains anew on all training sessions for the chosen number of epochs.
-        valid_fraction: Share of the training sessions, the latest ones, that validate.
-        max_epochs: Most epochs of one training.
-        patience: Epochs without a better mrr after which a training ends.
+        refit: Whether `validated` retrains on all training sessions for the chosen number of epochs.
+        valid_fraction: Share of the training sessions, the latest ones, to validate on.
+        max_epochs: Maximum number of epochs of one training.
+        patience: Number of epochs without a better mrr after which a training ends.
         loss: Name of the loss, see :data:`srgnn.nn.losses.LOSSES`.
         sampling: Sample of the loss `sampled_softmax`.
         optimizer: Learning rate, weight decay and schedule.
-        k: Cut-offs of the metrics; the epoch is chosen by mrr at 20 or, without a 20, at the largest one.
+        k: Cut-offs of the metrics; the epoch is chosen by mrr@20, or at the largest cut-off if 20 is not one.
         batch_size: Prefixes per step, over all processes.
         order: Order of the prefixes, see :class:`~srgnn.data.datamodule.SessionDataModule`.
         seed: Seed of the weights, the order, dropout and negatives.
         trainer: Arguments of Lightning's `Trainer`.
-        config: What the checkpoints keep as the configuration.
+        config: Configuration to keep in the checkpoints.
 
     Raises:
-        ArgumentError: for a value outside of what is allowed.
+        ArgumentError: for a value that is not allowed.
     """
 
     folder: Path
@@ -88,10 +88,10 @@ class Run:
         check_trainer(self.trainer)
 
     def check_cutoffs(self, num_items: int | None) -> None:
-        """Checks the cut-offs of the metrics against the number of items, where it is known.
+        """Checks the cut-offs of the metrics against the number of items, if it is known.
 
         Raises:
-            ArgumentError: for a cut-off outside of 1 to `num_items`.
+            ArgumentError: for a cut-off outside 1 to `num_items`.
         """
         for k in self.k:
             check_int("k", k, 1, num_items)
@@ -107,7 +107,7 @@ class Run:
         return f"mrr@{20 if 20 in self.k else max(self.k)}"
 
     def record(self, data: SessionData, stage: str, chosen: dict[str, Any] | None = None) -> CheckpointRecord:
-        """What the checkpoints of a stage say about themselves, before its first epoch."""
+        """The record of the checkpoints of a stage, before its first epoch."""
         return CheckpointRecord(
             model={"num_items": data.num_items, **asdict(self.model)},
             vocabulary=data.vocabulary.ids,
@@ -130,20 +130,20 @@ def fit(
     logger: Logger | None = None,
     resume: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """One training from the initial weights; it leaves `last.ckpt` and the best or last epoch in the run's folder.
+    """Trains once from the initial weights, and leaves `last.ckpt` and the best or last epoch in the run's folder.
 
     Args:
-        run: The settings.
-        record: What the checkpoints say about themselves; `history` holds the epochs before a resumed one.
+        run: Settings of the run.
+        record: The record of the checkpoints; its `history` holds the epochs before a resumed one.
         train: Sessions to train on.
-        evaluation: Sessions to evaluate on after every epoch, which choose `best.ckpt`; without them the last epoch is
-            kept under the name of the stage.
-        max_epochs: Number of epochs, fewer where `run.patience` ends the training.
-        logger: Where metrics go.
-        resume: Checkpoint of this stage to go on from.
+        evaluation: Sessions to evaluate on after every epoch, which decides `best.ckpt`; without them, the last
+            epoch is kept under the name of the stage.
+        max_epochs: Maximum number of epochs; `run.patience` may end the training earlier.
+        logger: Logger of the metrics; None logs nothing.
+        resume: Checkpoint of this stage to resume from; None starts from the beginning.
 
     Returns:
-        The metrics of every epoch, those of `record.history` included.
+        The metrics of every epoch, including those of `record.history`.
 
     Raises:
         Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.

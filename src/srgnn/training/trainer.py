@@ -71,13 +71,13 @@ def evaluation_device(arguments: Mapping[str, Any]) -> torch.device:
 def build_trainer(
     arguments: Mapping[str, Any], callbacks: Sequence[Callback], max_epochs: int, logger: Logger | None, folder: Path
 ) -> Trainer:
-    """The Trainer of one training.
+    """Builds the Trainer of one training.
 
     Args:
-        arguments: The user's, which take precedence over those that do not matter for results.
-        callbacks: Callbacks beside the progress bar.
-        max_epochs: Number of epochs.
-        logger: Where metrics go; None keeps none.
+        arguments: The user's arguments, which override defaults that do not affect results.
+        callbacks: Callbacks in addition to the progress bar.
+        max_epochs: Maximum number of epochs.
+        logger: Logger of the metrics; None logs nothing.
         folder: The run's folder.
 
     Raises:
@@ -103,7 +103,7 @@ def build_trainer(
 
 
 def _gpu(accelerator: Any) -> str | None:
-    """`cuda` or `mps` where that accelerator means a GPU that this machine has, else None."""
+    """`cuda` or `mps` if the accelerator stands for a GPU that this machine has, else None."""
     names = GPUS if accelerator in ("auto", "gpu") else [accelerator]
     return next((name for name in names if name in GPUS and _is_available(name)), None)
 

@@ -64,9 +64,15 @@ def test_only_what_a_user_can_fix_becomes_a_sentence(monkeypatch):
     with pytest.raises(SystemExit) as stop, one_sentence("train"):
         raise UserError("There is no file.")
     assert stop.value.code == "Error: There is no file."
-    for error in (OSError(errno.ENOSPC, "No space left on device"), KeyError("x")):  # a fault of the program itself
+    for error in (FileNotFoundError(errno.ENOENT, "No such file", "x"), KeyError("x")):  # faults of the program itself
         with pytest.raises(type(error)), one_sentence("train"):
             raise error
+    with pytest.raises(SystemExit) as stop, one_sentence("train"):  # another library wrote, such as a logger
+        raise OSError(errno.ENOSPC, "No space left on device", "metrics.csv")
+    assert stop.value.code == (
+        "Error: Cannot write metrics.csv (No space left on device): free some space or name another folder with "
+        "paths.outputs=FOLDER."
+    )
     monkeypatch.setenv("LOCAL_RANK", "1")  # the first process speaks for all
     with pytest.raises(SystemExit) as stop, one_sentence("train"):
         raise UserError("There is no file.")

@@ -11,7 +11,7 @@ def flat(batches) -> list[int]:
     return torch.cat(list(batches)).tolist()
 
 
-def test_the_order_depends_on_seed_and_epoch_alone():
+def test_the_order_depends_only_on_seed_and_epoch():
     def order(seed: int, epoch: int) -> list[int]:
         batches = PrefixBatches(25, 10, seed)
         batches.set_epoch(epoch)

@@ -31,7 +31,7 @@ def test_prefixes_come_longest_first_with_the_next_click_as_target():
 
 
 @pytest.mark.parametrize("size", [1, 2, 64])
-def test_a_batch_equals_the_one_of_pyg(small: SessionData, size: int):
+def test_a_batch_equals_the_one_that_pyg_builds(small: SessionData, size: int):
     graphs = SessionGraphs(small.train, small.num_items)
     indices = torch.randint(len(graphs), (size,))
     packed, plain = graphs[indices], Batch.from_data_list([graphs[int(i)] for i in indices])
@@ -43,7 +43,7 @@ def test_a_batch_equals_the_one_of_pyg(small: SessionData, size: int):
 
 
 @pytest.mark.parametrize("size", [1, 2, 64])
-def test_pyg_takes_a_batch_apart_by_the_private_attributes_that_are_set(small: SessionData, size: int):
+def test_pyg_splits_a_batch_by_its_private_attributes(small: SessionData, size: int):
     graphs = SessionGraphs(small.train, small.num_items)
     indices = torch.randint(len(graphs), (size,))
     packed, plain = graphs[indices], Batch.from_data_list([graphs[int(i)] for i in indices])

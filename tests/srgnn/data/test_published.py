@@ -19,7 +19,7 @@ CONF = Path(__file__).resolve().parents[3] / "conf" / "dataset"
 
 @pytest.fixture
 def server(tmp_path: Path):
-    """Yields a small published set, on a server of this machine."""
+    """Yields a small published set, on a local server."""
     folder = tmp_path / "web"
     folder.mkdir()
     digests = {}
@@ -70,7 +70,7 @@ def test_existing_files_need_no_network(server: PublishedSet):
     assert offline.load().num_items == 3
 
 
-def test_another_file_than_the_published_one_is_named(server: PublishedSet):
+def test_a_file_other_than_the_published_one_is_reported(server: PublishedSet):
     path = Path(server.data, "toy", "test.txt")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"else")
@@ -79,7 +79,7 @@ def test_another_file_than_the_published_one_is_named(server: PublishedSet):
         server.load()
 
 
-def test_nothing_is_left_of_a_wrong_download(server: PublishedSet):
+def test_a_wrong_download_leaves_nothing_behind(server: PublishedSet):
     with pytest.raises(UserError, match="expected SHA-256 0000, got"):
         replace(server, train_sha256="0000").load()
     assert list(Path(server.data, "toy").iterdir()) == []
@@ -132,7 +132,7 @@ def test_a_small_file_cannot_become_a_large_object(tmp_path: Path):
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x80\x02]q\x00(K\x01", b"not a pickle"])
-def test_a_damaged_pickle_is_named(tmp_path: Path, raw: bytes):
+def test_a_damaged_pickle_is_reported(tmp_path: Path, raw: bytes):
     path = tmp_path / "test.txt"
     path.write_bytes(raw)
     with pytest.raises(UserError, match=r"test\.txt"):

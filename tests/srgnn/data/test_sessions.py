@@ -113,7 +113,7 @@ def test_of_two_saves_at_the_same_time_the_first_one_wins(data: SessionData, tmp
     assert SessionData.load(tmp_path / "toy").vocabulary == data.vocabulary
 
 
-def test_a_damaged_cache_is_named(data: SessionData, tmp_path: Path):
+def test_a_damaged_cache_is_reported(data: SessionData, tmp_path: Path):
     data.save(tmp_path / "toy")
     (tmp_path / "toy" / "train.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError, match="delete that folder"):

@@ -35,7 +35,7 @@ def test_categories_drift_over_time(log):
     assert (early - late).abs().sum() > 0.3
 
 
-def test_a_session_stays_in_its_category_but_for_the_offers(log):
+def test_a_session_stays_in_its_category_except_for_offers(log):
     width = SyntheticLog().items_per_category
     categories = [(s // width).unique() for s in log.test]
     assert all((c > 0).sum() == 1 for c in categories)
@@ -43,6 +43,6 @@ def test_a_session_stays_in_its_category_but_for_the_offers(log):
 
 
 @pytest.mark.parametrize("option", [{"sessions": 5}, {"items_per_category": 0}, {"back": -1}, {"seed": -1}])
-def test_wrong_options_are_named(option):
+def test_wrong_options_are_reported(option):
     with pytest.raises(ArgumentError, match=next(iter(option))):
         SyntheticLog(**option)

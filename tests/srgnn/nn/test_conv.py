@@ -33,7 +33,7 @@ def test_it_computes_the_equations_of_the_paper(segments: str, steps: int, edge_
     torch.testing.assert_close(out, dense(conv, x, edge_weight == "occurrence"))
 
 
-def test_without_steps_the_states_stay():
+def test_without_steps_the_states_do_not_change():
     x = torch.randn(3, 4)
     assert torch.equal(SessionGraphConv(4, 0)(x, GRAPH.edge_index, GRAPH.edge_weight), x)
 
@@ -62,7 +62,7 @@ def test_the_order_of_the_edges_does_not_matter():
     ("argument", "value"),
     [("hidden_size", 0), ("propagation_steps", -1), ("propagation_steps", 1.5), ("edge_weight", "x")],
 )
-def test_wrong_arguments_are_named(argument: str, value):
+def test_wrong_arguments_are_reported(argument: str, value):
     with pytest.raises(ArgumentError, match=f"{argument}={value}: expected"):
         SessionGraphConv(**{"hidden_size": 4, argument: value})
 

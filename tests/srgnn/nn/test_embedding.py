@@ -6,7 +6,7 @@ from srgnn.nn.embedding import ItemEmbedding
 
 
 @pytest.mark.parametrize("normalized", [False, True])
-def test_lookups_and_table_share_one_gradient_the_sum_of_both(normalized: bool, monkeypatch):
+def test_lookups_and_table_share_one_gradient_which_is_the_sum_of_both(normalized: bool, monkeypatch):
     monkeypatch.setattr("srgnn.nn.embedding.ROWS_PER_TILE", 3)
     embedding = ItemEmbedding(8, 4, normalized).double()
     embedding.weight.data[5] = 0  # a row that has no direction

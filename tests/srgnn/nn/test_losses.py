@@ -16,7 +16,7 @@ from srgnn.errors import ArgumentError
 from srgnn.nn import LOSSES, SRGNN, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
 from srgnn.nn.losses import binary_cross_entropy, cross_entropy
 
-NUM_ITEMS, WIDTH, SESSIONS = 5_000, 12, 7  # more items than a tile of two threads, and a rest
+NUM_ITEMS, WIDTH, SESSIONS = 5_000, 12, 7  # more items than a tile of two threads, and a remainder
 SCORE_LOSSES = [cross_entropy, binary_cross_entropy]
 
 
@@ -48,7 +48,7 @@ def test_a_better_score_of_the_target_lowers_the_loss(loss):
 
 @dataclass
 class Embeddings:
-    """A model of nothing but the embeddings of the sessions of one batch and of the items."""
+    """A model that consists only of the embeddings of one batch of sessions and of the items."""
 
     session: Tensor
     items: Tensor
@@ -72,7 +72,8 @@ def value_of(loss, session: Tensor, items: Tensor, target: Tensor) -> Tensor:
 def embeddings(dtype: torch.dtype = torch.double, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
     session = (torch.randn(SESSIONS, WIDTH, dtype=dtype) * scale).requires_grad_()
     items = torch.randn(NUM_ITEMS, WIDTH, dtype=dtype).requires_grad_()
-    return session, items, torch.tensor([0, 1, 1, NUM_ITEMS - 1, 1535, 1536, 4608])  # one twice, and edges of tiles
+    target = torch.tensor([0, 1, 1, NUM_ITEMS - 1, 1535, 1536, 4608])  # a repeated item, and items at tile edges
+    return session, items, target
 
 
 def gradients(value: Tensor, *inputs: Tensor) -> list[Tensor]:
@@ -90,7 +91,7 @@ def gradients(value: Tensor, *inputs: Tensor) -> list[Tensor]:
 )
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 300.0])  # the largest one needs the shift
-def test_losses_of_embeddings_are_those_of_the_scores(loss, scores_loss, threads: int, scale: float, monkeypatch):
+def test_losses_of_embeddings_equal_those_of_the_scores(loss, scores_loss, threads: int, scale: float, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     session, items, target = embeddings(scale=scale)
     ours = gradients(value_of(loss, session, items, target), session, items)
@@ -110,7 +111,7 @@ def test_a_smaller_batch_after_a_larger_one_uses_the_same_buffer():
 
 
 def test_cut_cross_entropy_gets_embeddings_and_no_filter(monkeypatch):
-    """A stand-in for the package, which needs a GPU; it checks the arguments by the package's documentation."""
+    """Uses a stand-in for the package, which needs a GPU, that checks the arguments against its documentation."""
 
     def linear_cross_entropy(e: Tensor, c: Tensor, targets: Tensor, filter_eps: float | None, accum_c_fp32: bool):
         assert filter_eps is None
@@ -125,13 +126,13 @@ def test_cut_cross_entropy_gets_embeddings_and_no_filter(monkeypatch):
     torch.testing.assert_close(value, F.cross_entropy(session @ items.T, target))
 
 
-def test_an_unknown_method_is_named():
+def test_an_unknown_method_is_reported():
     with pytest.raises(ArgumentError, match="method=x: expected one of tiled, chunked, cut"):
         FullSoftmax("x")
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_the_sampled_softmax_comes_to_the_full_one(power: float):
+def test_the_sampled_softmax_approaches_the_full_one(power: float):
     session, items, target = embeddings(scale=0.3)
     loss = SampledSoftmax(torch.randint(1, 30, (NUM_ITEMS,)), negatives=400_000, power=power)
     sampled = gradients(value_of(loss, session, items, target), session, items)
@@ -141,8 +142,8 @@ def test_the_sampled_softmax_comes_to_the_full_one(power: float):
         assert (one - other).norm() < 0.1 * other.norm()
 
 
-def test_the_expected_sum_of_the_sample_is_that_of_all_items(monkeypatch):
-    """Every item drawn as often as its probability says: then the estimate has no error."""
+def test_the_expected_sum_over_the_sample_is_the_sum_over_all_items(monkeypatch):
+    """Draws every item as often as its probability says, so that the estimate has no error."""
     clicks = torch.tensor([1, 2, 5])
     session, items = torch.randn(4, 2, dtype=torch.double), torch.randn(3, 2, dtype=torch.double)
     target = torch.tensor([0, 1, 2, 2])
@@ -170,15 +171,15 @@ def test_with_the_target_as_the_only_negative_there_is_nothing_to_learn():
 
 
 @pytest.mark.parametrize(("arguments", "name"), [({"negatives": 0}, "negatives"), ({"power": -1}, "power")])
-def test_wrong_arguments_of_the_sampled_softmax_are_named(arguments: dict, name: str):
+def test_wrong_arguments_of_the_sampled_softmax_are_reported(arguments: dict, name: str):
     with pytest.raises(ArgumentError, match=f"^{name}="):
         Sampling(**arguments)
     with pytest.raises(ArgumentError, match=f"^{name}="):
         SampledSoftmax(torch.ones(3), **arguments)
 
 
-def test_the_sampled_softmax_holds_nothing_of_the_size_of_all_scores():
-    """The largest tensor that it makes has B times K + 1 numbers, however many items there are."""
+def test_the_sampled_softmax_never_holds_all_scores():
+    """The largest tensor that it creates has B times K + 1 numbers, however many items there are."""
 
     class Largest(TorchFunctionMode):
         numel = 0

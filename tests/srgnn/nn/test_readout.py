@@ -36,7 +36,7 @@ def test_attention_computes_the_equations_of_the_paper(segments: str, kind: str)
     torch.testing.assert_close(read(readout), torch.stack(expected))
 
 
-def test_an_unknown_readout_is_named():
+def test_an_unknown_readout_is_reported():
     with pytest.raises(ArgumentError, match="readout=max: expected one of local, global, hybrid, average"):
         SessionReadout(4, "max")
 

@@ -16,7 +16,7 @@ from srgnn.training.optimizer import LazyAdam
 REFERENCE = [("hybrid_step1", 1, "hybrid"), ("hybrid_step2", 2, "hybrid"), ("nonhybrid_step1", 1, "global")]
 
 
-def test_a_state_dict_that_is_not_the_authors_is_named():
+def test_a_state_dict_that_is_not_the_authors_is_reported():
     with pytest.raises(UserError, match=r"missing: .*gnn\.w_hh.*unknown: foo"):
         from_reference_state_dict({"embedding.weight": torch.zeros(3, 2), "foo": torch.zeros(1)})
 
@@ -27,8 +27,8 @@ def reference_graphs(path: Path) -> SessionGraphs:
 
 
 @pytest.mark.parametrize(("name", "steps", "readout"), REFERENCE)
-def test_it_trains_as_the_authors_code_does(shared: Path, name: str, steps: int, readout: str):
-    """The losses and final weights of their run, with the fused loss, the shared gradient and our optimizer."""
+def test_it_trains_like_the_authors_code(shared: Path, name: str, steps: int, readout: str):
+    """Compares losses and final weights with their run, using the fused loss, the shared gradient and our optimizer."""
     golden = np.load(shared / "golden" / f"{name}.npz")
 
     def state(prefix: str) -> dict[str, Tensor]:
@@ -80,5 +80,5 @@ def test_it_computes_what_the_authors_code_computes(shared: Path, segments: str,
 
     batch = test[:]
     scores = model(batch)
-    ranks = (scores > scores.gather(1, batch.y[:, None])).sum(1) + 1  # ties in favour, as in the reference
+    ranks = (scores > scores.gather(1, batch.y[:, None])).sum(1) + 1  # ties count for the target, as in theirs
     assert ranks.tolist() == golden["test_ranks"].tolist()

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from srgnn.nn.softmax import chunked_cross_entropy, tiled_buffer_size, tiled_cross_entropy
 
-NUM_ITEMS, WIDTH, SESSIONS = 5_000, 12, 7  # more items than a tile of two threads, and a rest
+NUM_ITEMS, WIDTH, SESSIONS = 5_000, 12, 7  # more items than a tile of two threads, and a remainder
 
 
 def tiled(session: Tensor, items: Tensor, target: Tensor) -> Tensor:
@@ -16,7 +16,8 @@ def tiled(session: Tensor, items: Tensor, target: Tensor) -> Tensor:
 def embeddings(dtype: torch.dtype = torch.float, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
     session = (torch.randn(SESSIONS, WIDTH, dtype=dtype) * scale).requires_grad_()
     items = torch.randn(NUM_ITEMS, WIDTH, dtype=dtype).requires_grad_()
-    return session, items, torch.tensor([0, 1, 1, NUM_ITEMS - 1, 1535, 1536, 4608])  # one twice, and edges of tiles
+    target = torch.tensor([0, 1, 1, NUM_ITEMS - 1, 1535, 1536, 4608])  # a repeated item, and items at tile edges
+    return session, items, target
 
 
 def gradients(value: Tensor, *inputs: Tensor) -> list[Tensor]:

@@ -33,7 +33,7 @@ def test_scores_do_not_depend_on_the_other_sessions_of_a_batch(small: SessionDat
 
 
 def test_every_part_matters(small: SessionData):
-    """The scores change without an edge, and with another order of the clicks."""
+    """The scores change without an edge, and with the clicks in a different order."""
     graphs = SessionGraphs(Sessions.from_lists([[1, 2, 3, 1, 4]]), small.num_items)
     model = SRGNN(small.num_items, 8)
     whole, cut = graphs[[0]], graphs[[0]]
@@ -62,7 +62,7 @@ def test_both_ways_to_reduce_segments_are_equal(small: SessionData, batch, monke
         torch.testing.assert_close(ours, theirs)
 
 
-def test_without_propagation_nothing_of_the_graph_is_trained(small: SessionData, batch):
+def test_without_propagation_the_graph_layer_is_not_trained(small: SessionData, batch):
     model = SRGNN(small.num_items, 8, propagation_steps=0)
     model(batch).sum().backward()
     assert {name for name, p in model.named_parameters() if not p.requires_grad} == {
@@ -84,13 +84,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize("argument", [{"num_items": 0}, *WRONG])
-def test_wrong_arguments_are_named(argument: dict):
+def test_wrong_arguments_are_reported(argument: dict):
     with pytest.raises(ArgumentError, match=f"^{next(iter(argument))}="):
         SRGNN(**{"num_items": 3, **argument})
 
 
 @pytest.mark.parametrize("argument", WRONG)
-def test_settings_check_what_the_model_would(argument: dict):
+def test_settings_reject_what_the_model_rejects(argument: dict):
     with pytest.raises(ArgumentError, match=f"^{next(iter(argument))}="):
         SRGNNSettings(**argument)
 
@@ -106,8 +106,8 @@ def test_settings_build_the_model():
     assert settings.build(5).settings == settings
 
 
-def test_a_seed_has_the_weights_that_it_always_had():
-    """Figures of the README depend on it: torch initialises every layer, then all parameters are drawn once more."""
+def test_a_seed_always_gives_the_same_weights():
+    """The figures in the README depend on it: torch initialises every layer, then all parameters are drawn again."""
     torch.manual_seed(1)
     model = SRGNN(30, 16, reversed_positions=3)
     torch.manual_seed(1)
@@ -128,8 +128,8 @@ def test_a_seed_has_the_weights_that_it_always_had():
 
 
 @pytest.mark.parametrize("arguments", [{}, {"scale": 12.0, "reversed_positions": 3}])
-def test_training_uses_the_scores_of_evaluation(small: SessionData, batch, arguments: dict):
-    """The loss over embeddings that share a gradient, against cross entropy of the scores."""
+def test_training_and_evaluation_use_the_same_scores(small: SessionData, batch, arguments: dict):
+    """Compares the loss over embeddings that share a gradient with the cross entropy of the scores."""
     model = SRGNN(small.num_items, 8, **arguments).double()
     parameters = list(model.parameters())
     ours = FullSoftmax()(model, batch)
@@ -139,7 +139,7 @@ def test_training_uses_the_scores_of_evaluation(small: SessionData, batch, argum
         torch.testing.assert_close(one, other)
 
 
-def test_with_a_scale_scores_are_cosines_times_it(small: SessionData, batch):
+def test_with_a_scale_scores_are_scaled_cosines(small: SessionData, batch):
     model = SRGNN(small.num_items, 8, scale=12)
     session = model.session_embedding(batch)
     torch.testing.assert_close(session.norm(dim=1), torch.full((40,), 12.0))
@@ -148,7 +148,7 @@ def test_with_a_scale_scores_are_cosines_times_it(small: SessionData, batch):
 
 
 def test_positions_count_from_the_last_click(small: SessionData):
-    """Two sessions with the same graph and last click, but another order of the earlier clicks."""
+    """Two sessions with the same graph and last click, but the earlier clicks in a different order."""
     one, other = (Sessions.from_lists([clicks]) for clicks in ([1, 2, 1, 3, 1, 0], [1, 3, 1, 2, 1, 0]))
     batches = [SessionGraphs(sessions, small.num_items)[[0]] for sessions in (one, other)]
     without, with_positions = SRGNN(small.num_items, 8), SRGNN(small.num_items, 8, reversed_positions=3)
@@ -162,7 +162,7 @@ def test_positions_count_from_the_last_click(small: SessionData):
     torch.testing.assert_close(*read)  # clicks further away than the last position share it
 
 
-def test_dropout_is_for_training(small: SessionData, batch):
+def test_dropout_applies_only_in_training(small: SessionData, batch):
     model = SRGNN(small.num_items, 8, dropout=0.5)
     assert not torch.equal(model(batch), model(batch))
     model.eval()

@@ -14,13 +14,13 @@ from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
 RECORD = CheckpointRecord(model={"num_items": 4, "hidden_size": 8}, vocabulary=["A", "B", "C", "D"])
 
 
-def test_a_record_comes_back_from_its_plain_values():
+def test_a_record_is_restored_from_its_plain_values():
     assert CheckpointRecord.from_plain(RECORD.plain()) == RECORD
     assert CheckpointRecord.from_plain({**RECORD.plain(), "of a later version": 1}) == RECORD
 
 
 def test_a_checkpoint_of_the_first_version_still_loads(tmp_path: Path):
-    """It held model, vocabulary, titles, data, config, stage, history and versions; and `chosen` once an epoch was."""
+    """It held model, vocabulary, titles, data, config, stage, history and versions, and `chosen` after the choice."""
     model = SRGNN(4, 8)
     about = {
         **{
@@ -41,10 +41,10 @@ def test_a_checkpoint_of_the_first_version_still_loads(tmp_path: Path):
     assert all(torch.equal(*pair) for pair in zip(model.parameters(), restored.parameters(), strict=True))
 
 
-def test_a_model_of_another_version_is_named(tmp_path: Path):
+def test_a_model_of_another_version_is_reported(tmp_path: Path):
     record = replace(RECORD, architecture="GRU")
     torch.save({"state_dict": {}, "srgnn": record.plain()}, tmp_path / "new.ckpt")
-    with pytest.raises(UserError, match=r"The checkpoint holds a model GRU; this version has SR-GNN"):
+    with pytest.raises(UserError, match=r"The checkpoint holds the model GRU; this version has SR-GNN"):
         Checkpoint.load(tmp_path / "new.ckpt").build_model()
 
 
@@ -76,7 +76,7 @@ def test_a_full_disk_is_named_though_torch_hides_it(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path):
+def test_a_file_that_is_not_a_checkpoint_is_reported(tmp_path: Path):
     with pytest.raises(UserError, match="There is no checkpoint"):
         Checkpoint.load(tmp_path / "missing.ckpt")
     (tmp_path / "text.ckpt").write_text("hello")

@@ -12,7 +12,7 @@ FAST = {"scale": 12, "reversed_positions": 5, "dropout": 0.1}
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "sampled_softmax"])
 @pytest.mark.parametrize("model", [{}, FAST])
 def test_no_value_is_read_within_a_step(small: SessionData, loss: str, model: dict, monkeypatch):
-    """On the meta device, which has shapes but no values: what would make a GPU's host wait raises here."""
+    """Runs a step on the meta device, which has shapes but no values: code that would wait for a GPU raises here."""
     monkeypatch.setattr(torch_geometric.typing, "WITH_TORCH_SCATTER", False)  # its kernels need values
     graphs = SessionGraphs(small.train, small.num_items, "meta")
     with torch.device("meta"):

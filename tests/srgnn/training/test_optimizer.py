@@ -29,7 +29,7 @@ def test_with_every_row_in_every_gradient_it_is_adam():
     torch.testing.assert_close(lazy, plain)
 
 
-def test_rows_without_a_gradient_stay_as_they_are():
+def test_rows_without_a_gradient_do_not_change():
     weight, before = two_weights()
     optimizer = LazyAdam([weight], **OPTIONS)
     steps(optimizer, weight, [[0, 1]], sparse=True)
@@ -37,7 +37,7 @@ def test_rows_without_a_gradient_stay_as_they_are():
     assert not torch.equal(after[:2], before[:2])
     assert torch.equal(after[2:], before[2:])
     steps(optimizer, weight, [[1, 2]], sparse=True)
-    assert torch.equal(weight[0], after[0])  # Adam would move it on by its momentum
+    assert torch.equal(weight[0], after[0])  # Adam would keep moving it by its momentum
 
 
 def test_a_dense_gradient_gets_the_step_of_adam():
@@ -48,7 +48,7 @@ def test_a_dense_gradient_gets_the_step_of_adam():
     assert torch.equal(lazy, plain)
 
 
-def test_its_state_goes_on_from_a_checkpoint():
+def test_its_state_continues_from_a_checkpoint():
     whole, half = two_weights()
     optimizer = LazyAdam([whole], **OPTIONS)
     steps(optimizer, whole, [[0, 1], [1, 2], [0, 2]], sparse=True)
@@ -71,6 +71,6 @@ def test_the_rate_decays_after_every_few_epochs():
 
 
 @pytest.mark.parametrize("options", [{"lr": 0}, {"lr": "fast"}, {"weight_decay": -1}, {"lr_decay_every": 0}])
-def test_wrong_values_are_named(options: dict):
+def test_wrong_values_are_reported(options: dict):
     with pytest.raises(ArgumentError, match=f"^{next(iter(options))}="):
         OptimizerSettings(**options)

@@ -39,7 +39,7 @@ def assert_same(one: Result, other: Result) -> None:
 
 @contextmanager
 def stop_at(stage: str, step: int, number: int):
-    """Sends this process a signal in that training, after that step."""
+    """Sends this process a signal after the given step of the given stage."""
 
     class Sender(Callback):
         def on_train_batch_end(self, trainer, pl_module, *args):
@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_run(small: SessionData, tmp_path: Path):
         ("paper", "paper", 13, signal.SIGINT),
     ],
 )
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(
+def test_a_stopped_run_resumes_as_if_it_had_not_been_stopped(
     small: SessionData, tmp_path: Path, protocol: str, stage: str, step: int, number: int
 ):
     whole = train(run(tmp_path / "whole", protocol=protocol), small)
@@ -83,7 +83,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     assert_same(whole, resumed)
 
 
-def test_dropout_and_negatives_go_on_as_if_the_run_had_not_been_stopped(small: SessionData, tmp_path: Path):
+def test_dropout_and_negatives_resume_as_if_the_run_had_not_been_stopped(small: SessionData, tmp_path: Path):
     def drawn(folder: Path) -> Run:
         options = {"loss": "sampled_softmax", "sampling": Sampling(negatives=50), "protocol": "paper", "order": "time"}
         return replace(run(folder, **options), model=SRGNNSettings(hidden_size=8, dropout=0.2, scale=5))
@@ -94,7 +94,7 @@ def test_dropout_and_negatives_go_on_as_if_the_run_had_not_been_stopped(small: S
     assert_same(whole, train(drawn(tmp_path / "stopped"), small, resume=stopped.value.checkpoint))
 
 
-def test_a_run_killed_between_epochs_goes_on_from_its_last_checkpoint(small: SessionData, tmp_path: Path):
+def test_a_run_killed_between_epochs_resumes_from_its_last_checkpoint(small: SessionData, tmp_path: Path):
     whole = train(run(tmp_path / "whole", refit=False, max_epochs=3), small)
     train(run(tmp_path / "killed", refit=False, max_epochs=2), small)  # leaves what a kill after epoch 2 leaves
     resumed = train(
@@ -111,7 +111,7 @@ def test_a_finished_stage_is_not_trained_again(small: SessionData, tmp_path: Pat
     assert (tmp_path / "last.ckpt").stat().st_mtime_ns == before
 
 
-def test_validation_never_touches_test(small: SessionData, tmp_path: Path):
+def test_validation_never_uses_the_test_set(small: SessionData, tmp_path: Path):
     other_test = SessionData(small.train, Sessions.from_lists([[0, 1]]), small.vocabulary, small.manifest)
     one, other = train(run(tmp_path / "1"), small), train(run(tmp_path / "2"), other_test)
     assert one.chosen == other.chosen
@@ -134,7 +134,7 @@ def test_refit_trains_on_all_sessions_for_the_chosen_epochs(small: SessionData, 
     assert saved["global_step"] == result.chosen["epoch"] * -(-small.train.num_prefixes // 100)
 
 
-def test_a_checkpoint_speaks_for_itself(small: SessionData, tmp_path: Path):
+def test_a_checkpoint_describes_itself(small: SessionData, tmp_path: Path):
     result = train(run(tmp_path, config={"seed": 0}), small)
     record = Checkpoint.load(result.checkpoint).record
     assert record.model == {"num_items": small.num_items, **asdict(SRGNNSettings(hidden_size=8))}
@@ -149,13 +149,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(small: SessionData, tmp_path: P
         train(run(tmp_path, optimizer=OptimizerSettings(lr=1e30)), small)
 
 
-def test_a_checkpoint_of_other_data_or_protocol_is_refused(small: SessionData, tmp_path: Path):
+def test_a_checkpoint_from_other_data_or_another_protocol_is_refused(small: SessionData, tmp_path: Path):
     train(run(tmp_path, refit=False), small)
     renamed = Vocabulary([f"x{i}" for i in range(small.num_items)])
     other = SessionData(small.train, small.test, renamed, small.manifest)
     with pytest.raises(UserError, match="other data"):
         train(run(tmp_path), other, resume=tmp_path / "last.ckpt")
-    with pytest.raises(UserError, match="of stage select, not of paper"):
+    with pytest.raises(UserError, match="from stage select, not paper"):
         train(run(tmp_path, protocol="paper"), small, resume=tmp_path / "last.ckpt")
 
 
@@ -172,13 +172,13 @@ def test_a_checkpoint_of_other_data_or_protocol_is_refused(small: SessionData, t
         ({"trainer": {"accelerator": "abacus"}}, "accelerator"),
     ],
 )
-def test_wrong_options_are_named_before_anything_is_made(tmp_path: Path, options: dict, name: str):
+def test_wrong_options_are_reported_before_anything_is_written(tmp_path: Path, options: dict, name: str):
     with pytest.raises(ArgumentError, match=f"^{name}="):
         run(tmp_path, **options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cut_offs_are_checked_where_the_number_of_items_is_known(small: SessionData, tmp_path: Path):
+def test_cut_offs_are_checked_once_the_number_of_items_is_known(small: SessionData, tmp_path: Path):
     with pytest.raises(ArgumentError, match=r"^k=101: expected an integer from 1 to 100\."):
         run(tmp_path, k=[101]).check_cutoffs(100)
     with pytest.raises(ArgumentError, match=f"^k={small.num_items + 1}: "):

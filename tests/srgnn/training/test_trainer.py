@@ -15,7 +15,7 @@ from srgnn.training.trainer import build_trainer, check_trainer, evaluation_devi
         {"accelerator": "auto", "devices": "auto", "gradient_clip_val": 1.0},
     ],
 )
-def test_what_this_machine_can_do_is_accepted(arguments: dict, tmp_path: Path):
+def test_arguments_that_fit_this_machine_are_accepted(arguments: dict, tmp_path: Path):
     check_trainer(arguments)
     assert build_trainer(arguments, [], 1, None, tmp_path).max_epochs == 1
 
@@ -31,20 +31,20 @@ def test_what_this_machine_can_do_is_accepted(arguments: dict, tmp_path: Path):
         ({"gradient_clip": 3}, "gradient_clip=3: expected an argument of Lightning's Trainer"),
     ],
 )
-def test_what_it_cannot_do_is_named(arguments: dict, sentence: str):
+def test_arguments_that_do_not_fit_it_are_reported(arguments: dict, sentence: str):
     with pytest.raises(ArgumentError) as error:
         check_trainer(arguments)
     assert str(error.value).startswith(sentence)
 
 
 @pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU here")
-def test_a_gpu_is_not_there():
+def test_a_missing_gpu_is_reported():
     with pytest.raises(ArgumentError, match=r"accelerator=gpu: expected an accelerator of this machine, one of cpu"):
         check_trainer({"accelerator": "gpu"})
     assert evaluation_device({"accelerator": "auto"}).type == "cpu"
 
 
-def test_what_only_lightning_refuses_is_one_sentence(tmp_path: Path):
+def test_a_refusal_by_lightning_gives_one_sentence(tmp_path: Path):
     with pytest.raises(UserError, match=r"^Lightning refuses these arguments of its Trainer \(.*gradient"):
         build_trainer({"gradient_clip_algorithm": "magic"}, [], 1, None, tmp_path)
 

@@ -1,1 +1,1 @@
-"""A raw click log -> sessions: files, layout, rows, clicks, rules, split."""
+"""The pipeline from a raw click log to sessions: files, layout, rows, clicks, rules, split."""

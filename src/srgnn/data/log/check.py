@@ -1,4 +1,4 @@
-"""Rows -> clicks: rows that are not clicks are left out, unreadable ones reported or skipped, and all are counted."""
+"""Rows -> clicks: leaves out rows that are not clicks, reports or skips unreadable ones, and counts every step."""
 
 from dataclasses import replace
 
@@ -12,12 +12,12 @@ from srgnn.errors import UserError
 
 
 def check(rows: Rows, form: LogFormat, skip: bool) -> tuple[pl.LazyFrame, list[Step]]:
-    """The clicks of a log, and the steps that led to them.
+    """Returns the clicks of a log, and the report of the steps that led to them.
 
     Args:
-        rows: The rows as they were read.
+        rows: The rows of the log.
         form: The user's description of the log.
-        skip: Leave unreadable rows out instead of raising an error.
+        skip: Whether to leave unreadable rows out instead of raising an error.
 
     Raises:
         UserError: for unreadable rows, or if no click is left.

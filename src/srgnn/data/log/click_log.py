@@ -1,4 +1,4 @@
-"""Any click log -> sessions: :class:`ClickLog` describes a log and caches them, :func:`prepare` goes the whole way."""
+"""Any click log -> sessions: :class:`ClickLog` describes a log and caches its sessions, :func:`prepare` makes them."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from srgnn.data.sessions import Ints, SessionData, Vocabulary
 from srgnn.errors import ArgumentError, UserError, check_choice
 from srgnn.saving import write_error
 
-RECIPE = 1  # raise it when the preparation changes: older caches are then not used any more
+RECIPE = 1  # increase it when the preparation changes, so that older caches are no longer used
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class ClickLog:
         path: A file, a glob or a list of them: CSV, TSV, JSON lines or Parquet, plain or compressed (gz, zst).
         name: Name of the data set.
         columns: The names of the log's columns.
-        header: The names of all columns of a text file that has no header.
+        header: The names of all columns of a text file without a header; None where there is a header.
         separator: Field separator of a text file; None detects it.
         quote: The character around fields that hold separators; None where quotes are part of the text.
-        nested: A column that holds the list of clicks of a row (JSON lines, Parquet).
+        nested: A column that holds a list of clicks in each row (JSON lines, Parquet); None if a row is one click.
         session_gap: The inactivity that ends a visit, such as `30m`, for logs with users instead of sessions.
         time_format: s, ms, us or ns since 1970, or a strftime format; None detects it.
-        time_zone: The zone of times without one.
+        time_zone: The time zone of times that do not give one.
         events: The event types that count as clicks; None takes all.
-        where: The rows to take, as an SQL expression over the log's own columns.
-        items: A table of items with their titles.
+        where: The rows to take, as an SQL expression over the log's own columns; None takes all.
+        items: The table of items with their titles.
         on_error: `raise` an error for a row without session, item or readable time, with more fields than the header,
             or that is not JSON; or `skip` and count such rows.
-        rules: The rules between the log and the sessions.
+        rules: The rules that turn the log into sessions.
         source: Where the log can be downloaded, and under which terms.
         cache: Folder for the prepared data.
 
@@ -101,11 +101,11 @@ class ClickLog:
 
     @property
     def num_items(self) -> None:
-        """Unknown before the log is loaded."""
+        """None: the number is unknown before the log is loaded."""
 
     @property
     def format(self) -> LogFormat:
-        """The part of the description that says what the rows mean."""
+        """The part of the description that says how to read the rows."""
         return LogFormat(
             self.columns,
             nested=self.nested,
@@ -117,10 +117,10 @@ class ClickLog:
         )
 
     def load(self) -> SessionData:
-        """The sessions of the log, from the cache if it holds those of the same files by the same arguments.
+        """Returns the sessions of the log, from the cache if it holds the same files prepared with the same arguments.
 
         Raises:
-            UserError: in one sentence that says what is wrong, where, and what to do.
+            UserError: if it cannot be prepared; the message says what is wrong, where, and what to do.
         """
         files, item_files = self._find_files()
         hashes = files.hashes() | (item_files.hashes() if item_files else {})
@@ -156,12 +156,12 @@ def prepare(log: ClickLog, files: RawFiles, item_files: RawFiles | None, scratch
 
     Args:
         log: The description of the log and the rules.
-        files: Its files.
+        files: The files of the log.
         item_files: The files of its table of items, if it has one.
         scratch: Folder for temporary files.
 
     Raises:
-        UserError: for what is wrong with the files or the description, or if nothing is left.
+        UserError: if the files or the description are wrong, or no session is left.
     """
     items = read_items(log.items, item_files) if item_files else None
     skip = log.on_error == "skip"
@@ -191,8 +191,8 @@ def prepare(log: ClickLog, files: RawFiles, item_files: RawFiles | None, scratch
 
 def _sorted(log: ClickLog, table: pl.LazyFrame, codes: pl.DataFrame, rows: int) -> tuple[Clicks, list[Step]]:
     gap = None if log.session_gap is None else times.duration("session_gap", log.session_gap)
-    clicks, dropped = sort(table, codes, rows, log.rules.order == "file", gap, log.rules.duplicates == "drop")
-    if dropped:
+    clicks, num_duplicates = sort(table, codes, rows, log.rules.order == "file", gap, log.rules.duplicates == "drop")
+    if num_duplicates:
         return clicks, [count("without duplicate rows", clicks)]
     if gap is not None:
         return clicks, [count(f"visits cut after {log.session_gap} of inactivity", clicks)]
@@ -200,7 +200,7 @@ def _sorted(log: ClickLog, table: pl.LazyFrame, codes: pl.DataFrame, rows: int) 
 
 
 def _vocabulary(codes: pl.DataFrame, counts: Ints, order: Ints, items: pl.DataFrame | None) -> Vocabulary:
-    """The candidates in their order, with their clicks, times and columns of the table of items."""
+    """The candidates in order, with their counts, their first and last times, and the columns of the item table."""
     known = codes.select("item", pl.Series("count", counts), "first_seen", "last_seen")[order]
     if items is not None:
         known = with_titles(known, items)
@@ -220,5 +220,5 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 def _unescaped(character: str) -> str:
-    """A tab may be typed as a backslash and a t."""
+    """Turns a tab that was typed as a backslash and a t into a tab."""
     return character.replace("\\t", "\t")

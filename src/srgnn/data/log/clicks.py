@@ -18,8 +18,8 @@ class Clicks:
     Shapes:
         - items [C]: int32 codes
         - ptr [S + 1]
-        - when [S]: time of the session as a whole, which decides its place and its split, in µs since 1970, UTC
-        - began [S]: time of its first click, likewise
+        - when [S]: date of the session, which decides its order and its side of the split, in µs since 1970, UTC
+        - began [S]: time of its first click, also in µs
         - row [S]: its first row in the log, which breaks ties
     """
 
@@ -51,11 +51,11 @@ class Clicks:
         return np.diff(self.ptr)
 
     def keep(self, click: Mask) -> "Clicks":
-        """The clicks of a mask [C]; a session may become empty."""
+        """Keeps the clicks of a mask [C]; a session may become empty."""
         return Clicks(self.items[click], _pointers(click)[self.ptr], self.when, self.began, self.row)
 
     def take(self, sessions: Ints) -> "Clicks":
-        """The sessions of these indices, in their order."""
+        """Returns the sessions with these indices, in this order."""
         lengths = self.lengths[sessions]
         ptr = _pointers(lengths)
         click = np.repeat(self.ptr[:-1][sessions] - ptr[:-1], lengths)
@@ -76,7 +76,7 @@ class Clicks:
 
 
 def _pointers(lengths: Ints | Mask) -> Ints:
-    """Where each of the parts begins, and the last one ends, [n] -> [n + 1]."""
+    """The start of each of several consecutive parts and the end of the last one, lengths [n] -> [n + 1]."""
     ptr = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=ptr[1:])
     return ptr

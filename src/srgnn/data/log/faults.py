@@ -1,4 +1,4 @@
-"""Sentences for what is wrong with the rows of a log: how many there are, and the first three with their lines."""
+"""Errors about the rows of a log: how many rows are affected, and the first three with their lines."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ EXAMPLES = 3
 
 def broken_lines(files: RawFiles, broken: Sequence[BrokenLine], skip: bool) -> UserError:
     """The error for lines that are not rows at all."""
-    what = "lines that are no JSON objects" if files.kind in JSON else "lines with more fields than the header"
+    what = "lines that are not JSON objects" if files.kind in JSON else "lines with more fields than the header"
     examples = ", ".join(f"{line.path.name} line {line.number}: {line.text[:60]!r}" for line in broken[:EXAMPLES])
     return UserError(f"{files.name} has {what}: {len(broken):,} ({examples}). Fix them{_or_skip(skip)}.", "on_error")
 
@@ -36,20 +36,20 @@ def bad_rows(layout: Layout, form: LogFormat, table: pl.LazyFrame, skip: bool) -
     ]
     return UserError(
         f"{layout.files.name}: of {rows:,} rows, {'; '.join(kinds)}. "
-        f"Fix them, or name another format of the times with time_format=FORMAT{_or_skip(skip)}.",
+        f"Fix them, or give another time format with time_format=FORMAT{_or_skip(skip)}.",
         "time_format",
         "on_error",
     )
 
 
 def no_clicks(layout: Layout, form: LogFormat) -> UserError:
-    """The error for a log of which no row is a click."""
-    sentence = f"No row of {layout.files.name} is a click by events={form.events} and where={form.where}"
+    """The error for a log without any row that is a click."""
+    message = f"No row of {layout.files.name} is a click under events={form.events} and where={form.where}"
     if form.events:
         event = pl.col(layout.names["event"]).cast(pl.String)
         found = layout.frame.select(event.unique()).head(10).collect(engine="streaming").to_series().sort()
-        sentence += "; it has the events " + ", ".join(map(str, found))
-    return UserError(f"{sentence}.", "events", "where")
+        message += "; the log has the events " + ", ".join(map(str, found))
+    return UserError(f"{message}.", "events", "where")
 
 
 def _or_skip(skip: bool) -> str:
@@ -63,15 +63,15 @@ def _examples(layout: Layout, form: LogFormat, role: str) -> str:
     unit = "click" if form.nested else "line" if files.kind in TEXT else "row"
     is_bad = layout.readers[role].is_null() & (True if layout.is_click is None else layout.is_click)
     for path, known_path in zip(files.paths, files.named or files.paths, strict=True):
-        one = replace(files, paths=(path,))
+        part = replace(files, paths=(path,))
         prefix = "" if len(files.paths) == 1 else f"{known_path.name} "
-        if form.nested is None and name not in one.rows().collect_schema():
+        if form.nested is None and name not in part.rows().collect_schema():
             examples.append(f"{prefix}has no column {name}")
             continue
         if form.nested is None:
-            frame = one.rows(numbered=True)
+            frame = part.rows(numbered=True)
         else:
-            frame = unpacked(one.rows(), form.nested).with_row_index("_line", 1)
+            frame = unpacked(part.rows(), form.nested).with_row_index("_line", 1)
         bad = frame.filter(is_bad).select("_line", pl.col(name).cast(pl.String)).head(EXAMPLES)
         for line, text in bad.collect(engine="streaming").iter_rows():
             examples.append(f"{prefix}{unit} {line}: {'nothing' if text is None else repr(text)}")

@@ -1,4 +1,4 @@
-"""Raw files as rows: CSV, TSV, JSON lines or Parquet, plain or compressed; one sentence for what cannot be read."""
+"""Raw files as rows: CSV, TSV, JSON lines or Parquet, plain or compressed; errors about files that cannot be read."""
 
 import csv
 import errno
@@ -23,8 +23,8 @@ JSON = (".jsonl", ".ndjson")
 PARQUET = ".parquet"
 KINDS = (*TEXT, *JSON, PARQUET)
 PACKED = (".gz", ".zst")
-SAMPLE = 1000  # rows that the types of JSON fields, and the form of ids and times, are inferred from
-UNWRITABLE = (*FULL, errno.EROFS)  # where a plan reads and writes at once, these are errors of the writing
+SAMPLE = 1000  # number of rows from which the types of JSON fields and the form of ids and times are inferred
+UNWRITABLE = (*FULL, errno.EROFS)  # in a query that both reads and writes, these errors come from the writing
 NO_SEPARATOR = "\x01"  # reads every line as one column
 
 
@@ -39,15 +39,15 @@ class BrokenLine:
 
 @dataclass(frozen=True)
 class RawFiles:
-    """Files of one kind that hold one table; their columns may come in another order or be missing in one of them.
+    """Files of one kind that together hold one table; columns may differ in order from file to file, or be missing.
 
     Args:
         paths: The files.
         header: The names of all columns of text files that have no header.
         separator: Field separator of text files; None detects it in the first line.
         quote: The character around a field that holds separators; None where quotes are part of the text.
-        mixed: Infer the columns and types of JSON lines from all rows instead of the first ones.
-        named: The files as the user knows them, where `paths` are copies.
+        mixed: Whether to infer the columns and types of JSON lines from all rows instead of the first ones.
+        named: The user's own files, where `paths` are copies of them.
     """
 
     paths: tuple[Path, ...]
@@ -62,7 +62,7 @@ class RawFiles:
         """The files that `path` names: a file, a glob, or a list of them.
 
         Args:
-            argument: The argument that `path` was given as, for the sentences.
+            argument: Name of the argument that gave `path`, for the error messages.
             path: The file, glob or list.
             source: Where the files can be downloaded.
 
@@ -83,9 +83,11 @@ class RawFiles:
             files += map(Path, found)
         for file in files:
             if file.is_dir():
-                raise ArgumentError(argument, file, f"a file, not a directory: for all in it say '{file}/*.csv'")
+                raise ArgumentError(
+                    argument, file, f"a file, not a directory: for all files in it, give '{file}/*.csv'"
+                )
             if _kind(file) not in KINDS or (_kind(file) == PARQUET and file.suffix in PACKED):
-                names = f"{', '.join(KINDS)}, or in one of these but {PARQUET} and .gz or .zst"
+                names = f"{', '.join(KINDS)}, or in one of these except {PARQUET} followed by .gz or .zst"
                 raise ArgumentError(argument, file, f"a name that ends in {names}")
             if not file.stat().st_size:
                 raise UserError(f"{file} is empty: expected a header and rows.")
@@ -100,7 +102,7 @@ class RawFiles:
 
     @property
     def name(self) -> str:
-        """The name of the files in a sentence."""
+        """The name of the files in messages."""
         first = str((self.named or self.paths)[0])
         return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
 
@@ -118,9 +120,9 @@ class RawFiles:
         return {str(path): _hash(path) for path in self.paths}
 
     def rows(self, numbered: bool = False) -> pl.LazyFrame:
-        """The rows as they are, text as text; `numbered` adds the line of each within its file as `_line`.
+        """The rows, with text left as text; `numbered` adds the line of each row within its file as `_line`.
 
-        A row without any value, such as a blank line, does not count as a row.
+        A row without any value, such as a blank line, is left out.
         """
         return pl.concat([self._rows(path, numbered) for path in self.paths], how="diagonal_relaxed")
 
@@ -160,7 +162,7 @@ class RawFiles:
         return separator, len(self._fields(line, separator))
 
     def _lines(self, path: Path) -> pl.LazyFrame:
-        """The lines of a text file as they are: number, counted from 1, and line."""
+        """The raw lines of a text file: number, counted from 1, and line."""
         lines = pl.scan_csv(
             path,
             has_header=False,
@@ -173,8 +175,8 @@ class RawFiles:
         return lines.with_row_index("number", 1).with_columns(pl.col("line").str.strip_chars_end("\r").fill_null(""))
 
     def broken(self) -> list[BrokenLine]:
-        """All broken lines; a slow search, for files that polars could not read."""
-        found = []
+        """Finds all broken lines: a slow search, for files that polars could not read."""
+        broken_lines = []
         for path in self.paths if self.kind in (*TEXT, *JSON) else ():
             lines = self._lines(path)
             if self.kind in JSON:
@@ -183,13 +185,13 @@ class RawFiles:
                 separator, width = self._shape(path)
                 lines = lines.filter(pl.col("line").str.count_matches(separator, literal=True) >= width)
                 is_broken = partial(self._has_surplus, separator=separator, width=width)
-            wrong = pl.col("line").map_batches(partial(_each, is_broken), pl.Boolean)
-            rows = lines.filter(wrong).collect(engine="streaming").iter_rows()
-            found += [BrokenLine(path, number, text) for number, text in rows]
-        return found
+            condition = pl.col("line").map_batches(partial(_each, is_broken), pl.Boolean)
+            rows = lines.filter(condition).collect(engine="streaming").iter_rows()
+            broken_lines += [BrokenLine(path, number, text) for number, text in rows]
+        return broken_lines
 
     def without(self, broken: Sequence[BrokenLine], folder: Path) -> "RawFiles":
-        """Copies of the files in `folder` with the broken lines blank."""
+        """Copies the files to `folder`, with the broken lines blank."""
         copies = []
         for index, path in enumerate(self.paths):
             copies.append(folder / f"{index}{self.kind}")
@@ -205,7 +207,8 @@ class RawFiles:
         return next(csv.reader([line], delimiter=separator, quotechar=self.quote), [])
 
     def _has_surplus(self, line: str, separator: str, width: int) -> bool:
-        part_of_a_row = self.quote is not None and line.count(self.quote) % 2  # a quoted field goes on in the next line
+        # An odd number of quotes: a quoted field continues on the next line.
+        part_of_a_row = self.quote is not None and line.count(self.quote) % 2
         return not part_of_a_row and len(self._fields(line, separator)) > width
 
     def _empty(self) -> UserError:
@@ -216,7 +219,7 @@ class RawFiles:
 
     @contextmanager
     def one_sentence(self) -> Iterator[None]:
-        """Turns the errors of polars about unreadable files into one sentence."""
+        """Turns polars' errors about unreadable files into a :class:`UserError` of one sentence."""
         try:
             yield
         except (OSError, pl.exceptions.PolarsError) as error:
@@ -229,17 +232,17 @@ class RawFiles:
                 raise UserError(
                     f"{self.name} is truncated or not a {self.paths[0].suffix} file ({text}): copy it again."
                 ) from error
-            sentence = f"{self.name} cannot be read as {self.kind[1:]} ({text})."
+            message = f"{self.name} cannot be read as {self.kind[1:]} ({text})."
             if self.kind in TEXT:
-                sentence += " Where quotes are part of the text, say quote=null."
-            raise UserError(sentence, "quote") from error
+                message += " If quotes are part of the text, set quote=null."
+            raise UserError(message, "quote") from error
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns the errors of a full or read-only disk into one sentence; polars raises them as its own.
+    """Turns errors of a full or read-only disk, which polars raises as its own, into a :class:`UserError`.
 
-    Other errors pass: the plan that writes `path` also reads the log.
+    Other errors pass through: the query that writes `path` also reads the log.
     """
     try:
         yield
@@ -269,4 +272,4 @@ def _hash(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): ask for the permission to read it.") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}): ask for permission to read it.") from error

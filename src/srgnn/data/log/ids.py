@@ -1,4 +1,4 @@
-"""Ids and numbers of a click log: integers where all of them are, else text or floats."""
+"""Ids and numbers of a click log: integers if all of them are integers, else text or floats."""
 
 import polars as pl
 
@@ -6,11 +6,11 @@ EXACT = 2**53  # integers below it are exact as floats
 
 
 def id_reader(sample: pl.Series, as_text: bool = False) -> pl.Expr:
-    """The expression that reads a column of ids: integers if the whole sample is, else text; null for a missing one.
+    """The expression that reads a column of ids: integers if all of the sample are, else text; null for a missing id.
 
     Args:
-        sample: First values of the column, under its name.
-        as_text: Read text whatever the sample is, for a column with other ids in later rows.
+        sample: First values of the column, with its name.
+        as_text: Whether to read text whatever the sample holds, for a column with other ids in later rows.
     """
     column = pl.col(sample.name)
     if sample.dtype.is_integer():
@@ -21,9 +21,9 @@ def id_reader(sample: pl.Series, as_text: bool = False) -> pl.Expr:
             whole = (column == column.floor()) & (column.abs() < EXACT)
             return pl.when(whole).then(column.cast(pl.Int64, strict=False))
     text = column.cast(pl.String)
-    # "007" and "+7" are other ids than 7.
-    other = text.str.starts_with("0") & (text != "0") | text.str.starts_with("+") | text.str.starts_with("-0")
-    number = pl.when(~other).then(text.cast(pl.Int64, strict=False))
+    # "007" and "+7" are different ids from 7.
+    is_text = text.str.starts_with("0") & (text != "0") | text.str.starts_with("+") | text.str.starts_with("-0")
+    number = pl.when(~is_text).then(text.cast(pl.Int64, strict=False))
     values = sample.drop_nulls().to_frame()
     if not as_text and values.height and not values.select(number.has_nulls()).item():
         return number
@@ -31,10 +31,10 @@ def id_reader(sample: pl.Series, as_text: bool = False) -> pl.Expr:
 
 
 def number_reader(sample: pl.Series) -> pl.Expr:
-    """The expression that reads a column of numbers: integers if the whole sample is, else floats.
+    """The expression that reads a column of numbers: integers if all of the sample are, else floats.
 
     Args:
-        sample: First values of the column, under its name.
+        sample: First values of the column, with its name.
     """
     column = pl.col(sample.name)
     if sample.dtype.is_integer():

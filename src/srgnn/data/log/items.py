@@ -1,4 +1,4 @@
-"""The table of items: their titles, and whatever else is known of them."""
+"""The table of items: their titles, and any further columns."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ OURS = ("index", "id", "title", "count", "first_seen", "last_seen", "item")  # c
 
 @dataclass(frozen=True)
 class ItemTable:
-    """A table of items; its other columns are kept in the vocabulary.
+    """A table of items; its further columns are kept in the vocabulary.
 
     Args:
-        path: A file, of any form that a log may have; None where there is no table.
-        id: The column of item ids.
-        title: The column of titles.
+        path: A file in any format that a log may have; None if there is no table.
+        id: Name of the column of item ids.
+        title: Name of the column of titles.
     """
 
     path: str | None = None
@@ -27,7 +27,7 @@ class ItemTable:
 
 
 def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:
-    """The table with the columns `id`, as text, and `title`; other columns with the names of ours are renamed.
+    """Reads the table into the columns `id`, as text, `title` and all others, renamed if they clash with ours.
 
     Raises:
         UserError: for a table that cannot be read, or lacks a column.

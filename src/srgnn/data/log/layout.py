@@ -1,4 +1,4 @@
-"""The layout of a click log: which column is what, and how its values are read. Decided from the first rows."""
+"""The layout of a click log: which column has which role, and how its values are read. The first rows decide it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Names = str | Sequence[str] | None
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a click log: for each a name, a list of possible names (the first one found counts), or None.
+    """The columns of a click log, each as a name, a list of possible names (the first one found is used), or None.
 
     Args:
         session: Session ids.
@@ -68,10 +68,11 @@ class Layout:
 
     Args:
         files: The log.
-        frame: Its rows, those of a nested column unpacked.
+        frame: Its rows; a nested column is unpacked.
         names: The log's own column for each role: `key` (the session, or the user whose visits are cut), `item`,
             `time`, and where used `order` and `event`.
-        readers: The expression that reads the values of `key`, `item`, `time` and `order`; null where it cannot.
+        readers: The expressions that read the values of `key`, `item`, `time` and, where used, `order`; null where a
+            value is missing or unreadable.
         is_click: The condition that a row counts as a click; None where every row does.
     """
 
@@ -92,7 +93,7 @@ def find_layout(files: RawFiles, form: LogFormat, text_ids: Collection[str] = ()
     Args:
         files: The log.
         form: The user's description.
-        text_ids: Those of `key` and `item` whose ids are read as text whatever the first rows hold.
+        text_ids: The roles, of `key` and `item`, whose ids are read as text whatever the first rows hold.
 
     Raises:
         MissingColumnsError: for a column that the first rows do not have.
@@ -124,23 +125,23 @@ def unpacked(frame: pl.LazyFrame, nested: str | None) -> pl.LazyFrame:
 
 
 def _find_names(files: RawFiles, form: LogFormat, columns: Sequence[str]) -> dict[str, str]:
-    """The column for each role."""
+    """Finds the column of each role that is used."""
     key = "user" if form.session_gap is not None else "session"
-    needed = [key, "item", "time", *(["event"] if form.events else []), *(["order"] if form.columns.order else [])]
-    possible = {role: form.columns.names(role) for role in needed}
-    found = {role: next((name for name in possible[role] if name in columns), None) for role in needed}
-    missing = [role for role in needed if found[role] is None]
+    roles = [key, "item", "time", *(["event"] if form.events else []), *(["order"] if form.columns.order else [])]
+    possible = {role: form.columns.names(role) for role in roles}
+    found = {role: next((name for name in possible[role] if name in columns), None) for role in roles}
+    missing = [role for role in roles if found[role] is None]
     if missing:
-        expected = ", ".join(" or ".join(possible[role] or [role]) for role in needed)
-        sentence = (
+        expected = ", ".join(" or ".join(possible[role] or [role]) for role in roles)
+        message = (
             f"{files.name}: expected the columns {expected}; found {', '.join(columns)}. Name yours with "
             + " ".join(f"columns.{role}=NAME" for role in missing)
         )
         arguments = [f"columns.{role}" for role in missing]
         if "session" in missing:
-            sentence += ", or cut the visits of a user by time with columns.user=NAME session_gap=30m"
+            message += ", or cut the visits of a user by time with columns.user=NAME session_gap=30m"
             arguments += ["columns.user", "session_gap"]
-        raise MissingColumnsError(f"{sentence}.", *arguments)
+        raise MissingColumnsError(f"{message}.", *arguments)
     return {"key" if role == key else role: str(name) for role, name in found.items()}
 
 
@@ -162,7 +163,7 @@ def _click_condition(
             raise ArgumentError(
                 "where",
                 form.where,
-                f"an SQL expression over the columns {', '.join(sample.columns)}; those of CSV are text, which "
-                f"CAST(x AS BIGINT) makes numbers ({reason})",
+                f"an SQL expression over the columns {', '.join(sample.columns)}; CSV columns are text, "
+                f"which CAST(x AS BIGINT) turns into numbers ({reason})",
             ) from error
     return pl.all_horizontal(conditions).fill_null(False) if conditions else None

@@ -1,4 +1,4 @@
-"""Files -> rows: a log read as a stream by its layout, which is widened here if a later row contradicts it."""
+"""Files -> rows: reads a log as a stream by its layout, and widens the layout if a later row contradicts it."""
 
 import logging
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ class Rows:
     Args:
         table: The columns `row` (position in the log), those of :attr:`Layout.readers`, and `is_click` if the layout
             has that condition; null where a value is missing or unreadable.
-        layout: The layout that they were read by.
-        broken: The lines that were left out.
+        layout: The layout that they were read with.
+        broken: The broken lines, which were left out.
     """
 
     table: pl.LazyFrame
@@ -38,8 +38,8 @@ def read(files: RawFiles, form: LogFormat, skip: bool, folder: Path) -> Rows:
     Args:
         files: The log.
         form: The user's description.
-        skip: Leave broken lines out instead of raising an error.
-        folder: Where the file is written, and copies of the log without its broken lines.
+        skip: Whether to leave broken lines out instead of raising an error.
+        folder: Folder for that file, and for copies of the log without its broken lines.
 
     Raises:
         UserError: for a log that cannot be read, or does not fit its description.
@@ -48,7 +48,7 @@ def read(files: RawFiles, form: LogFormat, skip: bool, folder: Path) -> Rows:
     path = folder / "clicks.parquet"
     broken: list[BrokenLine] = []
     text_ids: set[str] = set()
-    while True:  # each round but the last widens the layout
+    while True:  # each round except the last widens the layout
         try:
             layout = find_layout(files, form, text_ids)
             table = _write(layout, form, path)
@@ -78,7 +78,7 @@ def _write(layout: Layout, form: LogFormat, path: Path) -> pl.LazyFrame:
         if form.where is None:
             raise
         reason = str(error).splitlines()[0]
-        expected = f"an SQL expression that fits every row, such as with TRY_CAST ({reason})"
+        expected = f"an SQL expression that works for every row, for instance with TRY_CAST ({reason})"
         raise ArgumentError("where", form.where, expected) from error
     return pl.scan_parquet(path)
 

@@ -1,4 +1,4 @@
-"""The report of a preparation: what every step left of the log."""
+"""The report of a preparation: the size of the log after every step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from srgnn.data.log.clicks import Clicks
 
 @dataclass(frozen=True)
 class Step:
-    """One row of the report: the counts after a rule; `sessions` is None while the visits are not cut yet."""
+    """One row of the report: the counts after a rule; `sessions` is None until the visits are cut."""
 
     rule: str
     clicks: int
@@ -25,5 +25,5 @@ def count(rule: str, *parts: Clicks) -> Step:
 
 
 def in_words(steps: Sequence[Step]) -> str:
-    """The steps in one line, for a sentence about what they did not leave."""
+    """The steps in one line, for an error message."""
     return "; ".join(f"{step.rule}: {step.clicks:,} clicks, {step.sessions:,} sessions" for step in steps)

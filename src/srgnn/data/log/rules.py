@@ -1,4 +1,4 @@
-"""The rules between a click log and what a model sees, one function each: clicks -> clicks."""
+"""The rules that turn a click log into the sessions a model sees, one function each: clicks -> clicks."""
 
 import logging
 from dataclasses import dataclass
@@ -30,14 +30,15 @@ class Rules:
 
     Args:
         duplicates: `keep`, or `drop` clicks that repeat session, item, time and order.
-        repeats: `keep`, or `drop` a click on the item of the click before.
-        min_session_length: Shorter sessions are dropped, before and after items are.
-        min_item_support: Items with fewer clicks are dropped.
+        repeats: `keep`, or `drop` clicks on the same item as the click before.
+        min_session_length: Minimum number of clicks of a session; shorter ones are dropped, before and after the rule
+            on items.
+        min_item_support: Minimum number of clicks of an item; rarer items are dropped.
         support: Count the support `once`, as in the paper, or `repeat` until nothing changes.
-        max_session_length: Clicks of the longest session; None sets no limit.
+        max_session_length: Maximum number of clicks of a session; None sets no limit.
         too_long: Keep the `latest` clicks of a longer session, or `drop` it.
         test_days: Length of the test period in days: sessions of the last `test_days` are the test set.
-        test_from: A date instead, in UTC where it has no zone: sessions from then on are the test set.
+        test_from: A date instead of `test_days`, in UTC if it has no zone: sessions from then on are the test set.
         boundary: Sessions exactly on the split go to `train`, or are dropped (`drop`) as in the authors' code.
         fraction: Share of the training prefixes to keep, the latest ones.
         unseen: `drop` test clicks on items that are not candidates, or `keep` them, which makes them candidates.
@@ -79,7 +80,7 @@ class Rules:
 
 
 def apply_rules(log: Clicks, rules: Rules, num_codes: int) -> tuple[Clicks, list[Step]]:
-    """Applies the rules on sessions and items, up to the split, and counts what each leaves.
+    """Applies the rules for sessions and items, up to the split, and counts what is left after each.
 
     Args:
         log: The sorted clicks; duplicates were dropped while sorting.
@@ -114,11 +115,11 @@ def apply_rules(log: Clicks, rules: Rules, num_codes: int) -> tuple[Clicks, list
 
 
 def drop_repeats(log: Clicks) -> Clicks:
-    """Drops clicks on the item of the click before."""
-    same = np.zeros(len(log.items), bool)
-    same[1:] = log.items[1:] == log.items[:-1]
-    same[log.ptr[:-1][log.lengths > 0]] = False
-    return log.keep(~same)
+    """Drops clicks on the same item as the click before."""
+    is_repeat = np.zeros(len(log.items), bool)
+    is_repeat[1:] = log.items[1:] == log.items[:-1]
+    is_repeat[log.ptr[:-1][log.lengths > 0]] = False
+    return log.keep(~is_repeat)
 
 
 def drop_rare_items(log: Clicks, rules: Rules, num_codes: int) -> Clicks:

@@ -1,4 +1,4 @@
-"""Clicks -> training and test sessions: split by time, cut to a fraction, items numbered by first appearance."""
+"""Clicks -> training and test sessions: splits by time, keeps a fraction, numbers items by first appearance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Split:
         train, test: The sessions, oldest first, of items numbered by first appearance.
         codes: The item codes in the order of these numbers, [V].
         steps: The report of the rules after the split.
-        facts: The time of the split and of the sets, for the manifest.
+        facts: The times of the split and of both sets, for the manifest.
     """
 
     train: Sessions
@@ -40,7 +40,7 @@ def split(log: Clicks, rules: Rules, num_codes: int, steps: Sequence[Step] = ())
         log: The clicks that the other rules left; not empty.
         rules: The rules.
         num_codes: Number of item codes.
-        steps: The report so far, for sentences.
+        steps: The report so far, for error messages.
 
     Raises:
         UserError: if no training or no test session is left.
@@ -64,7 +64,7 @@ def split(log: Clicks, rules: Rules, num_codes: int, steps: Sequence[Step] = ())
         new_steps.append(count("test clicks on candidates only", whole, test))
     if not len(test):
         raise UserError(
-            "No test session is left, for their items do not occur in training; keep them with rules.unseen=keep: "
+            "No test session is left, because their items do not occur in training; keep them with rules.unseen=keep: "
             f"{in_words([*steps, *new_steps])}.",
             "rules.unseen",
         )
@@ -79,20 +79,20 @@ def split(log: Clicks, rules: Rules, num_codes: int, steps: Sequence[Step] = ())
 
 
 def keep_latest_prefixes(train: Clicks, fraction: float) -> Clicks:
-    """Keeps the latest share of the prefixes, each session's longest first: the first session may lose its last clicks.
+    """Keeps the latest share of the prefixes, each session's longest first; the first session may lose its last clicks.
 
     Raises:
         ArgumentError: if no prefix is left.
     """
     prefixes = train.lengths - 1
-    wanted = int(int(prefixes.sum()) * fraction)
-    if not wanted:
+    num_prefixes = int(int(prefixes.sum()) * fraction)
+    if not num_prefixes:
         expected = f"a share that leaves one of the {prefixes.sum():,} training prefixes"
         raise ArgumentError("rules.fraction", fraction, expected)
-    from_here = prefixes[::-1].cumsum()[::-1]  # of a session and those after it
-    first = int(np.flatnonzero(from_here >= wanted)[-1])
+    remaining = prefixes[::-1].cumsum()[::-1]  # prefixes of a session and of all after it
+    first = int(np.flatnonzero(remaining >= num_prefixes)[-1])
     latest = train.between(first, len(train))
-    surplus = int(from_here[first]) - wanted
+    surplus = int(remaining[first]) - num_prefixes
     click = np.ones(len(latest.items), bool)
     click[latest.ptr[1] - surplus : latest.ptr[1]] = False
     return latest.keep(click)
@@ -116,7 +116,7 @@ def _divide(log: Clicks, cut: int, rules: Rules) -> tuple[Clicks, Clicks]:
     train, test = log.between(0, end), log.between(begin, len(log))
     if not len(train) or not len(test):
         raise UserError(
-            f"The split leaves {len(train):,} training and {len(test):,} test sessions: they lie from "
+            f"The split leaves {len(train):,} training and {len(test):,} test sessions: the sessions are from "
             f"{stamp(int(log.when.min()))} to {stamp(int(log.when.max()))}, and the test set begins after "
             f"{stamp(cut)}; choose another split with rules.test_days=DAYS or rules.test_from=DATE.",
             "rules.test_days",
@@ -136,7 +136,7 @@ def _candidates(train: Clicks, test: Clicks, rules: Rules, num_codes: int) -> Ma
 
 def _by_first_appearance(items: Ints, is_candidate: Mask) -> Ints:
     first = np.full(len(is_candidate), -1, np.int64)
-    first[items[::-1]] = np.arange(len(items))[::-1]  # of an item assigned twice the last value stays
+    first[items[::-1]] = np.arange(len(items))[::-1]  # an item that is assigned twice keeps the last value
     codes = np.flatnonzero(is_candidate)
     return codes[np.argsort(first[codes], kind="stable")]
 

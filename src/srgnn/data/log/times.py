@@ -22,13 +22,13 @@ WEB = 631_152_000_000_000  # 1990: no click is older
 
 
 def reader(sample: pl.Series, time_format: str | None = None, time_zone: str = "UTC") -> pl.Expr:
-    """The expression that reads a column of times as µs since 1970 in UTC; null where it cannot.
+    """The expression that reads a column of times as µs since 1970 in UTC; null where a value cannot be read.
 
     Args:
-        sample: First values of the column, under its name.
+        sample: First values of the column, with its name.
         time_format: s, ms, us or ns since 1970, or a strftime format; None detects the one that reads most of the
-            sample as times from 1990 to next year. Then times outside of these years are null.
-        time_zone: The zone of times without one.
+            sample as times from 1990 to next year; times outside these years are then null.
+        time_zone: The time zone of times that do not give one.
 
     Raises:
         ArgumentError: for an unknown format or zone.
@@ -61,8 +61,11 @@ def reader(sample: pl.Series, time_format: str | None = None, time_zone: str = "
         return found.filter(found.dt.epoch("us").is_between(*limits))
 
     if time_format is not None and re.search("%[Zs]", time_format):
-        raise ArgumentError("time_format", time_format, "no %Z, whose names are ambiguous, but %z; and s instead of %s")
-    best = max([time_format] if time_format else FORMATS, key=lambda name: len(read(name)))  # the first of equals
+        raise ArgumentError(
+            "time_format", time_format, "%z instead of %Z, whose names are ambiguous, and s instead of %s"
+        )
+    # Of equally good formats, the first one.
+    best = max([time_format] if time_format else FORMATS, key=lambda name: len(read(name)))
     if len(text) and not len(read(best)):
         raise UserError(
             f"The times in the column {sample.name} cannot be read, such as {text[0]!r}: name their format with "
@@ -82,7 +85,7 @@ def _check_zone(time_zone: str) -> None:
 
 
 def _in_units(column: pl.Expr, dtype: pl.DataType, unit: float, limits: tuple[int, int]) -> pl.Expr:
-    """Reads numbers of a unit, given in µs; null outside of the limits, in µs."""
+    """Reads numbers in a unit that is given in µs; null outside the limits, which are in µs, too."""
 
     def times(kind: type[pl.DataType]) -> pl.Expr:
         number = column.cast(kind, strict=False)
@@ -96,7 +99,7 @@ def _in_units(column: pl.Expr, dtype: pl.DataType, unit: float, limits: tuple[in
 
 def _in_utc(time: pl.Expr, zone: str | None, limits: tuple[int, int] = (EARLIEST, LATEST)) -> pl.Expr:
     if zone not in (None, "UTC"):
-        # Of an hour that the clocks repeat the first one counts; an hour that they skip is null.
+        # Where the clocks repeat an hour, the first one counts; a time in an hour that they skip is null.
         time = time.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     time = time.dt.epoch("us")
     return pl.when(time.is_between(*limits)).then(time)

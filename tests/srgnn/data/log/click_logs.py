@@ -1,4 +1,4 @@
-"""A small click log that fits on paper, and the way from a file and options to sessions."""
+"""A small click log that fits on paper, and helpers that turn a file and options into sessions."""
 
 from pathlib import Path
 
@@ -32,12 +32,12 @@ def configuration(tmp_path: Path, name: str, path: Path | str | None, *options: 
 
 
 def load(tmp_path: Path, name: str, path: Path | str | None, *options: str) -> SessionData:
-    """The sessions of a log, whatever the support of its items."""
+    """The sessions of a log, regardless of the support of its items."""
     return load_as_configured(tmp_path, name, path, "dataset.rules.min_item_support=1", *options)
 
 
 def load_as_configured(tmp_path: Path, name: str, path: Path | str | None, *options: str) -> SessionData:
-    """The sessions of a log by the rules of its configuration."""
+    """The sessions of a log under the rules of its configuration."""
     config = configuration(tmp_path, name, path, *options)
     return cli.load(config, cli.build(config, "dataset"))
 

@@ -41,7 +41,7 @@ def test_bad_rows_are_reported_with_their_lines(tmp_path: Path):
         assert part in str(error.value)
 
 
-def test_a_file_that_lacks_a_column_is_named(tmp_path: Path):
+def test_a_file_that_lacks_a_column_is_reported(tmp_path: Path):
     (tmp_path / "a.csv").write_text("session,item,time\n1,a,1396310400\n1,,1396310400\n")
     (tmp_path / "b.csv").write_text("session,time\n2,1396310400\n")
     with pytest.raises(UserError, match=r"2 have no item \(a\.csv line 3: nothing, b\.csv has no column item\)"):
@@ -73,12 +73,12 @@ def test_lines_that_are_not_json_are_reported_or_skipped(tmp_path: Path):
     path = tmp_path / "log.jsonl"
     rows = [json.dumps({"session": s, "item": i, "time": t}) for s, i, t in LOG]
     path.write_text("\n".join([*rows[:2], '{"session": 1, "it', *rows[2:]]) + "\n")
-    with pytest.raises(UserError, match=r"no JSON objects: 1 \(log\.jsonl line 3: "):
+    with pytest.raises(UserError, match=r"not JSON objects: 1 \(log\.jsonl line 3: "):
         load(tmp_path, "clicks", path)
     assert raw(load(tmp_path, "clicks", path, "dataset.on_error=skip"), "train") == TRAIN
 
 
-def test_not_all_rows_are_skipped(tmp_path: Path, log: Path):
+def test_a_log_whose_rows_are_all_bad_is_an_error(tmp_path: Path, log: Path):
     with pytest.raises(UserError, match=r"such as '1396310400': name their format with dataset\.time_format="):
         load(tmp_path, "clicks", log, "dataset.time_format=%Y-%m-%d", "dataset.on_error=skip")
     log.write_text("session,item,time\n,a,1396310400\n1,,1396310400\n")

@@ -1,4 +1,4 @@
-"""The whole way: the reference's outputs, and the cache."""
+"""The whole pipeline against the reference's outputs, and the cache."""
 
 import logging
 import sys
@@ -54,7 +54,7 @@ def test_the_real_yoochoose_clicks_give_the_counts_of_the_reference(
     assert (data.train.num_prefixes, data.test.num_prefixes, data.num_items) == (train, 10_102, 2_808)
 
 
-def test_a_log_is_prepared_once_and_again_when_it_or_a_rule_changes(tmp_path: Path, log: Path, caplog):
+def test_a_log_is_prepared_again_only_when_it_or_a_rule_changes(tmp_path: Path, log: Path, caplog):
     caplog.set_level(logging.INFO, logger="srgnn")
 
     def prepared(*options: str) -> bool:
@@ -80,7 +80,7 @@ def test_a_log_is_prepared_once_and_again_when_it_or_a_rule_changes(tmp_path: Pa
     assert all((folder / "manifest.json").is_file() for folder in (tmp_path / "cache").iterdir())
 
 
-def test_the_same_file_twice_or_of_another_kind_is_another_log(tmp_path: Path, log: Path):
+def test_the_same_file_given_twice_or_as_another_kind_is_another_log(tmp_path: Path, log: Path):
     once, keep = load(tmp_path, "clicks", log).folder, "dataset.rules.duplicates=keep"
     twice = load(tmp_path, "clicks", None, f"dataset.path=['{log}','{log}']", keep)
     assert twice.manifest["steps"][0]["clicks"] == 20
@@ -104,7 +104,7 @@ def test_caches_of_older_versions_are_found(tmp_path: Path, log: Path):
     assert load(tmp_path, "clicks", log, *options).folder.name == "clicks-65a4ecac8934"
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sets a limit that Linux knows")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit that only Linux has")
 def test_a_full_disk_leaves_nothing_that_is_trusted(tmp_path: Path, log: Path):
     import resource
 

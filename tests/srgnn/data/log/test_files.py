@@ -49,12 +49,12 @@ def test_zstd_and_parquet_are_read(tmp_path: Path):
     assert read(tmp_path / "log.csv.zst") == ROWS
 
 
-def test_a_file_without_header_gets_one(tmp_path: Path):
+def test_a_file_without_a_header_gets_one(tmp_path: Path):
     (tmp_path / "log.dat").write_text("1,a\n2,b\n")
     assert read(tmp_path / "log.dat", header=["session", "item"]) == ROWS[:2]
 
 
-def test_a_glob_and_a_list_are_one_table_in_the_order_of_their_names(tmp_path: Path):
+def test_a_glob_is_read_in_the_order_of_names_and_a_list_in_its_own(tmp_path: Path):
     for name, row in (("b", "2,b"), ("a", "1,a"), ("c", "2,é")):
         (tmp_path / f"{name}.csv").write_text(f"session,item\n{row}\n")
     assert read(tmp_path / "*.csv") == ROWS
@@ -85,7 +85,7 @@ def test_a_header_must_name_all_columns(tmp_path: Path):
         read(tmp_path / "log.dat", header=["session", "item"])
 
 
-def test_a_glob_goes_into_folders(tmp_path: Path):
+def test_a_glob_descends_into_folders(tmp_path: Path):
     for folder in ("", "2014", "2014/01"):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / "log.csv").write_text(CSV)
@@ -95,7 +95,7 @@ def test_a_glob_goes_into_folders(tmp_path: Path):
 def test_quotes_can_be_part_of_the_text(tmp_path: Path):
     (tmp_path / "log.tsv").write_text('session\titem\n1\t5" screen\n2\t"b\n')
     assert read(tmp_path / "log.tsv", quote=None) == [("1", '5" screen'), ("2", '"b')]
-    with pytest.raises(UserError, match=r"say quote=null"):
+    with pytest.raises(UserError, match=r"set quote=null"):
         read(tmp_path / "log.tsv")
 
 
@@ -115,7 +115,7 @@ def test_broken_lines_are_found_and_can_be_left_out(tmp_path: Path):
     assert files.without(files.broken(), tmp_path).rows().collect().rows() == [(1,), (4,)]
 
 
-def test_a_path_that_is_not_a_file_of_rows_is_named(tmp_path: Path):
+def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
     (tmp_path / "empty.csv").touch()
     (tmp_path / "log.xlsx").touch()
     (tmp_path / "log.parquet.gz").touch()
@@ -124,17 +124,17 @@ def test_a_path_that_is_not_a_file_of_rows_is_named(tmp_path: Path):
     for path, sentence in {
         None: "path=null: expected a file",
         "nothing.csv": r"no file .*nothing\.csv: name yours with path=FILE",
-        ".": r"expected a file, not a directory: for all in it say",
+        ".": r"expected a file, not a directory: for all files in it, give",
         "empty.csv": r"empty\.csv is empty",
         "log.xlsx": r"expected a name that ends in \.csv",
         "log.*sv": r"expected files of one kind",
-        "log.parquet.gz": r"expected a name that ends in .* but \.parquet and",
+        "log.parquet.gz": r"expected a name that ends in .* except \.parquet followed by",
     }.items():
         with pytest.raises(UserError, match=sentence):
             RawFiles.find("path", None if path is None else str(tmp_path / path))
 
 
-def test_unreadable_files_are_named(tmp_path: Path):
+def test_unreadable_files_are_reported(tmp_path: Path):
     large = gzip.compress(b"session,item\n" + b"".join(b"%d,x%d\n" % (i, i % 97) for i in range(50_000)))
     for name, content, sentence in (
         ("latin.csv", CSV.encode("latin1"), "is not UTF-8 text: convert it"),
@@ -150,7 +150,7 @@ def test_unreadable_files_are_named(tmp_path: Path):
         assert "\n" not in str(error.value)
 
 
-def test_a_file_without_permission_is_named(tmp_path: Path):
+def test_a_file_without_permission_is_reported(tmp_path: Path):
     path = tmp_path / "log.csv"
     path.write_text(CSV)
     path.chmod(0)
@@ -167,7 +167,7 @@ def test_a_file_without_permission_is_named(tmp_path: Path):
             os.seteuid(0)
 
 
-def test_the_hash_depends_on_the_content_alone(tmp_path: Path):
+def test_the_hash_depends_only_on_the_content(tmp_path: Path):
     (tmp_path / "a.csv").write_text(CSV)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "a.csv").write_text(CSV)
@@ -176,7 +176,7 @@ def test_the_hash_depends_on_the_content_alone(tmp_path: Path):
     assert len(set(hashes.values())) == 1
 
 
-def test_the_sentence_about_a_missing_file_says_where_to_download_it():
+def test_the_error_about_a_missing_file_says_where_to_download_it():
     with pytest.raises(UserError, match=r"Download it from https://example\.org\."):
         RawFiles.find("path", "nothing.csv", "https://example.org")
     with pytest.raises(ArgumentError):

@@ -28,7 +28,7 @@ def test_ids_are_integers_only_if_all_of_them_are(tmp_path: Path, ids, expected,
     assert load(tmp_path, "clicks", path).vocabulary.ids == expected
 
 
-def test_ids_that_are_not_whole_numbers_are_text(tmp_path: Path):
+def test_float_ids_that_are_not_whole_numbers_are_text(tmp_path: Path):
     path = tmp_path / "log.parquet"
     rows = [(1, 2.0, START), (1, 2.5, START + 1), (2, 2.0, START + 30 * DAY), (2, 2.5, START + 30 * DAY + 1)]
     pl.DataFrame(rows, schema=["session", "item", "time"], orient="row").write_parquet(path)

@@ -1,4 +1,4 @@
-"""Every raw layout by its own configuration, a log in every form, and descriptions that do not fit."""
+"""Every raw layout under its own configuration, a log in every form, and descriptions that do not fit."""
 
 import gzip
 import json
@@ -83,7 +83,7 @@ def test_every_raw_layout_gives_the_same_sessions(tmp_path: Path, layout, option
 @pytest.mark.parametrize("kind", ["csv", "tsv", "csv.gz", "jsonl", "jsonl.gz", "parquet"])
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("form", ["s", "ms", "iso", "datetime"])
-def test_your_own_log_in_every_form(tmp_path: Path, kind: str, text: bool, form: str):
+def test_your_own_log_is_read_in_every_form(tmp_path: Path, kind: str, text: bool, form: str):
     frame = pl.DataFrame(LOG, schema=["session", "item", "time"], orient="row").reverse()
     if text:
         frame = frame.with_columns(pl.format("visit-{}", "session"), pl.format("item {}", "item"))
@@ -122,7 +122,7 @@ def test_a_log_may_have_a_column_of_any_name(tmp_path: Path, log: Path):
         ),
         (
             ["dataset.where='CAST(session AS BIGINT) = 77'"],
-            r"No row of .* is a click by dataset\.events=None and dataset\.where=CAST",
+            r"No row of .* is a click under dataset\.events=None and dataset\.where=CAST",
         ),
         (["dataset.where='CAST(time AS DATE) IS NULL'"], r"dataset\.where="),
         (["dataset.separator=';;'"], r"dataset\.separator=;;: expected one character"),
@@ -148,7 +148,7 @@ def test_a_wrong_description_gives_one_sentence(tmp_path: Path, log: Path, optio
     assert list((tmp_path / "cache").glob("*")) == []
 
 
-def test_a_python_user_reads_no_option_names(tmp_path: Path, log: Path):
+def test_a_python_user_sees_no_option_names(tmp_path: Path, log: Path):
     data = ClickLog(str(log), columns=Columns(item="item"), rules=Rules(min_item_support=1), cache=str(tmp_path)).load()
     assert raw(data, "train") == TRAIN
     with pytest.raises(UserError, match=r"found session, item, time\. Name yours with columns\.session=NAME, or cut"):

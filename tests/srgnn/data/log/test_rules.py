@@ -1,4 +1,4 @@
-"""The rules, one by one on paper and all together against ten lines of plain Python."""
+"""The rules, one by one on paper, and all together against plain Python."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
@@ -48,7 +48,7 @@ def raw(data: SessionData, part: str) -> list[list[str]]:
 
 
 def oracle(rows: list[Row], r: Rules, gap: int | None) -> tuple[list, list, list] | None:
-    """Training sessions, test sessions and candidates by loops over rows; None if a set is empty."""
+    """Training sessions, test sessions and candidates, found by loops over rows; None if a set is empty."""
     visits: dict[int, list] = {}
     for row, (session, item, time) in enumerate(rows):
         if r.duplicates == "keep" or all((time, item) != (t, i) for t, _, i in visits.get(session, [])):
@@ -67,8 +67,8 @@ def oracle(rows: list[Row], r: Rules, gap: int | None) -> tuple[list, list, list
     log = [visit for visit in log if len(visit[2]) >= r.min_session_length]
     while True:
         support = Counter(item for visit in log for item in visit[2])
-        kept = [(w, f, [i for i in items if support[i] >= r.min_item_support]) for w, f, items in log]
-        changed, log = kept != log, [visit for visit in kept if len(visit[2]) >= r.min_session_length]
+        filtered = [(w, f, [i for i in items if support[i] >= r.min_item_support]) for w, f, items in log]
+        changed, log = filtered != log, [visit for visit in filtered if len(visit[2]) >= r.min_session_length]
         if r.support == "once" or not changed:
             break
     if r.max_session_length:
@@ -122,7 +122,7 @@ rules = st.builds(
 
 @settings(max_examples=200, deadline=None)
 @given(rows, rules, st.sampled_from([None, 6 * HOUR, 24 * HOUR]), st.sampled_from([*TIMES]), st.booleans())
-def test_any_log_by_any_rules_equals_plain_python(rows, rules, gap, form, in_parts):
+def test_any_log_under_any_rules_equals_plain_python(rows, rules, gap, form, in_parts):
     expected = oracle(rows, rules, gap)
     with pytest.MonkeyPatch.context() as patch:
         if in_parts:
@@ -185,7 +185,7 @@ def test_the_report_counts_every_step():
     )
 
 
-def test_unseen_targets_are_counted_before_and_after_the_rule_on_them():
+def test_unseen_targets_are_counted_before_and_after_their_rule():
     rows = [*EARLY, *LATE, (9, "new", 30 * 24 * HOUR + 120), (9, "c", 30 * 24 * HOUR + 180)]
     for rule, after in (("drop", 0), ("keep", 1)):
         manifest = prepare(rows, unseen=rule).manifest

@@ -26,7 +26,7 @@ def test_visits_are_cut_by_time_whatever_orders_their_clicks(tmp_path: Path, opt
     assert raw(data, "train") == [["c", "d"], ["a", "b"]]
 
 
-def test_counts_are_of_clicks_and_not_of_duplicate_rows(tmp_path: Path, log: Path):
+def test_counts_are_of_clicks_without_duplicate_rows(tmp_path: Path, log: Path):
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join([*lines, *lines[1:]]))
     data = load(tmp_path, "clicks", log)

@@ -66,7 +66,7 @@ def test_an_unreadable_time_is_null_and_never_a_wrong_time():
     assert read([-(2**63), *[1396872000] * 2])[0] is None
 
 
-def test_a_number_in_another_unit_than_most_is_null():
+def test_a_number_in_a_different_unit_from_most_is_null():
     assert read(["1396872000000", "1396872000000", "1396872000"])[2] is None
     assert read(["60", "-60"], "s") == ["1970-01-01 00:01:00", "1969-12-31 23:59:00"]  # unless the unit is given
 
@@ -89,7 +89,7 @@ def test_a_unit_or_a_format_can_be_given():
     assert read(["07.04.2014 12:00"], "%d.%m.%Y %H:%M") == ["2014-04-07 12:00:00"]
 
 
-def test_wrong_formats_and_zones_are_named():
+def test_wrong_formats_and_zones_are_reported():
     with pytest.raises(UserError, match=r"column time cannot be read, such as 'soon'.*time_format="):
         read(["soon"])
     with pytest.raises(ArgumentError, match=r"time_format=%Hh: .*specify both hour and minute"):
