@@ -47,7 +47,7 @@ def main(config: DictConfig) -> None:
 
 
 def write_recommendations(path: Path, ranking: Ranking, graphs: SessionGraphs, vocabulary: Vocabulary) -> None:
-    """Writes one row per test prefix, in raw ids: sessions in their order, the longest prefix of each first."""
+    """Writes one row per test prefix, in raw ids: session by session, the longest prefix first."""
     ids = pl.Series(vocabulary.ids)
     best = ids.gather(ranking.items.flatten().numpy()).reshape(tuple(ranking.items.shape))
     table = pl.DataFrame(

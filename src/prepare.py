@@ -1,4 +1,4 @@
-"""Prepares a click log and reports what was done to it: `python src/prepare.py dataset=diginetica`."""
+"""Prepares a click log and reports what every rule left of it: `python src/prepare.py dataset=diginetica`."""
 
 import os
 import time

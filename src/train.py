@@ -37,11 +37,11 @@ def main(config: DictConfig) -> None:
     except UserError as error:
         if not is_sweep():
             raise
-        # The other runs of a sweep go on; its table says why this one failed.
+        # The other runs of a sweep continue; the sweep's table says why this one failed.
         write_result(folder, {"error": str(error)})
         print(f"Error: {error}", file=sys.stderr)
     except Interrupted as stop:
-        say(f"{stop} Go on with:\n  python src/train.py resume={os.path.relpath(stop.checkpoint)}")
+        say(f"{stop} Resume with:\n  python src/train.py resume={os.path.relpath(stop.checkpoint)}")
         sys.exit(130)  # what shells expect after Ctrl-C
 
 
@@ -83,7 +83,7 @@ def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
 
 if __name__ == "__main__":
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # Advice such as to add DataLoader workers, which whole batches do not need, and deprecations within Lightning.
+    # Hides advice, such as adding DataLoader workers, which whole batches do not need, and Lightning's deprecations.
     warnings.filterwarnings("ignore", module=r"lightning\.")
     with one_sentence("train"):
         sys.argv[1:] = resumed(sys.argv[1:])

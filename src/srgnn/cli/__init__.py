@@ -1,4 +1,4 @@
-"""The command line: the only rooms that know Hydra, option names and the terminal."""
+"""The command line: the only modules that know Hydra, option names and the terminal."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""From a Hydra configuration to plain values and objects: nothing below this room knows Hydra."""
+"""Turns a Hydra configuration into plain values and objects: nothing below this module knows Hydra."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from srgnn.saving import write_error
 
 
 def program(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
-    """Turns a function of a configuration into a command-line program, whose errors are one sentence.
+    """Turns a function of a configuration into a command-line program, that prints errors as one sentence.
 
     Args:
         name: Name of its configuration, `conf/NAME.yaml`.
@@ -33,7 +33,7 @@ def program(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
         def guarded(config: DictConfig) -> None:
             nonlocal has_folder
             has_folder = True
-            with one_sentence(name):  # inside as well: Hydra prints a line of its own before an error leaves it
+            with one_sentence(name):  # inside, too: Hydra prints a line of its own before it lets an error out
                 task(config)
 
         main = hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(guarded)
@@ -45,7 +45,7 @@ def program(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
                 try:
                     main()
                 except OSError as error:
-                    if has_folder or isinstance(error, HydraException):  # a choice that is missing is an OSError too
+                    if has_folder or isinstance(error, HydraException):  # a missing choice is an OSError, too
                         raise
                     raise write_error("the folder of this run", error, "paths.outputs") from error
 
@@ -60,7 +60,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def build(config: DictConfig, group: str) -> Any:
-    """The object that a configuration group describes.
+    """Builds the object that a configuration group describes.
 
     Raises:
         UserError: for a wrong value, under the name of its option.
@@ -73,7 +73,7 @@ def build(config: DictConfig, group: str) -> Any:
 
 
 def build_data_set(config: DictConfig) -> DataSet:
-    """The chosen data set.
+    """Builds the chosen data set.
 
     Raises:
         UserError: for a wrong value, or a preset of rules for a set that is published as sessions.
@@ -89,16 +89,16 @@ def build_data_set(config: DictConfig) -> DataSet:
 
 
 def load(config: DictConfig, data_set: DataSet) -> SessionData:
-    """The data of a data set that :func:`build_data_set` made; errors name its options."""
+    """Loads a data set from :func:`build_data_set`; errors name its options."""
     with options_of(config, "dataset"):
         return data_set.load()
 
 
 def data_set_of(trained: Mapping[str, Any], paths: Mapping[str, Any]) -> dict[str, Any]:
-    """The data set of a checkpoint's configuration, with the folders of this one.
+    """The data set that a checkpoint was trained on, with the folders of the current configuration.
 
     Args:
-        trained: Configuration of the training run, also of versions that knew the raw log and the published set as one.
+        trained: Configuration of the training run; older versions kept the raw log and the published set in one entry.
         paths: Folders `data` and `cache`.
     """
     values = dict(trained["dataset"])

@@ -1,4 +1,4 @@
-"""One sentence for the user: library errors with their arguments named as options, and options that do not exist."""
+"""Error messages of the programs: library errors that name options, and options that do not exist."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from srgnn.cli import CONF
 from srgnn.errors import UserError
 from srgnn.saving import FULL, write_error
 
-RENAMED = {  # choices that have moved
+RENAMED = {  # choices that were renamed
     "model=srgnn_fast": "recipe=srgnn_fast",
     "dataset=yoochoose": "dataset=yoochoose_log",
     "dataset=yoochoose1_4": "dataset=yoochoose1_4_log",
@@ -35,14 +35,14 @@ def one_sentence(program: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         sys.exit("Interrupted.")
-    except BrokenPipeError:  # the reader of the output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of the output, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
         sentence = _sentence(error, program)
         if sentence is None or os.environ.get("SRGNN_TRACEBACK") == "1":
             raise
-        if not is_main_process():  # one process speaks for all
+        if not is_main_process():  # only the first process reports
             sys.exit(1)
         sys.exit(f"Error: {sentence}")
 
@@ -54,7 +54,7 @@ def is_main_process() -> bool:
 
 @contextmanager
 def options_of(config: DictConfig, group: str = "") -> Iterator[None]:
-    """Names the arguments in the errors of what is called inside as options of a configuration group.
+    """Renames arguments to options of a configuration group, in errors raised inside.
 
     The option of an argument is the shortest name in the group that ends in it: within `dataset`, `test_days` is
     `dataset.rules.test_days`. Where its value only refers to another option, that one is meant.
@@ -90,7 +90,7 @@ def _options(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _sentence(error: Exception, program: str) -> str | None:
-    """The sentence for the user, or None for an error of the program itself."""
+    """The message for the user, or None for a bug in the program."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingMandatoryValue):
@@ -110,15 +110,15 @@ def _sentence(error: Exception, program: str) -> str | None:
 
 
 def _unknown_option(error: Exception, program: str) -> str:
-    """Names the options that exist beside the one that does not."""
+    """The message for an option that does not exist, with those that do."""
     key = str(error).partition("'")[2].partition("'")[0]
     given = next((text for text in sys.argv[1:] if text.lstrip("+~").startswith(key)), key)
     group = key.rpartition(".")[0]
-    chosen = [text for text in sys.argv[1:] if (CONF / text.partition("=")[0]).is_dir()]
-    log = _raw_log(chosen)
+    choices = [text for text in sys.argv[1:] if (CONF / text.partition("=")[0]).is_dir()]
+    log = _raw_log(choices)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(program, chosen)
-        if log and key in dict(_options(OmegaConf.to_container(compose(program, [*chosen, f"dataset={log}"])))):
+        config = compose(program, choices)
+        if log and key in dict(_options(OmegaConf.to_container(compose(program, [*choices, f"dataset={log}"])))):
             return published_sentence(given, log)
     options = OmegaConf.select(config, group) if group else config
     if not isinstance(options, DictConfig):
@@ -128,7 +128,7 @@ def _unknown_option(error: Exception, program: str) -> str:
 
 
 def _raw_log(arguments: list[str]) -> str | None:
-    """The choice of the raw log beside the published set that was chosen, where there is one."""
+    """The raw-log choice for the published set that was chosen; None if there is none."""
     for text in arguments:
         name = text.removeprefix("dataset=")
         if name != text and (CONF / "dataset" / f"{name}_log.yaml").is_file():
@@ -137,7 +137,7 @@ def _raw_log(arguments: list[str]) -> str | None:
 
 
 def published_sentence(given: str, log: str) -> str:
-    """The sentence for an option of a raw log that was given for its published set.
+    """The message for an option of a raw log that was given for its published set.
 
     Args:
         given: The option.

@@ -1,4 +1,4 @@
-"""Run folders: the result of a run, the newest finished one, and the arguments with which a run goes on."""
+"""Run folders: the result of a run, the newest finished run, and the arguments of a resumed run."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """What :func:`write_result` wrote; None where the run has not finished."""
+    """Reads what :func:`write_result` wrote; None if the run has not finished."""
     path = folder / RESULT
     return json.loads(path.read_text()) if path.is_file() else None
 
@@ -45,7 +45,7 @@ def finished_run(checkpoint: str, outputs: str) -> Path:
 
 
 def resumed(arguments: list[str]) -> list[str]:
-    """The arguments of a run, with those of the run that `resume=` names put before them: it goes on as it was.
+    """The arguments of a run, preceded by those of the run that `resume=` names, so that it resumes unchanged.
 
     Raises:
         UserError: if there is no such run.
@@ -63,9 +63,9 @@ def resumed(arguments: list[str]) -> list[str]:
     overrides = Path(checkpoint).parent / ".hydra" / "overrides.yaml"
     if not Path(checkpoint).is_file() or not overrides.is_file():
         raise UserError(f"resume={checkpoint}: expected a checkpoint in the folder of its run, or last.")
-    before = [text for text in map(str, OmegaConf.load(overrides)) if _option(text) not in given]
-    kept = [text for text in arguments if not text.startswith("resume=")]
-    return [*before, *kept, f"resume='{checkpoint}'", f"hydra.run.dir='{Path(checkpoint).parent}'"]
+    original = [text for text in map(str, OmegaConf.load(overrides)) if _option(text) not in given]
+    others = [text for text in arguments if not text.startswith("resume=")]
+    return [*original, *others, f"resume='{checkpoint}'", f"hydra.run.dir='{Path(checkpoint).parent}'"]
 
 
 def _option(override: str) -> str:

@@ -1,4 +1,4 @@
-"""What the programs show: lines, tables of results, of a preparation and of a sweep."""
+"""Terminal output: lines, and tables of results, of a preparation and of a sweep."""
 
 import logging
 import sys
@@ -56,7 +56,7 @@ def new_table(title: str, first: str, *others: str) -> Table:
 
 
 def print_results(title: str, metrics: Mapping[str, Mapping[str, float]], k: Sequence[int]) -> None:
-    """A table of recall and mrr in percent, one row per model."""
+    """Prints a table of recall and mrr in percent, one row per model."""
     names = [f"{metric}@{cut}" for metric in ("recall", "mrr") for cut in sorted(set(k))]
     table = new_table(title, "test, percent", *names)
     for row, (model, values) in enumerate(metrics.items()):
@@ -65,7 +65,7 @@ def print_results(title: str, metrics: Mapping[str, Mapping[str, float]], k: Seq
 
 
 def print_preparation(data: SessionData) -> None:
-    """The manifest as tables: what every rule left, how long the sessions are, where the split lies."""
+    """Prints the manifest as tables: what every rule left, the session lengths, and the split."""
     manifest = data.manifest
     rules = new_table(manifest["name"], "rule", "clicks", "sessions", "items")
     for step in manifest.get("steps", []):
@@ -105,7 +105,7 @@ def _summary(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _share(counts: Mapping[str, int], bucket: str) -> tuple[str, str]:
-    """A count, and its bar in proportion to the longest one."""
+    """A count, and its bar, scaled to the longest one."""
     return _number(counts[bucket]), "█" * round(BAR * counts[bucket] / max(counts.values()))
 
 
@@ -114,7 +114,7 @@ def _number(value: int | None) -> str:
 
 
 def print_recommendations(session: Sequence[str], best: "Recommendations") -> None:
-    """The best items after a session, with their titles where there are any."""
+    """Prints the best items after a session, with titles if there are any."""
     table = Table(title=f"After {escape(', '.join(session))}", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("", justify="right")
     table.add_column("item")

@@ -23,7 +23,7 @@ PRECISIONS = ("highest", "high", "medium")  # of torch.set_float32_matmul_precis
 
 
 def build_run(config: DictConfig, folder: Path) -> Run:
-    """The training run that a configuration describes; it is checked before any data is loaded.
+    """Builds the training run that a configuration describes, and checks it before any data is loaded.
 
     Raises:
         UserError: for a wrong value, under the name of its option.
@@ -33,10 +33,10 @@ def build_run(config: DictConfig, folder: Path) -> Run:
     check_choice("matmul_precision", values["matmul_precision"], PRECISIONS)
     torch.set_float32_matmul_precision(values["matmul_precision"])
     _check_trainer(config, values["trainer"])
-    given = {field.name: values[field.name] for field in fields(Run) if field.name in values}
+    arguments = {field.name: values[field.name] for field in fields(Run) if field.name in values}
     built = {name: build(config, name) for name in ("model", "optimizer", "sampling")}
     with options_of(config):
-        return Run(folder=folder, **given | built, config=values)
+        return Run(folder=folder, **arguments | built, config=values)
 
 
 def _check_trainer(config: DictConfig, values: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ def _check_trainer(config: DictConfig, values: dict[str, Any]) -> None:
 
 
 def build_logger(config: DictConfig) -> Logger:
-    """The chosen logger, with the configuration logged. wandb never asks for a key: without one it writes offline."""
+    """Builds the chosen logger and logs the configuration. wandb never asks for a key: without one it works offline."""
     if HydraConfig.get().runtime.choices["logger"] == "wandb":
         import wandb
 
@@ -68,7 +68,7 @@ def build_logger(config: DictConfig) -> Logger:
 
 
 def log_results(logger: Logger, table: dict[str, dict[str, float]], checkpoint: Path) -> None:
-    """Hands the final table and the checkpoint's path to a logger that keeps such things (wandb)."""
+    """Hands the final table and the checkpoint's path to a logger that stores them (wandb)."""
     if isinstance(logger, WandbLogger):
         names = list(next(iter(table.values())))
         rows = [[model, *(values[name] for name in names)] for model, values in table.items()]
@@ -78,7 +78,7 @@ def log_results(logger: Logger, table: dict[str, dict[str, float]], checkpoint: 
 
 
 def explain(run: Run, result: Result) -> str:
-    """How the figures of a run came about, in a sentence."""
+    """Explains in a sentence how the figures of a run were obtained."""
     if result.epochs is not None:
         best = {name: epoch for name, epoch in result.epochs.items() if name.endswith(f"@{max(run.k)}")}
         epochs = ", ".join(f"{name} of epoch {epoch}" for name, epoch in best.items())
@@ -87,7 +87,7 @@ def explain(run: Run, result: Result) -> str:
             "papers."
         )
     assert result.chosen is not None
-    again = "; trained anew on all training sessions" if run.refit else ""
+    again = "; the model was then retrained on all training sessions" if run.refit else ""
     return (
         f"Epoch {result.chosen['epoch']} was chosen on the latest training sessions ({run.monitor} "
         f"{100 * result.chosen[run.monitor]:.2f} % there){again}. The test set was read once."
@@ -95,7 +95,7 @@ def explain(run: Run, result: Result) -> str:
 
 
 def next_commands(data: SessionData, checkpoint: Path) -> str:
-    """What to type after a run."""
+    """The commands to try after a run."""
     path = os.path.relpath(checkpoint)
     example = ",".join(str(data.vocabulary.ids[i]) for i in data.test[-1][:3].tolist())
     return (

@@ -44,7 +44,7 @@ def test_a_recipe_changes_what_it_names_and_nothing_else():
     assert fast == SRGNNSettings(scale=12, reversed_positions=50, dropout=0.1)
 
 
-def test_a_wrong_value_is_named_as_its_option():
+def test_a_wrong_value_is_reported_under_its_option():
     with pytest.raises(UserError, match=r"^dataset\.sessions=5: expected an integer of at least 100\."):
         build(config("dataset.sessions=5"), "dataset")
     with pytest.raises(UserError, match=r"^optimizer=adam: expected options such as optimizer\."):
@@ -58,7 +58,7 @@ def test_the_data_set_of_a_checkpoint_is_found_in_its_configuration():
 
 
 @pytest.mark.parametrize("path", [None, "log.csv"])
-def test_a_checkpoint_of_the_first_version_knew_log_and_published_set_as_one(path: str | None):
+def test_a_checkpoint_of_the_first_version_finds_its_log_or_published_set(path: str | None):
     published = OmegaConf.to_container(config("dataset=diginetica").dataset, resolve=True)
     values = OmegaConf.to_container(config("dataset=diginetica_log", "dataset.path=log.csv").dataset, resolve=True)
     for name in ("columns", "items", "rules"):

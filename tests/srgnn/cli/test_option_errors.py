@@ -46,13 +46,13 @@ def test_an_argument_becomes_its_option(group: str, argument: str, option: str):
     assert str(error.value) == f"{option}=-1: expected a number."
 
 
-def test_named_twice_an_option_stays_the_same():
+def test_an_option_renamed_twice_stays_the_same():
     with pytest.raises(UserError) as error, options_of(CONFIG), options_of(CONFIG, "dataset"):
         raise UserError("Loosen test_days= or path=FILE.", "test_days", "path")
     assert str(error.value) == "Loosen dataset.rules.test_days= or dataset.path=FILE."
 
 
-def test_what_hydra_wraps_is_the_librarys_own_sentence():
+def test_an_error_wrapped_by_hydra_keeps_the_librarys_message():
     cause = ArgumentError("test_days", 0, "more")
     with pytest.raises(UserError) as error, options_of(CONFIG, "dataset"):
         raise InstantiationException("Error in call to target") from cause

@@ -32,7 +32,7 @@ def test_last_is_the_newest_run_that_finished(tmp_path: Path):
         finished_run("last", str(tmp_path / "unfinished"))
 
 
-def test_a_run_goes_on_with_its_own_options_and_what_is_given_now(tmp_path: Path, monkeypatch):
+def test_a_run_resumes_with_its_own_options_and_new_ones(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_run(tmp_path / "outputs" / "a", age=10)
     make_run(tmp_path / "outputs" / "b")
