@@ -36,7 +36,7 @@ def main(config: DictConfig) -> None:
     if data.vocabulary.ids != record.vocabulary:
         raise UserError(
             f"The checkpoint was trained on {record.data['name']}, whose items are not those of "
-            f"{data.manifest['name']}: choose dataset={record.data['name']}."
+            f"{data.manifest['name']}: evaluate it on the data that it was trained on."
         )
     graphs = SessionGraphs(data.test, data.num_items)
     ranking = rank(checkpoint.build_model(), graphs, max(k) if config.recommendations else 0, name)

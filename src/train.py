@@ -29,9 +29,9 @@ from srgnn.training.run import Run
 def main(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     keep_freed_memory()
-    run, data_set = build_run(config, folder), build_data_set(config)
-    run.check_cutoffs(data_set.num_items)
     try:
+        run, data_set = build_run(config, folder), build_data_set(config)
+        run.check_cutoffs(data_set.num_items)
         with options_of(config):
             train_and_compare(config, run, data_set)
     except UserError as error:
@@ -57,7 +57,7 @@ def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
         f"Segments are reduced by {scatter}. Everything of this run goes to {os.path.relpath(run.folder)}"
     )
     result = train(run, data, logger, Path(config.resume) if config.resume else None)
-    if not is_main_process():
+    if not is_main_process() or not result.metrics:  # another process, or another machine
         return
     table = {run.model_name: result.metrics, **evaluate_baselines(data, run.k)}
     seconds, memory = time.perf_counter() - started, peak_memory()

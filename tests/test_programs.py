@@ -98,7 +98,7 @@ def test_a_sweep_writes_one_folder_per_run_and_one_table(program, tmp_path: Path
         (["dataset=diginetica", "k=50000"], "k=50000: expected an integer from 1 to 43097."),
         (["dataset=diginetica", "trainer=gpu"], "trainer=gpu is not available here"),
         (["trainer=gpu"], "use trainer=cpu or fix trainer.*."),
-        (["trainer.precision=8"], "trainer=cpu is not available here (trainer.precision=8: expected one of 32-true, "),
+        (["trainer.precision=8"], "Error: trainer.precision=8: expected one of 32-true, "),
         (["model=srgnn_fast"], "model=srgnn_fast is now called recipe=srgnn_fast."),
         (["dataset=yoochoose1_4"], "dataset=yoochoose1_4 is now called dataset=yoochoose1_4_log."),
         (

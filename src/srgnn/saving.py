@@ -40,6 +40,17 @@ def write_error(what: str, error: Exception, argument: str | None = None) -> Use
 
 
 @contextmanager
+def _write_errors(what: str, argument: str | None) -> Iterator[None]:
+    """Turns system errors, and library errors that quote one, into a :func:`write_error`; others pass through."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or error_number(error) is None:
+            raise
+        raise write_error(what, error, argument) from error
+
+
+@contextmanager
 def whole_file(path: Path, what: str = "", argument: str | None = None) -> Iterator[Path]:
     """Yields a temporary path beside `path`, and renames it to `path` once the block has ended without an error.
 
@@ -53,11 +64,10 @@ def whole_file(path: Path, what: str = "", argument: str | None = None) -> Itera
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise write_error(f"{what} {path}".strip(), error, argument) from error
+        with _write_errors(f"{what} {path}".strip(), argument):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -71,17 +81,16 @@ def whole_folder(path: Path, what: str = "", argument: str | None = None) -> Ite
     """
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        yield temporary
-        temporary.chmod(0o755)  # mkdtemp makes it readable by its owner only
-        try:
-            temporary.rename(path)
-        except OSError:
-            if not path.is_dir():
-                raise
-    except OSError as error:
-        raise write_error(f"{what} {path}".strip(), error, argument) from error
+        with _write_errors(f"{what} {path}".strip(), argument):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            yield temporary
+            temporary.chmod(0o755)  # mkdtemp makes it readable by its owner only
+            try:
+                temporary.rename(path)
+            except OSError:
+                if not path.is_dir():
+                    raise
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -9,6 +9,7 @@ import torch
 from srgnn.baselines import BASELINES
 from srgnn.data import SessionData, Sessions
 from srgnn.data.graphs import SessionGraphs
+from srgnn.evaluation import evaluate
 from srgnn.nn import LOSSES, MODELS, Sampling, build_loss
 from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.protocols import train
@@ -49,7 +50,9 @@ def test_every_model_learns_with_every_loss(small: SessionData, name: str, loss:
 def test_every_model_is_restored_from_its_checkpoint(small: SessionData, name: str, tmp_path: Path):
     trainer = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False}
     run = Run(tmp_path, MODELS[name](), max_epochs=1, refit=False, trainer=trainer)
-    checkpoint = Checkpoint.load(train(run, small).checkpoint)
+    result = train(run, small)
+    checkpoint = Checkpoint.load(result.checkpoint)
     assert checkpoint.record.architecture == name
-    model, batch = checkpoint.build_model(), SessionGraphs(small.test, small.num_items)[:7]
-    assert torch.equal(model(batch), checkpoint.build_model()(batch))
+    _, validation = small.train.split_latest(run.valid_fraction)
+    metrics = evaluate(checkpoint.build_model(), SessionGraphs(validation, small.num_items), run.k)
+    assert metrics == {metric: result.chosen[metric] for metric in metrics}  # those of the model in training

@@ -1,8 +1,10 @@
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from srgnn.errors import UserError
@@ -69,6 +71,17 @@ def test_the_remedy_fits_the_reason(number: int, argument: str | None, remedy: s
 def test_an_error_that_quotes_the_system_is_understood():
     error = write_error("x", ValueError("sink failed: File too large (os error 27)"))
     assert "(File too large): free some space" in str(error)
+
+
+@pytest.mark.parametrize("writer", [whole_file, whole_folder])
+def test_errors_of_other_libraries_are_translated_only_if_they_quote_the_system(tmp_path: Path, writer):
+    sentence = r"^Cannot write the result .*a \(No space left on device\): free some space\.$"
+    with pytest.raises(UserError, match=sentence), writer(tmp_path / "a", "the result"):
+        raise pl.exceptions.ComputeError("sink failed: No space left on device (os error 28)")
+    for error in (pl.exceptions.ComputeError("wrong type"), UserError("x cannot be read (os error 5)")):
+        with pytest.raises(type(error), match=re.escape(str(error))), writer(tmp_path / "a"):
+            raise error
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("writer", [whole_file, whole_folder])

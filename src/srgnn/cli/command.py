@@ -3,6 +3,7 @@
 import runpy
 import sys
 
+import srgnn
 from srgnn.cli import PACKAGE
 
 PROGRAMS = next(path for path in (PACKAGE / "programs", PACKAGE.parent) if path.is_dir())  # installed, or a clone
@@ -12,7 +13,11 @@ def main() -> None:
     """Runs the program that the first argument names, with the others as its options."""
     names = sorted(path.stem for path in PROGRAMS.glob("*.py") if path.stem != "__init__")
     name = sys.argv[1] if len(sys.argv) > 1 else ""
+    usage = f"Usage: srgnn {'|'.join(names)} [option=value ...]; srgnn {names[-1]} --help shows the options."
+    if name in ("-h", "--help", "--version"):
+        print(f"srgnn {srgnn.__version__}" if name == "--version" else usage)
+        return
     if name not in names:
-        sys.exit(f"Usage: srgnn {'|'.join(names)} [option=value ...]; srgnn {names[-1]} --help shows the options.")
+        sys.exit(usage)
     sys.argv = [str(PROGRAMS / f"{name}.py"), *sys.argv[2:]]
     runpy.run_path(sys.argv[0], run_name="__main__")

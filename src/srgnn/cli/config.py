@@ -1,5 +1,6 @@
 """Turns a Hydra configuration into plain values and objects: nothing below this module knows Hydra."""
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,11 +9,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from hydra.utils import instantiate
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from srgnn.cli import CONF
-from srgnn.cli.errors import one_sentence, options_of, published_sentence
+from srgnn.cli.errors import one_sentence, options_of, published_sentence, raw_log_exists
 from srgnn.cli.tables import show_log
 from srgnn.contracts import DataSet
 from srgnn.data import Columns, ItemTable, Rules, SessionData
@@ -45,9 +46,11 @@ def program(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
                 try:
                     main()
                 except OSError as error:
-                    if has_folder or isinstance(error, HydraException):  # a missing choice is an OSError, too
+                    # A missing choice is an OSError, too, and so is a closed pipe behind `--help`.
+                    if has_folder or isinstance(error, (HydraException, BrokenPipeError)):
                         raise
-                    raise write_error("the folder of this run", error, "paths.outputs") from error
+                    what = f"the folder of this run {error.filename or ''}".rstrip()
+                    raise write_error(what, error, "paths.outputs") from error
 
         return run
 
@@ -65,11 +68,30 @@ def build(config: DictConfig, group: str) -> Any:
     Raises:
         UserError: for a wrong value, under the name of its option.
     """
-    if not isinstance(config[group], DictConfig):
-        raise UserError(f"{group}={config[group]}: expected options such as {group}.NAME=VALUE.")
+    values = OmegaConf.select(config, group)
+    if not isinstance(values, DictConfig):
+        raise UserError(f"{group}={values}: expected options such as {group}.NAME=VALUE.")
+    return _built(config, group, OmegaConf.to_container(values, resolve=True, throw_on_missing=True))
+
+
+def _built(config: DictConfig, group: str, values: Any) -> Any:
+    # Not hydra.utils.instantiate: it would build the parts too, and an error could not be traced to its part.
+    if not isinstance(values, dict) or "_target_" not in values:
+        return values
+    path = values["_target_"]
+    try:
+        target = get_object(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{group}._target_={path}: expected a class that can be imported ({error}).") from error
+    parts = {name: _built(config, f"{group}.{name}", value) for name, value in values.items() if name != "_target_"}
+    parameters = inspect.signature(target).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for name in parts:
+        if name not in parameters and not takes_any and name != "_convert_":
+            raise UserError(f"{group}.{name}: there is no option {name}; {group} has {', '.join(parameters)}.")
+    parts.pop("_convert_", None)  # a key for Hydra in the checkpoints of older versions
     with options_of(config, group):
-        values = OmegaConf.to_container(config[group], resolve=True, throw_on_missing=True)
-        return instantiate(values, _convert_="all")
+        return target(**parts)
 
 
 def build_data_set(config: DictConfig) -> DataSet:
@@ -78,10 +100,11 @@ def build_data_set(config: DictConfig) -> DataSet:
     Raises:
         UserError: for a wrong value, or a preset of rules for a set that is published as sessions.
     """
-    preset = HydraConfig.get().runtime.choices.get("preset", "default")
-    if preset != "default" and not config.dataset._target_.endswith("ClickLog"):
-        name = HydraConfig.get().runtime.choices["dataset"]
-        if (CONF / "dataset" / f"{name}_log.yaml").is_file():
+    choices = HydraConfig.get().runtime.choices
+    name, preset = choices.get("dataset"), choices.get("preset", "default")
+    rules = OmegaConf.select(config, "dataset.rules")
+    if preset != "default" and rules is not None and "_target_" not in rules:  # the preset's values alone
+        if raw_log_exists(f"dataset={name}"):
             raise UserError(published_sentence(f"preset={preset}", f"{name}_log"))
         raise UserError(f"preset={preset}: dataset={name} has no rules; leave the preset out.")
     data_set: DataSet = build(config, "dataset")
@@ -101,6 +124,8 @@ def data_set_of(trained: Mapping[str, Any], paths: Mapping[str, Any]) -> dict[st
         trained: Configuration of the training run; older versions kept the raw log and the published set in one entry.
         paths: Folders `data` and `cache`.
     """
+    if "dataset" not in trained:
+        raise UserError("The checkpoint does not say what it was trained on: name its data with dataset=NAME.")
     values = dict(trained["dataset"])
     if "published" in values:
         published = values.pop("published")

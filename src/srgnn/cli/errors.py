@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -61,11 +61,6 @@ def options_of(config: DictConfig, group: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, UserError):
-            raise _renamed(cause, config, group) from error
-        raise UserError(f"{group}: {cause or error}".splitlines()[0]) from error
     except UserError as error:
         raise _renamed(error, config, group) from error
 
@@ -76,7 +71,7 @@ def _renamed(error: UserError, config: DictConfig, group: str) -> UserError:
     names = {}
     for argument in error.arguments:
         matches = [name for name in values if f".{name}".endswith(f".{argument}")]
-        option = min(matches, key=lambda name: name.count("."), default=FOLDER.get(argument, argument))
+        option = min(matches, key=lambda name: name.count("."), default=FOLDER.get(argument, f"{prefix}{argument}"))
         reference = re.fullmatch(r"\$\{([\w.]+)\}", str(values.get(option)))
         names[argument] = reference[1] if reference else option
     return error.renamed(names)
@@ -111,29 +106,53 @@ def _sentence(error: Exception, program: str) -> str | None:
 
 def _unknown_option(error: Exception, program: str) -> str:
     """The message for an option that does not exist, with those that do."""
-    key = str(error).partition("'")[2].partition("'")[0]
-    given = next((text for text in sys.argv[1:] if text.lstrip("+~").startswith(key)), key)
-    group = key.rpartition(".")[0]
-    choices = [text for text in sys.argv[1:] if (CONF / text.partition("=")[0]).is_dir()]
-    log = _raw_log(choices)
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(program, choices)
-        if log and key in dict(_options(OmegaConf.to_container(compose(program, [*choices, f"dataset={log}"])))):
-            return published_sentence(given, log)
-    options = OmegaConf.select(config, group) if group else config
-    if not isinstance(options, DictConfig):
+    match = re.search("Could not override '([^']*)'", str(error))
+    if not match:
         return " ".join(str(error).split())
+    key = match[1]
+    given = next((text for text in sys.argv[1:] if text.lstrip("+~").partition("=")[0] == key), key)
+    choices = _choices(program)
+    config = _composed(program, choices)
+    dataset = choices.get("dataset")
+    if raw_log_exists(f"dataset={dataset}"):
+        with_log = _composed(program, {**choices, "dataset": f"{dataset}_log"})
+        if key in dict(_options(OmegaConf.to_container(with_log))):
+            return published_sentence(given, f"{dataset}_log")
+    group = key
+    while group and not isinstance(OmegaConf.select(config, group), DictConfig):
+        key, group = group, group.rpartition(".")[0]
+    options = OmegaConf.select(config, group) if group else config
     names = [str(name) for name in options if not str(name).startswith("_")]
+    if not group:
+        names += [name for name in choices if name not in names]  # groups without a choice
     return f"{given}: there is no option {key}; {group or 'the configuration'} has {', '.join(names)}."
 
 
-def _raw_log(arguments: list[str]) -> str | None:
-    """The raw-log choice for the published set that was chosen; None if there is none."""
-    for text in arguments:
-        name = text.removeprefix("dataset=")
-        if name != text and (CONF / "dataset" / f"{name}_log.yaml").is_file():
-            return f"{name}_log"
-    return None
+def _choices(program: str) -> dict[str, str | None]:
+    """The groups of a program, each with the choice on the command line if it is one of this project's, or the default.
+
+    Of the choices of a sweep the first one counts.
+    """
+    defaults = OmegaConf.to_container(OmegaConf.load(CONF / f"{program}.yaml"))["defaults"]  # type: ignore[call-overload,index]
+    groups = {name: choice for each in defaults if isinstance(each, dict) for name, choice in each.items()}
+    groups = {name: choice for name, choice in groups.items() if " " not in name}  # neither optional nor override
+    for text in sys.argv[1:]:
+        name, _, choice = text.partition("=")
+        choice = choice.partition(",")[0]
+        if name in groups and (CONF / name / f"{choice}.yaml").is_file():
+            groups[name] = choice
+    return groups
+
+
+def _composed(program: str, choices: Mapping[str, str | None]) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(program, [f"{name}={choice}" for name, choice in choices.items() if choice is not None])
+
+
+def raw_log_exists(choice: str) -> bool:
+    """Whether `dataset=NAME` is a published set beside which there is a raw log, `dataset=NAME_log`."""
+    group, _, name = choice.partition("=")
+    return group == "dataset" and (CONF / group / f"{name}_log.yaml").is_file()
 
 
 def published_sentence(given: str, log: str) -> str:

@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from srgnn.cli.errors import RENAMED, raw_log_exists
 from srgnn.errors import UserError
 from srgnn.saving import whole_file
 
@@ -35,7 +36,7 @@ def finished_run(checkpoint: str, outputs: str) -> Path:
         UserError: if there is none.
     """
     if checkpoint != "last":
-        return Path(checkpoint)
+        return Path(str(checkpoint))
     results = sorted(Path(outputs).rglob(RESULT), key=lambda path: path.stat().st_mtime)
     for result in reversed(results):
         saved = json.loads(result.read_text())
@@ -63,7 +64,7 @@ def resumed(arguments: list[str]) -> list[str]:
     overrides = Path(checkpoint).parent / ".hydra" / "overrides.yaml"
     if not Path(checkpoint).is_file() or not overrides.is_file():
         raise UserError(f"resume={checkpoint}: expected a checkpoint in the folder of its run, or last.")
-    original = [text for text in map(str, OmegaConf.load(overrides)) if _option(text) not in given]
+    original = [text for text in _renamed(map(str, OmegaConf.load(overrides))) if _option(text) not in given]
     others = [text for text in arguments if not text.startswith("resume=")]
     return [*original, *others, f"resume='{checkpoint}'", f"hydra.run.dir='{Path(checkpoint).parent}'"]
 
@@ -71,3 +72,11 @@ def resumed(arguments: list[str]) -> list[str]:
 def _option(override: str) -> str:
     """The name of the option that an argument of the command line sets."""
     return override.lstrip("+~").partition("=")[0]
+
+
+def _renamed(overrides: Iterable[str]) -> list[str]:
+    """The options of an older run under their present names."""
+    renamed = [RENAMED.get(text, text) for text in overrides]
+    if any(_option(text).startswith("dataset.") or text == "preset=reference" for text in renamed):
+        renamed = [f"{text}_log" if raw_log_exists(text) else text for text in renamed]
+    return renamed

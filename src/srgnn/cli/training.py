@@ -30,6 +30,8 @@ def build_run(config: DictConfig, folder: Path) -> Run:
     """
     values = plain(config)
     values["k"] = [values["k"]] if isinstance(values["k"], int) else values["k"]
+    if not isinstance(values["trainer"], dict):
+        raise UserError(f"trainer={values['trainer']}: expected options such as trainer.devices=1.")
     check_choice("matmul_precision", values["matmul_precision"], PRECISIONS)
     torch.set_float32_matmul_precision(values["matmul_precision"])
     _check_trainer(config, values["trainer"])
@@ -45,6 +47,8 @@ def _check_trainer(config: DictConfig, values: dict[str, Any]) -> None:
         with options_of(config, "trainer"):
             check_trainer(values)
     except UserError as error:
+        if choice == "cpu" or not {"trainer.accelerator", "trainer.devices"} & {*error.arguments}:
+            raise
         reason = str(error).rstrip(".")
         raise UserError(
             f"trainer={choice} is not available here ({reason}): use trainer=cpu or fix trainer.*."

@@ -110,7 +110,7 @@ class PublishedSet:
                 raise UserError(
                     f"Could not download {self.name} ({type(error).__name__}): put {self.train_url} and "
                     f"{self.test_url} into the folder {path.parent.resolve()} under their own names, "
-                    "or name the folder above it with data=FOLDER or the environment variable SRGNN_DATA.",
+                    "or name the folder above it with data=FOLDER.",
                     "data",
                 ) from error
             got = pooch.file_hash(str(partial))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from srgnn.errors import ArgumentError, UserError
-from srgnn.saving import whole_folder, write_error
+from srgnn.saving import whole_folder
 
 Ints = npt.NDArray[np.integer]
 
@@ -79,7 +79,7 @@ class Sessions:
         latest = Sessions(self.items[click:], self.ptr[cut:] - click)
         if not earlier.num_prefixes or not latest.num_prefixes:
             raise ArgumentError(
-                "valid_fraction",
+                "fraction",
                 fraction,
                 f"a share that leaves prefixes in both parts of the {len(self):,} training sessions",
             )
@@ -177,17 +177,13 @@ class SessionData:
         Raises:
             UserError: if it cannot be written; nothing is left behind that a later run would trust.
         """
-        what = "the prepared data"
-        with whole_folder(folder, what, "cache") as temporary:
-            try:
-                for name, part in (("train", self.train), ("test", self.test)):
-                    clicks = pl.DataFrame({"session": part.owner.numpy(), "item": part.items.numpy()})
-                    clicks.write_parquet(temporary / f"{name}.parquet")
-                ids = pl.DataFrame({"id": self.vocabulary.ids}).with_row_index("index")
-                items = pl.concat([ids, self.vocabulary.about], how="horizontal")
-                items.write_parquet(temporary / "vocabulary.parquet")
-            except pl.exceptions.PolarsError as error:  # polars raises errors of its own for a full disk
-                raise write_error(f"{what} {folder}", error, "cache") from error
+        with whole_folder(folder, "the prepared data", "cache") as temporary:
+            for name, part in (("train", self.train), ("test", self.test)):
+                clicks = pl.DataFrame({"session": part.owner.numpy(), "item": part.items.numpy()})
+                clicks.write_parquet(temporary / f"{name}.parquet")
+            ids = pl.DataFrame({"id": self.vocabulary.ids}).with_row_index("index")
+            items = pl.concat([ids, self.vocabulary.about], how="horizontal")
+            items.write_parquet(temporary / "vocabulary.parquet")
             (temporary / "manifest.json").write_text(json.dumps(self.manifest, indent=2) + "\n")
         return replace(self, folder=folder)
 

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from srgnn.data.graphs import SessionGraphs
-from srgnn.data.sessions import SessionData
+from srgnn.data.sessions import SessionData, Sessions
 from srgnn.errors import UserError
 from srgnn.evaluation import evaluate
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
@@ -56,7 +56,7 @@ def validated(run: Run, data: SessionData, logger: Logger | None, resume: Path |
     start = _resumable(resume, data, ("select", "refit"))
     best_epoch = start.chosen if start else None
     if best_epoch is None:
-        training, validation = data.train.split_latest(run.valid_fraction)
+        training, validation = _split(run, data)
         record = replace(run.record(data, "select"), history=start.history if start else [])
         history = fit(run, record, training, validation, run.max_epochs, logger, resume)
         best_epoch = max(history, key=lambda epoch: epoch[run.monitor])  # the first of equally good ones
@@ -87,12 +87,21 @@ PROTOCOLS: dict[str, Callable[[Run, SessionData, Logger | None, Path | None], Re
 }
 
 
+def _split(run: Run, data: SessionData) -> tuple[Sessions, Sessions]:
+    """The earlier training sessions, and the latest ones, which validate."""
+    try:
+        return data.train.split_latest(run.valid_fraction)
+    except UserError as error:
+        raise error.renamed({"fraction": "valid_fraction"}) from error
+
+
 @rank_zero_only
 def _test(run: Run, checkpoint: Path, data: SessionData, logger: Logger | None) -> dict[str, float]:
     """The test metrics of a checkpoint; only the first of several processes measures, the others get None."""
     device = evaluation_device(run.trainer)
     model = Checkpoint.load(checkpoint).build_model().to(device)
-    metrics = evaluate(model, SessionGraphs(data.test, data.num_items, device), run.k, run.model_name)
+    bar = run.model_name if run.trainer.get("enable_progress_bar", True) else ""
+    metrics = evaluate(model, SessionGraphs(data.test, data.num_items, device), run.k, bar)
     if logger is not None:
         logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
         logger.save()
@@ -108,6 +117,7 @@ def _resumable(path: Path | None, data: SessionData, stages: tuple[str, ...]) ->
         raise UserError(
             f"{path} is from stage {record.stage}, not {' or '.join(stages)}: resume it under its own protocol."
         )
-    if record.vocabulary != data.vocabulary.ids or record.data["counts"] != data.manifest["counts"]:
-        raise UserError(f"{path} was trained on other data ({record.data['name']}): resume it on the same data.")
+    if record.vocabulary != data.vocabulary.ids or record.data.get("counts") != data.manifest.get("counts"):
+        name = record.data.get("name", "without a name")
+        raise UserError(f"{path} was trained on other data ({name}): resume it on the same data.")
     return record

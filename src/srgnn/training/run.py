@@ -72,6 +72,7 @@ class Run:
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
         for name, kinds in (("model", MODELS.values()), ("sampling", [Sampling]), ("optimizer", [OptimizerSettings])):
             if type(value := getattr(self, name)) not in kinds:
                 raise ArgumentError(name, value, " or ".join(kind.__name__ for kind in kinds))
@@ -82,8 +83,8 @@ class Run:
         check_bool("refit", self.refit)
         check_choice("loss", self.loss, LOSSES)
         check_choice("order", self.order, ORDERS)
-        if not self.k:
-            raise ArgumentError("k", list(self.k), "at least one cut-off")
+        if not isinstance(self.k, list | tuple) or not self.k:
+            raise ArgumentError("k", self.k, "a list of at least one cut-off")
         self.check_cutoffs(None)
         check_trainer(self.trainer)
 

@@ -17,10 +17,11 @@ from srgnn.errors import ArgumentError, UserError, check_int
 from srgnn.training.callbacks import WholeCheckpoints
 from srgnn.training.module import READ_EVERY
 
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")  # no weights in 16 bits
 GPUS = {"cuda": torch.cuda.device_count, "mps": torch.mps.device_count}
 OWN = (  # arguments that a run sets itself
-    *("max_epochs", "callbacks", "enable_checkpointing", "logger", "default_root_dir"),
+    *("max_epochs", "max_steps", "max_time", "min_epochs", "min_steps", "fast_dev_run"),
+    *("callbacks", "enable_checkpointing", "logger", "default_root_dir"),
     *("num_sanity_val_steps", "enable_model_summary", "plugins", "use_distributed_sampler"),
 )
 
@@ -65,7 +66,10 @@ def num_processes(arguments: Mapping[str, Any]) -> int:
 
 def evaluation_device(arguments: Mapping[str, Any]) -> torch.device:
     """The device on which a model trained with these arguments is tested."""
-    return torch.device(_gpu(arguments.get("accelerator", "auto")) or "cpu")
+    gpu, devices = _gpu(arguments.get("accelerator", "auto")), arguments.get("devices")
+    if gpu is None:
+        return torch.device("cpu")
+    return torch.device(gpu, devices[0] if isinstance(devices, list | tuple) else 0)
 
 
 def build_trainer(

@@ -51,6 +51,25 @@ def test_a_wrong_value_is_reported_under_its_option():
         build(config("optimizer=adam"), "optimizer")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "group", "sentence"),
+    [
+        (
+            ["dataset=clicks", "dataset.path=x", "dataset.rules.order=foo"],
+            "dataset",
+            "dataset.rules.order=foo: expected one of",
+        ),
+        (["dataset=clicks", "dataset.path=x", "dataset.rules=null"], "dataset", "dataset.rules=None: expected"),
+        (["+model.foo=1"], "model", "model.foo: there is no option foo; model has hidden_size, "),
+        (["model._target_=foo.bar"], "model", "model._target_=foo.bar: expected a class that can be imported"),
+    ],
+)
+def test_an_error_is_traced_to_its_part(overrides: list[str], group: str, sentence: str):
+    with pytest.raises(UserError) as error:
+        build(config(*overrides), group)
+    assert str(error.value).startswith(sentence)
+
+
 def test_the_data_set_of_a_checkpoint_is_found_in_its_configuration():
     trained = OmegaConf.to_container(config("dataset.sessions=300"), resolve=True)
     values = data_set_of(trained, PATHS)

@@ -32,6 +32,16 @@ def test_last_is_the_newest_run_that_finished(tmp_path: Path):
         finished_run("last", str(tmp_path / "unfinished"))
 
 
+def test_the_options_of_an_older_run_are_renamed(tmp_path: Path):
+    make_run(tmp_path / "a")
+    overrides = tmp_path / "a" / ".hydra" / "overrides.yaml"
+    overrides.write_text("- model=srgnn_fast\n- dataset=diginetica\n- dataset.path=x.csv\n")
+    expected = ["recipe=srgnn_fast", "dataset=diginetica_log", "dataset.path=x.csv"]
+    assert resumed([f"resume={tmp_path}/a/last.ckpt"])[:3] == expected
+    overrides.write_text("- dataset=diginetica\n")
+    assert resumed([f"resume={tmp_path}/a/last.ckpt"])[0] == "dataset=diginetica"
+
+
 def test_a_run_resumes_with_its_own_options_and_new_ones(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_run(tmp_path / "outputs" / "a", age=10)

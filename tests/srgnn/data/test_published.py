@@ -89,7 +89,7 @@ def test_without_network_both_urls_and_the_folder_are_named(server: PublishedSet
     offline = replace(server, train_url="http://127.0.0.1:1/all_train_seq.txt")
     with pytest.raises(UserError) as error:
         offline.load()
-    for part in (offline.train_url, offline.test_url, str(Path(server.data, "toy")), "data=FOLDER", "SRGNN_DATA"):
+    for part in (offline.train_url, offline.test_url, str(Path(server.data, "toy")), "data=FOLDER"):
         assert part in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -36,7 +36,7 @@ def test_the_latest_sessions_are_split_off():
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 0.99])
 def test_a_split_that_leaves_nothing_is_refused(fraction):
-    with pytest.raises(ArgumentError, match="valid_fraction"):
+    with pytest.raises(ArgumentError, match=r"^fraction="):
         Sessions.from_lists([[0, 1], [1, 2]]).split_latest(fraction)
 
 

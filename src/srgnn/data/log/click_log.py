@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +15,10 @@ import numpy as np
 import polars as pl
 
 from srgnn.data.log import times
+from srgnn.data.log.arguments import check_text
 from srgnn.data.log.check import check
 from srgnn.data.log.clicks import Clicks
-from srgnn.data.log.files import RawFiles
+from srgnn.data.log.files import PathName, PathNames, RawFiles
 from srgnn.data.log.items import ItemTable, read_items, with_titles
 from srgnn.data.log.layout import Columns, LogFormat
 from srgnn.data.log.read import read
@@ -28,6 +31,8 @@ from srgnn.errors import ArgumentError, UserError, check_choice
 from srgnn.saving import write_error
 
 RECIPE = 1  # increase it when the preparation changes, so that older caches are no longer used
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class ClickLog:
         >>> ClickLog("log.csv", columns=Columns(session="visit"), rules=Rules(test_days=7)).load()
     """
 
-    path: str | Sequence[str]
+    path: PathNames
     name: str = "clicks"
     columns: Columns = field(default_factory=Columns)
     header: Sequence[str] | None = None
@@ -77,22 +82,30 @@ class ClickLog:
     on_error: str = "raise"
     rules: Rules = field(default_factory=Rules)
     source: str = ""
-    cache: str = "data/prepared"
+    cache: PathName = "data/prepared"
 
     def __post_init__(self) -> None:
         check_choice("on_error", self.on_error, ["raise", "skip"])
         if self.session_gap is not None:
             times.duration("session_gap", self.session_gap)
-        for argument, kind, example in (
-            ("columns", Columns, "columns.item=NAME"),
-            ("items", ItemTable, "items.path=FILE"),
-            ("rules", Rules, "rules.test_days=7"),
+        for argument, kind, expected, example in (
+            ("columns", Columns, "a Columns", "columns.item=NAME"),
+            ("items", ItemTable, "an ItemTable", "items.path=FILE"),
+            ("rules", Rules, "a Rules", "rules.test_days=7"),
         ):
             value = getattr(self, argument)
             if not isinstance(value, kind):
-                text = f"{argument}={value}: expected options such as {example}."
+                text = f"{argument}={value}: expected {expected}, such as {example}."
                 raise UserError(text, argument, example.partition("=")[0])
-        if self.header is not None and not isinstance(self.header, list | tuple):
+        check_text("name", self.name, "clicks")
+        check_text("nested", self.nested, "events", optional=True)
+        check_text("time_format", self.time_format, "ms or '%d.%m.%Y %H:%M'", optional=True)
+        check_text("time_zone", self.time_zone, "UTC or Europe/Berlin")
+        check_text("where", self.where, "'price IS NOT NULL'", optional=True)
+        if not isinstance(self.cache, os.PathLike):
+            check_text("cache", self.cache, "data/prepared")
+        header = () if self.header is None else self.header
+        if not isinstance(header, list | tuple) or not all(isinstance(name, str) for name in header):
             raise ArgumentError("header", self.header, "a list of names")
         for argument in ("separator", "quote"):
             value = getattr(self, argument)
@@ -165,6 +178,7 @@ def prepare(log: ClickLog, files: RawFiles, item_files: RawFiles | None, scratch
     """
     items = read_items(log.items, item_files) if item_files else None
     skip = log.on_error == "skip"
+    logger.info("Reading %s (%s MB)", files.name, f"{files.size / 1e6:,.1f}")
     with files.one_sentence():
         rows = read(files, log.format, skip, scratch)
         table, reading_steps = check(rows, log.format, skip)

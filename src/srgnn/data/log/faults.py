@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import polars as pl
 
-from srgnn.data.log.files import JSON, TEXT, BrokenLine, RawFiles
+from srgnn.data.log.broken import BrokenLine
+from srgnn.data.log.files import JSON, TEXT, RawFiles
 from srgnn.data.log.layout import Layout, LogFormat, unpacked
 from srgnn.errors import UserError
 

@@ -4,14 +4,11 @@ import csv
 import errno
 import glob
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -27,14 +24,8 @@ SAMPLE = 1000  # number of rows from which the types of JSON fields and the form
 UNWRITABLE = (*FULL, errno.EROFS)  # in a query that both reads and writes, these errors come from the writing
 NO_SEPARATOR = "\x01"  # reads every line as one column
 
-
-@dataclass(frozen=True)
-class BrokenLine:
-    """A line with more fields than the header has, or that is not a JSON object."""
-
-    path: Path
-    number: int  # counted from 1
-    text: str
+PathName = str | os.PathLike[str]
+PathNames = PathName | Sequence[PathName]
 
 
 @dataclass(frozen=True)
@@ -58,7 +49,7 @@ class RawFiles:
     named: tuple[Path, ...] = ()
 
     @classmethod
-    def find(cls, argument: str, path: Any, source: str = "") -> "RawFiles":
+    def find(cls, argument: str, path: PathNames, source: str = "") -> "RawFiles":
         """The files that `path` names: a file, a glob, or a list of them.
 
         Args:
@@ -69,28 +60,15 @@ class RawFiles:
         Raises:
             UserError: if there are none, or they are of a kind that cannot be read.
         """
-        patterns = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
         files: list[Path] = []
-        for pattern in patterns:
-            if not isinstance(pattern, str):
-                raise ArgumentError(
-                    argument, path or "null", "a file, such as log.csv, or a glob in quotes, such as 'logs/*.parquet'"
-                )
+        for pattern in check_paths(argument, path):
             found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
             if not found:
                 where = f" Download it from {source}." if source else ""
                 raise UserError(f"There is no file {pattern}: name yours with {argument}=FILE.{where}", argument)
             files += map(Path, found)
         for file in files:
-            if file.is_dir():
-                raise ArgumentError(
-                    argument, file, f"a file, not a directory: for all files in it, give '{file}/*.csv'"
-                )
-            if _kind(file) not in KINDS or (_kind(file) == PARQUET and file.suffix in PACKED):
-                names = f"{', '.join(KINDS)}, or in one of these except {PARQUET} followed by .gz or .zst"
-                raise ArgumentError(argument, file, f"a name that ends in {names}")
-            if not file.stat().st_size:
-                raise UserError(f"{file} is empty: expected a header and rows.")
+            _check_file(argument, file)
         if len({_kind(file) for file in files}) != 1:
             raise ArgumentError(argument, path, "files of one kind")
         return cls(tuple(files))
@@ -128,7 +106,7 @@ class RawFiles:
 
     def _rows(self, path: Path, numbered: bool) -> pl.LazyFrame:
         if self.kind in TEXT:
-            separator, width = self._shape(path)
+            separator, width = self.shape(path)
             if self.header is not None and len(self.header) != width:
                 raise ArgumentError("header", self.header, f"the names of the {width} columns of {path.name}")
             frame = pl.scan_csv(
@@ -149,19 +127,29 @@ class RawFiles:
             frame = frame.with_row_index("_line", 2 if self.kind in TEXT and self.header is None else 1)
         return frame if self.kind == PARQUET else frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
 
-    def _shape(self, path: Path) -> tuple[str, int]:
-        """The separator of a text file, and the number of columns in its first line."""
-        lines = self._lines(path).head(1).collect(engine="streaming")["line"]
+    def shape(self, path: Path) -> tuple[str, int]:
+        """The separator of a text file, and the number of columns in its first line.
+
+        Raises:
+            UserError: for a file that is empty, not UTF-8 text, or whose lines end in carriage returns alone.
+        """
+        lines = self.lines(path).head(1).collect(engine="streaming")["line"]
         if not len(lines):
-            raise self._empty()
+            raise _empty(self)
         line = lines[0]
         if "\0" in line:
-            raise self._not_text()  # UTF-16 has a zero byte beside every Latin letter
+            raise _not_text(self)  # UTF-16 has a zero byte beside every Latin letter
+        unquoted = line if self.quote is None else "".join(line.split(self.quote)[::2])
+        if "\r" in unquoted:
+            raise UserError(
+                f"{self.name} has lines that end in carriage returns alone: convert it, for instance with "
+                "tr '\\r' '\\n'."
+            )
         common = ("\t",) if self.kind == ".tsv" else (",", ";", "\t", "|")
         separator = self.separator or max(common, key=line.count)
-        return separator, len(self._fields(line, separator))
+        return separator, len(self.fields(line, separator))
 
-    def _lines(self, path: Path) -> pl.LazyFrame:
+    def lines(self, path: Path) -> pl.LazyFrame:
         """The raw lines of a text file: number, counted from 1, and line."""
         lines = pl.scan_csv(
             path,
@@ -174,48 +162,14 @@ class RawFiles:
         )
         return lines.with_row_index("number", 1).with_columns(pl.col("line").str.strip_chars_end("\r").fill_null(""))
 
-    def broken(self) -> list[BrokenLine]:
-        """Finds all broken lines: a slow search, for files that polars could not read."""
-        broken_lines = []
-        for path in self.paths if self.kind in (*TEXT, *JSON) else ():
-            lines = self._lines(path)
-            if self.kind in JSON:
-                is_broken: Callable[[str], bool] = _is_not_json
-            else:
-                separator, width = self._shape(path)
-                lines = lines.filter(pl.col("line").str.count_matches(separator, literal=True) >= width)
-                is_broken = partial(self._has_surplus, separator=separator, width=width)
-            condition = pl.col("line").map_batches(partial(_each, is_broken), pl.Boolean)
-            rows = lines.filter(condition).collect(engine="streaming").iter_rows()
-            broken_lines += [BrokenLine(path, number, text) for number, text in rows]
-        return broken_lines
-
-    def without(self, broken: Sequence[BrokenLine], folder: Path) -> "RawFiles":
-        """Copies the files to `folder`, with the broken lines blank."""
-        copies = []
-        for index, path in enumerate(self.paths):
-            copies.append(folder / f"{index}{self.kind}")
-            numbers = pl.Series([line.number for line in broken if line.path == path], dtype=pl.UInt32)
-            line = pl.when(~pl.col("number").is_in(numbers.implode())).then("line").otherwise(pl.lit(""))
-            with writing(copies[-1]):
-                self._lines(path).select(line).sink_csv(copies[-1], include_header=False, quote_style="never")
-        return replace(self, paths=tuple(copies), named=self.named or self.paths)
-
-    def _fields(self, line: str, separator: str) -> list[str]:
+    def fields(self, line: str, separator: str) -> list[str]:
+        """The fields of a line; a carriage return is part of the text, as polars reads it."""
         if self.quote is None:
             return line.split(separator)
-        return next(csv.reader([line], delimiter=separator, quotechar=self.quote), [])
-
-    def _has_surplus(self, line: str, separator: str, width: int) -> bool:
-        # An odd number of quotes: a quoted field continues on the next line.
-        part_of_a_row = self.quote is not None and line.count(self.quote) % 2
-        return not part_of_a_row and len(self._fields(line, separator)) > width
-
-    def _empty(self) -> UserError:
-        return UserError(f"{self.name} is empty: expected a header and rows.")
-
-    def _not_text(self) -> UserError:
-        return UserError(f"{self.name} is not UTF-8 text: convert it, for instance with iconv -f latin1 -t utf-8.")
+        try:
+            return next(csv.reader([line.replace("\r", " ")], delimiter=separator, quotechar=self.quote), [])
+        except csv.Error:  # a field of more than 131,072 characters
+            return line.split(separator)
 
     @contextmanager
     def one_sentence(self) -> Iterator[None]:
@@ -223,19 +177,21 @@ class RawFiles:
         try:
             yield
         except (OSError, pl.exceptions.PolarsError) as error:
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            if isinstance(error, pl.exceptions.NoDataError):
-                raise self._empty() from error
-            if "utf-8" in text.lower() or "utf8" in text.lower():
-                raise self._not_text() from error
-            if isinstance(error, OSError) and any(path.suffix in PACKED for path in self.paths):
-                raise UserError(
-                    f"{self.name} is truncated or not a {self.paths[0].suffix} file ({text}): copy it again."
-                ) from error
-            message = f"{self.name} cannot be read as {self.kind[1:]} ({text})."
-            if self.kind in TEXT:
-                message += " If quotes are part of the text, set quote=null."
-            raise UserError(message, "quote") from error
+            raise _unreadable(self, error) from error
+
+
+def check_paths(argument: str, path: PathNames) -> list[str]:
+    """The names in `path`, as a list of text.
+
+    Raises:
+        ArgumentError: if it is neither a name nor a list of names.
+    """
+    names = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
+    if not all(isinstance(name, str | os.PathLike) for name in names):
+        raise ArgumentError(
+            argument, path or "null", "a file, such as log.csv, or a glob in quotes, such as 'logs/*.parquet'"
+        )
+    return [os.fspath(name) for name in names]
 
 
 @contextmanager
@@ -252,15 +208,36 @@ def writing(path: Path) -> Iterator[None]:
         raise write_error(f"the prepared data in {path.parent}", error, "cache") from error
 
 
-def _each(test: Callable[[str], bool], lines: pl.Series) -> pl.Series:
-    return pl.Series([test(line) for line in lines], dtype=pl.Boolean)
+def _unreadable(files: RawFiles, error: Exception) -> UserError:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, pl.exceptions.NoDataError):
+        return _empty(files)
+    if "utf-8" in text.lower() or "utf8" in text.lower():
+        return _not_text(files)
+    if isinstance(error, OSError) and any(path.suffix in PACKED for path in files.paths):
+        return UserError(f"{files.name} is truncated or not a {files.paths[0].suffix} file ({text}): copy it again.")
+    message = f"{files.name} cannot be read as {files.kind[1:]} ({text})."
+    if files.kind in TEXT:
+        message += " If quotes are part of the text, set quote=null."
+    return UserError(message, "quote")
 
 
-def _is_not_json(line: str) -> bool:
-    try:
-        return bool(line.strip()) and not isinstance(json.loads(line), dict)
-    except ValueError:
-        return True
+def _empty(files: RawFiles) -> UserError:
+    return UserError(f"{files.name} is empty: expected a header and rows.")
+
+
+def _not_text(files: RawFiles) -> UserError:
+    return UserError(f"{files.name} is not UTF-8 text: convert it, for instance with iconv -f latin1 -t utf-8.")
+
+
+def _check_file(argument: str, file: Path) -> None:
+    if file.is_dir():
+        raise ArgumentError(argument, file, f"a file, not a directory: for all files in it, give '{file}/*.csv'")
+    if _kind(file) not in KINDS or (_kind(file) == PARQUET and file.suffix in PACKED):
+        names = f"{', '.join(KINDS)}, or in one of these except {PARQUET} followed by .gz or .zst"
+        raise ArgumentError(argument, file, f"a name that ends in {names}")
+    if not file.stat().st_size:
+        raise UserError(f"{file} is empty: expected a header and rows.")
 
 
 def _kind(path: Path) -> str:

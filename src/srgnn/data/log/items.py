@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from srgnn.data.log.files import RawFiles
+from srgnn.data.log.arguments import check_text
+from srgnn.data.log.files import PathNames, RawFiles, check_paths
 from srgnn.data.log.ids import id_reader
 from srgnn.errors import UserError
 
@@ -16,14 +17,23 @@ class ItemTable:
     """A table of items; its further columns are kept in the vocabulary.
 
     Args:
-        path: A file in any format that a log may have; None if there is no table.
+        path: A file, a glob or a list of them, in any format that a log may have; None if there is no table.
         id: Name of the column of item ids.
         title: Name of the column of titles.
+
+    Raises:
+        ArgumentError: for a value that is not allowed.
     """
 
-    path: str | None = None
+    path: PathNames | None = None
     id: str | None = "id"
     title: str | None = "title"
+
+    def __post_init__(self) -> None:
+        if self.path is not None:
+            check_paths("path", self.path)
+        check_text("id", self.id, "id", optional=True)
+        check_text("title", self.title, "title", optional=True)
 
 
 def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:

@@ -1,19 +1,17 @@
 """Files -> rows: reads a log as a stream by its layout, and widens the layout if a later row contradicts it."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
+from srgnn.data.log.broken import BrokenLine, find_broken, without_broken
 from srgnn.data.log.faults import broken_lines
-from srgnn.data.log.files import JSON, BrokenLine, RawFiles, writing
+from srgnn.data.log.files import JSON, RawFiles, writing
 from srgnn.data.log.ids import EXACT
 from srgnn.data.log.layout import Layout, LogFormat, MissingColumnsError, find_layout
 from srgnn.errors import ArgumentError, UserError
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,6 @@ def read(files: RawFiles, form: LogFormat, skip: bool, folder: Path) -> Rows:
     Raises:
         UserError: for a log that cannot be read, or does not fit its description.
     """
-    logger.info("Reading %s (%s MB)", files.name, f"{files.size / 1e6:,.1f}")
     path = folder / "clicks.parquet"
     broken: list[BrokenLine] = []
     text_ids: set[str] = set()
@@ -58,11 +55,11 @@ def read(files: RawFiles, form: LogFormat, skip: bool, folder: Path) -> Rows:
             text_ids |= new_text_ids
         except (pl.exceptions.ComputeError, MissingColumnsError) as error:
             if not broken and not isinstance(error, MissingColumnsError):
-                broken = files.broken()
+                broken = find_broken(files)
                 if broken and not skip:
                     raise broken_lines(files, broken, skip) from None
                 if broken:
-                    files = replace(files.without(broken, folder), mixed=True)
+                    files = replace(without_broken(files, broken, folder), mixed=True)
                     continue
             if files.kind not in JSON or files.mixed:
                 raise

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click_logs import START, load, load_as_configured
 
+from srgnn.data import ClickLog, ItemTable, Rules
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.log import click_log
 from srgnn.data.published import read_pickle
@@ -102,6 +103,24 @@ def test_caches_of_older_versions_are_found(tmp_path: Path, log: Path):
     items.write_text('sku,name,category\n12,"Lamp, red",lamps\n10,Rug,rugs\n99,Chair,chairs\n10,Rug again,rugs\n')
     options = [f"dataset.items.path={items}", "dataset.items.id=sku", "dataset.items.title=name"]
     assert load(tmp_path, "clicks", log, *options).folder.name == "clicks-65a4ecac8934"
+
+
+def test_path_objects_give_the_same_cache_as_their_text(tmp_path: Path, log: Path):
+    items = tmp_path / "items.csv"
+    items.write_text("id,title\n10,Rug\n")
+    rules = Rules(min_item_support=1)
+    texts = ClickLog(str(log), items=ItemTable(str(items)), rules=rules, cache=str(tmp_path / "cache"))
+    paths = ClickLog([log], items=ItemTable(items), rules=rules, cache=tmp_path / "cache")
+    assert texts.load().folder == paths.load().folder
+
+
+def test_a_closed_pipe_is_no_fault_of_the_log(tmp_path: Path, log: Path, monkeypatch):
+    def closed(*args: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("logging.Logger.info", closed)
+    with pytest.raises(BrokenPipeError):
+        ClickLog(log, cache=tmp_path / "cache").load()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit that only Linux has")

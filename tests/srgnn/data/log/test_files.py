@@ -61,6 +61,15 @@ def test_a_glob_is_read_in_the_order_of_names_and_a_list_in_its_own(tmp_path: Pa
     assert read([str(tmp_path / "c.csv"), str(tmp_path / "[ab].csv")]) == [ROWS[2], *ROWS[:2]]
 
 
+def test_a_path_object_is_read_like_its_text(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("session,item\n1,a\n")
+    (tmp_path / "b.csv").write_text("session,item\n2,b\n")
+    for path in (tmp_path / "*.csv", [tmp_path / "a.csv", str(tmp_path / "b.csv")]):
+        texts = [str(name) for name in path] if isinstance(path, list) else str(path)
+        assert RawFiles.find("path", path) == RawFiles.find("path", texts)
+        assert RawFiles.find("path", path).rows().collect().rows() == ROWS[:2]
+
+
 def test_columns_are_found_by_name_in_every_file(tmp_path: Path):
     (tmp_path / "a.csv").write_text("session,item\n1,a\n")
     (tmp_path / "b.csv").write_text("item,extra,session\nb,5,2\n")
@@ -99,22 +108,6 @@ def test_quotes_can_be_part_of_the_text(tmp_path: Path):
         read(tmp_path / "log.tsv")
 
 
-def test_broken_lines_are_found_and_can_be_left_out(tmp_path: Path):
-    (tmp_path / "a.csv").write_text('session,item\n1,a\n\n1,b,surplus\n2,"b,c"\n3,"x,y",z\n')
-    files = RawFiles.find("path", str(tmp_path / "a.csv"))
-    assert [(line.number, line.text) for line in files.broken()] == [(4, "1,b,surplus"), (6, '3,"x,y",z')]
-    whole = files.without(files.broken(), tmp_path)
-    assert whole.rows(numbered=True).collect().rows() == [(2, "1", "a"), (5, "2", "b,c")]
-    assert whole.name == files.name
-    # A line that may be part of a quoted field stays.
-    (tmp_path / "b.csv").write_text('session,item\n1,"l\nl,2,3,4"\n1,b,surplus\n')
-    assert [line.number for line in RawFiles.find("path", str(tmp_path / "b.csv")).broken()] == [4]
-    (tmp_path / "a.jsonl").write_text('{"session":1}\n{"session":2\n[3]\n\n{"session":4}\n')
-    files = RawFiles.find("path", str(tmp_path / "a.jsonl"))
-    assert [line.number for line in files.broken()] == [2, 3]
-    assert files.without(files.broken(), tmp_path).rows().collect().rows() == [(1,), (4,)]
-
-
 def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
     (tmp_path / "empty.csv").touch()
     (tmp_path / "log.xlsx").touch()
@@ -142,12 +135,21 @@ def test_unreadable_files_are_reported(tmp_path: Path):
         ("cut.csv.gz", large[: len(large) // 2], r"cut\.csv\.gz is truncated or not a \.gz file"),
         ("cut.csv.zst", b"\x28\xb5\x2f\xfd\x00X!", r"cut\.csv\.zst is truncated or not a \.zst file"),
         ("bad.parquet", b"PAR1", r"bad\.parquet cannot be read as parquet"),
+        ("mac.csv", CSV.replace("\n", "\r").encode(), r"carriage returns alone: convert it, .* tr '\\r' '\\n'\.$"),
         ("blank.csv.gz", gzip.compress(b""), "is empty"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=sentence) as error:
             read(tmp_path / name)
         assert "\n" not in str(error.value)
+
+
+def test_carriage_returns_alone_are_reported_whatever_the_quotes(tmp_path: Path):
+    (tmp_path / "log.csv").write_text(CSV.replace("\n", "\r"))
+    with pytest.raises(UserError, match="carriage returns alone"):
+        read(tmp_path / "log.csv", quote=None)
+    (tmp_path / "quoted.csv").write_bytes(b'session,"it\rem"\n1,a\n')
+    assert read(tmp_path / "quoted.csv") == ROWS[:1]
 
 
 def test_a_file_without_permission_is_reported(tmp_path: Path):

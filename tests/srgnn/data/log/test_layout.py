@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from click_logs import LOG, START, TEST, TRAIN, load, raw, stamp
 
-from srgnn.data import ClickLog, Columns, Rules
-from srgnn.errors import UserError
+from srgnn.data import ClickLog, Columns, ItemTable, Rules
+from srgnn.errors import ArgumentError, UserError
 
 
 def yoochoose_log(path: Path) -> Path:
@@ -127,7 +127,10 @@ def test_a_log_may_have_a_column_of_any_name(tmp_path: Path, log: Path):
         (["dataset.where='CAST(time AS DATE) IS NULL'"], r"dataset\.where="),
         (["dataset.separator=';;'"], r"dataset\.separator=;;: expected one character"),
         (["dataset.header=true"], r"dataset\.header=True: expected a list of names"),
-        (["dataset.items=items.csv"], r"dataset\.items=items\.csv: expected options such as items\.path=FILE"),
+        (
+            ["dataset.items=items.csv"],
+            r"items=items\.csv: expected an ItemTable, such as dataset\.items\.path=FILE",
+        ),
         (["dataset.columns.item=1"], "expected the columns .*, 1, "),
         (["dataset.path=5"], "path=5: expected a file"),
         (["dataset.rules.test_days=1000000"], "leaves 0 training"),
@@ -153,5 +156,29 @@ def test_a_python_user_sees_no_option_names(tmp_path: Path, log: Path):
     assert raw(data, "train") == TRAIN
     with pytest.raises(UserError, match=r"found session, item, time\. Name yours with columns\.session=NAME, or cut"):
         ClickLog(str(log), columns=Columns(session="visit")).load()
-    with pytest.raises(UserError, match=r"rules={'test_days': 7}: expected options such as rules\.test_days=7\."):
+    with pytest.raises(UserError, match=r"rules={'test_days': 7}: expected a Rules, such as rules\.test_days=7\."):
         ClickLog(str(log), rules={"test_days": 7})
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "expected"),
+    [
+        ("name", None, "text, such as clicks."),
+        ("cache", None, "text, such as data/prepared."),
+        ("time_zone", None, "text, such as UTC or Europe/Berlin."),
+        ("time_format", 5, "text, such as ms or '%d.%m.%Y %H:%M', or null."),
+        ("where", True, "text, such as 'price IS NOT NULL', or null."),
+        ("nested", ["events"], "text, such as events, or null."),
+        ("header", ["session", 2], "a list of names."),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_refused(argument: str, value, expected: str):
+    with pytest.raises(ArgumentError) as error:
+        ClickLog("log.csv", **{argument: value})
+    assert str(error.value) == f"{argument}={value}: expected {expected}"
+
+
+@pytest.mark.parametrize(("argument", "value"), [("path", 5), ("path", [None]), ("id", 1), ("title", ["name"])])
+def test_an_item_table_refuses_arguments_of_the_wrong_type(argument: str, value):
+    with pytest.raises(ArgumentError, match=f"^{argument}="):
+        ItemTable(**{argument: value})
