@@ -1,7 +1,8 @@
 """Time and memory of preparing a generated log the size of Yoochoose, and the same rules in pandas on a tenth of it.
 
-python benchmarks/prepare.py                                        # 33 million clicks: 4 minutes, 3 GB of disk
-python benchmarks/prepare.py --clicks 330e6 --rounds 1 --no-pandas  # ten times that: 10 minutes, 25 GB of disk
+python benchmarks/prepare.py                                  # 33 million clicks: 6 minutes, 5 GB of disk
+python benchmarks/prepare.py --engines polars duckdb duckdb,memory_limit=1GB spark --rounds 1 --no-pandas
+python benchmarks/prepare.py --clicks 330e6 --engines duckdb,memory_limit=4GB --rounds 1 --no-pandas  # 50 GB of disk
 """
 
 import argparse
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +103,30 @@ def measure(command: list[str]) -> tuple[float, float, str]:
     return time.perf_counter() - started, usage.ru_maxrss * 1024 / 1e9, output
 
 
-def prepare(path: Path) -> tuple[float, float, dict[str, int]]:
+def prepare(path: Path, engine: str) -> tuple[float, float, dict[str, int]]:
+    """Prepares the log with an engine and its settings, such as `duckdb,memory_limit=1GB`."""
+    name, *settings = engine.split(",")
+    options = [f"engine={name}", *(f"engine.{setting}" for setting in settings)]
+    if name == "spark":
+        path = as_parquet(path)
     with tempfile.TemporaryDirectory(dir=path.parent) as cache:
         program = [sys.executable, str(ROOT / "src" / "prepare.py")]
         seconds, memory, _ = measure(
-            [*program, "dataset=yoochoose_log", f"dataset.path={path}", f"paths.cache={cache}"]
+            [*program, "dataset=yoochoose_log", f"dataset.path={path}", f"paths.cache={cache}", *options]
         )
         counts = json.loads(next(Path(cache).glob("*/manifest.json")).read_text())["counts"]
     counts.pop("trained_items")
     return seconds, memory, counts
+
+
+def as_parquet(path: Path) -> Path:
+    """The same log as Parquet, which Spark reads."""
+    parquet = path.with_suffix(".parquet")
+    if not parquet.exists():
+        names = ["session", "time", "item", "category"]
+        log = pl.scan_csv(path, has_header=False, new_columns=names, schema_overrides={"category": pl.String})
+        log.sink_parquet(parquet)
+    return parquet
 
 
 def prepare_with_pandas(path: Path) -> tuple[float, float, dict[str, int]]:
@@ -121,6 +138,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clicks", type=float, default=33e6)
     parser.add_argument("--rounds", type=int, default=3, help="number of rounds; their medians are shown")
+    parser.add_argument(
+        "--engines", nargs="+", default=["polars", "duckdb"], metavar="NAME[,SETTING=VALUE]", help="what to compare"
+    )
     parser.add_argument("--folder", type=Path, help="folder for the generated log; a temporary one by default")
     parser.add_argument("--no-pandas", action="store_true")
     parser.add_argument("--with-pandas", type=Path, metavar="LOG", help=argparse.SUPPRESS)
@@ -137,6 +157,7 @@ def main() -> None:
     def compare(clicks: float, variants: dict[str, Any]) -> list[tuple[float, float]]:
         """Runs the variants in turn, and adds a row for each."""
         generate(log, int(clicks))
+        log.with_suffix(".parquet").unlink(missing_ok=True)
         runs: dict[str, list[Any]] = {name: [] for name in variants}
         for _ in range(arguments.rounds):
             for name, variant in variants.items():
@@ -153,12 +174,18 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         log = Path(folder) / "yoochoose-clicks.dat"
-        compare(arguments.clicks, {"this project": prepare})
+        engines = {engine: partial(prepare, engine=engine) for engine in arguments.engines}
+        compare(arguments.clicks, engines)
         if not arguments.no_pandas:
+            first = next(iter(engines))
             (fast, small), (slow, large) = compare(
-                arguments.clicks / 10, {"this project": prepare, "pandas": prepare_with_pandas}
+                arguments.clicks / 10, {first: engines[first], "pandas": prepare_with_pandas}
             )
-            table.caption = f"pandas takes {slow / fast:.1f} times as long and {large / small:.1f} times the memory"
+            table.caption = (
+                f"pandas takes {slow / fast:.1f} times as long as {first} and {large / small:.1f} times the memory"
+            )
+        if any(engine.startswith("spark") for engine in engines):
+            print("The memory of spark is that of the Python process: Java's is a setting, spark.driver.memory.")
         Console(width=100).print(table)
 
 

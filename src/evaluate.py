@@ -27,7 +27,7 @@ def main(config: DictConfig) -> None:
     checkpoint = Checkpoint.load(path)
     record, name = checkpoint.record, checkpoint.record.architecture
     if config.dataset is None:
-        config.dataset = data_set_of(record.config, config.paths)
+        config.dataset = data_set_of(record.config, config.paths, config.engine)
     data_set = build_data_set(config)
     k = [config.k] if isinstance(config.k, int) else list(config.k)
     for cut in k:

@@ -158,7 +158,8 @@ def test_your_own_log_is_prepared_and_used_to_train_and_recommend(program, tmp_p
         assert text in prepared.stdout
     folder = tmp_path / prepared.stdout.split()[-1]
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("manifest.json", "test.parquet", "train.parquet", "vocabulary.parquet")
+        *("checksums.txt", "manifest.json", "test.items.npy", "test.ptr.npy", "train.items.npy", "train.ptr.npy"),
+        "vocabulary.parquet",
     ]
     manifest = json.loads((folder / "manifest.json").read_text())
     for step in manifest["steps"]:

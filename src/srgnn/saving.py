@@ -1,6 +1,7 @@
 """Files and folders that are written whole or not at all: under a temporary name first, then renamed."""
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -11,14 +12,15 @@ from pathlib import Path
 
 from srgnn.errors import UserError
 
+TEMPORARY = ".srgnn-"  # how the names of temporary folders begin
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def error_number(error: Exception) -> int | None:
-    """The `errno` of a system error, or of a library's error that quotes one (`... (os error 28)`)."""
+    """The `errno` of a system error, or of a library's error that quotes one (`os error 28`, `"errno":"28"`)."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    quoted = re.search(r"os error (\d+)", str(error))
+    quoted = re.search(r"(?:os error |\"errno\":\")(\d+)", str(error))
     return int(quoted[1]) if quoted else None
 
 
@@ -52,7 +54,7 @@ def _write_errors(what: str, argument: str | None) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path, what: str = "", argument: str | None = None) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, and renames it to `path` once the block has ended without an error.
+    """Yields a temporary path, and renames it to `path` once the block has ended without an error.
 
     Args:
         path: The file to write; its folder is created.
@@ -62,35 +64,80 @@ def whole_file(path: Path, what: str = "", argument: str | None = None) -> Itera
     Raises:
         UserError: if the system refuses to write; `path` is then as it was before.
     """
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        with _write_errors(f"{what} {path}".strip(), argument):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with _write_errors(f"{what} {path}".strip(), argument), temporary_folder(path, what, argument) as folder:
+        temporary = folder / f".{path.name}"  # not its name: other programs look for that in all folders
+        yield temporary
+        temporary.replace(path)
 
 
 @contextmanager
 def whole_folder(path: Path, what: str = "", argument: str | None = None) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`, and renames it to `path`; of two at the same time, the first one stays.
+    """Yields a temporary folder, and renames it to `path`; of two at the same time, the first one stays.
 
     Args and errors are those of :func:`whole_file`.
     """
-    temporary = None
+    with _write_errors(f"{what} {path}".strip(), argument), temporary_folder(path, what, argument) as folder:
+        temporary = folder / f".{path.name}"
+        temporary.mkdir()
+        yield temporary
+        try:
+            temporary.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+
+
+@contextmanager
+def temporary_folder(path: Path, what: str = "", argument: str | None = None) -> Iterator[Path]:
+    """Yields a new hidden folder beside `path`, and removes it at the end.
+
+    A killed process leaves its folder behind; the next one that writes there removes it. A lock, which the system
+    releases with the process, tells a folder in use from one left behind.
+
+    Args:
+        path: The file or folder that is being made; the folder that holds it is created.
+        what: Description of `path` for the error message, such as `the prepared data`.
+        argument: Name of the argument that chooses the folder, if there is one.
+
+    Raises:
+        UserError: if the system refuses to create the folder.
+    """
+    with _write_errors(f"{what} {path}".strip(), argument):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent)
+        folder, lock = _locked_folder(path.parent)
     try:
-        with _write_errors(f"{what} {path}".strip(), argument):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-            yield temporary
-            temporary.chmod(0o755)  # mkdtemp makes it readable by its owner only
-            try:
-                temporary.rename(path)
-            except OSError:
-                if not path.is_dir():
-                    raise
+        yield folder
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes the temporary folders inside `folder` that killed processes left; those in use stay."""
+    for leftover in folder.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):  # in use, not ours to remove, or removed by another process meanwhile
+            lock = _open_lock(leftover)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(leftover, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    """Creates a temporary folder; returns it and the descriptor of its lock, which this process holds."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=parent))
+        with suppress(FileNotFoundError):
+            lock = _open_lock(folder)
+            with suppress(OSError):  # a file system without locks: nobody can lock the folder to remove it, either
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock).st_nlink:
+                return folder, lock
+            os.close(lock)
+        # Another process took the folder for a leftover before it was locked.
+
+
+def _open_lock(folder: Path) -> int:
+    return os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)

@@ -1,14 +1,17 @@
 import errno
 import os
 import re
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from srgnn.errors import UserError
-from srgnn.saving import whole_file, whole_folder, write_error
+from srgnn.saving import remove_leftovers, temporary_folder, whole_file, whole_folder, write_error
 
 
 class Stop(Exception):
@@ -40,7 +43,9 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path):
     with whole_folder(path) as temporary:
         (temporary / "a").write_text("1")
     assert (path / "a").read_text() == "1"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
 
 
 def test_of_two_folders_at_the_same_time_the_first_one_stays(tmp_path: Path):
@@ -91,3 +96,50 @@ def test_a_refusal_by_the_system_gives_one_sentence(tmp_path: Path, writer):
     with pytest.raises(UserError, match=sentence), writer(tmp_path / "file" / "a", "the result", "folder"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from srgnn.saving import WRITER
+with WRITER(Path(sys.argv[1])) as temporary:
+    (temporary if temporary.is_dir() else temporary.parent).joinpath("half").write_text("half")
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
+def writer(path: Path, name: str) -> subprocess.Popen[str]:
+    """A process that is in the middle of writing `path`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER.replace("WRITER", name), str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    return process
+
+
+@pytest.mark.parametrize("name", ["whole_file", "whole_folder", "temporary_folder"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_next_writer_removes_what_a_killed_one_left_but_not_what_is_in_use(tmp_path: Path, name: str, number: int):
+    killed, living = (writer(tmp_path / "data", name) for _ in range(2))
+    assert len(list(tmp_path.iterdir())) == 2
+    killed.send_signal(number)
+    killed.communicate()
+    assert len(list(tmp_path.iterdir())) == 2
+    with whole_file(tmp_path / "other") as temporary:
+        temporary.write_text("1")
+    remaining = [path for path in tmp_path.iterdir() if path.name != "other"]
+    assert [(path / "half").exists() or (path / ".data" / "half").exists() for path in remaining] == [True]
+    living.kill()
+    living.communicate()
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_folder_that_was_killed_before_it_was_locked_is_removed(tmp_path: Path):
+    (tmp_path / ".srgnn-x").mkdir()
+    with temporary_folder(tmp_path / "a") as one, temporary_folder(tmp_path / "a") as two:
+        assert sorted(tmp_path.iterdir()) == sorted([one, two])
+    assert list(tmp_path.iterdir()) == []
+    remove_leftovers(tmp_path / "none")

@@ -1,6 +1,7 @@
 """Turns a Hydra configuration into plain values and objects: nothing below this module knows Hydra."""
 
 import inspect
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,12 +14,21 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from srgnn.cli import CONF
-from srgnn.cli.errors import one_sentence, options_of, published_sentence, raw_log_exists
+from srgnn.cli.errors import (
+    one_sentence,
+    options_of,
+    published_sentence,
+    raw_log_exists,
+    referred,
+    with_options,
+)
 from srgnn.cli.tables import show_log
 from srgnn.contracts import DataSet
 from srgnn.data import Columns, ItemTable, Rules, SessionData
 from srgnn.errors import UserError
 from srgnn.saving import write_error
+
+logger = logging.getLogger(__name__)
 
 
 def program(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
@@ -90,7 +100,7 @@ def _built(config: DictConfig, group: str, values: Any) -> Any:
         if name not in parameters and not takes_any and name != "_convert_":
             raise UserError(f"{group}.{name}: there is no option {name}; {group} has {', '.join(parameters)}.")
     parts.pop("_convert_", None)  # a key for Hydra in the checkpoints of older versions
-    with options_of(config, group):
+    with options_of(config, referred(config, group)):
         return target(**parts)
 
 
@@ -112,17 +122,21 @@ def build_data_set(config: DictConfig) -> DataSet:
 
 
 def load(config: DictConfig, data_set: DataSet) -> SessionData:
-    """Loads a data set from :func:`build_data_set`; errors name its options."""
+    """Loads a data set from :func:`build_data_set`, and shows the warnings about it; errors, too, name its options."""
     with options_of(config, "dataset"):
-        return data_set.load()
+        data = data_set.load()
+    for notice in data.manifest.get("notices", ()):
+        logger.warning("Warning: %s", with_options(notice["text"], notice["arguments"], config, "dataset"))
+    return data
 
 
-def data_set_of(trained: Mapping[str, Any], paths: Mapping[str, Any]) -> dict[str, Any]:
-    """The data set that a checkpoint was trained on, with the folders of the current configuration.
+def data_set_of(trained: Mapping[str, Any], paths: Mapping[str, Any], engine: Mapping[str, Any]) -> dict[str, Any]:
+    """The data set that a checkpoint was trained on, with the folders and the engine of the current configuration.
 
     Args:
         trained: Configuration of the training run; older versions kept the raw log and the published set in one entry.
         paths: Folders `data` and `cache`.
+        engine: The engine that prepares a click log.
     """
     if "dataset" not in trained:
         raise UserError("The checkpoint does not say what it was trained on: name its data with dataset=NAME.")
@@ -135,7 +149,8 @@ def data_set_of(trained: Mapping[str, Any], paths: Mapping[str, Any]) -> dict[st
             parts = {"columns": Columns, "items": ItemTable, "rules": Rules}
             for name, part in parts.items():
                 values[name] = {"_target_": f"srgnn.data.{part.__name__}", **values[name]}
-    return values | {name: paths[name] for name in ("data", "cache") if name in values}
+    values |= {name: paths[name] for name in ("data", "cache") if name in values}
+    return values | ({"engine": engine} if "rules" in values else {})
 
 
 def is_sweep() -> bool:

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ RENAMED = {  # choices that were renamed
     "dataset=yoochoose": "dataset=yoochoose_log",
     "dataset=yoochoose1_4": "dataset=yoochoose1_4_log",
 }
+REFERENCE = re.compile(r"\$\{([\w.]+)\}")  # the value of an option that refers to another one
 FOLDER = {"folder": "paths.outputs"}  # an argument whose option has a name of its own
 
 
@@ -65,6 +66,19 @@ def options_of(config: DictConfig, group: str = "") -> Iterator[None]:
         raise _renamed(error, config, group) from error
 
 
+def with_options(text: str, arguments: Sequence[str], config: DictConfig, group: str) -> str:
+    """A text that mentions arguments, with the options of a configuration group instead."""
+    return str(_renamed(UserError(text, *arguments), config, group))
+
+
+def referred(config: DictConfig, group: str) -> str:
+    """The group that an entry of the configuration refers to (`engine` for `dataset.engine`), or the entry itself."""
+    parent, _, name = group.rpartition(".")
+    value = OmegaConf.to_container(OmegaConf.select(config, parent) if parent else config).get(name)  # type: ignore[union-attr]
+    reference = REFERENCE.fullmatch(str(value))
+    return reference[1] if reference else group
+
+
 def _renamed(error: UserError, config: DictConfig, group: str) -> UserError:
     prefix = f"{group}." if group else ""
     values = {name: value for name, value in _options(OmegaConf.to_container(config)) if name.startswith(prefix)}
@@ -72,7 +86,7 @@ def _renamed(error: UserError, config: DictConfig, group: str) -> UserError:
     for argument in error.arguments:
         matches = [name for name in values if f".{name}".endswith(f".{argument}")]
         option = min(matches, key=lambda name: name.count("."), default=FOLDER.get(argument, f"{prefix}{argument}"))
-        reference = re.fullmatch(r"\$\{([\w.]+)\}", str(values.get(option)))
+        reference = REFERENCE.fullmatch(str(values.get(option)))
         names[argument] = reference[1] if reference else option
     return error.renamed(names)
 

@@ -1,5 +1,6 @@
 """Terminal output: lines, and tables of results, of a preparation and of a sweep."""
 
+import io
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,8 +34,16 @@ class _Lines(logging.Handler):
         sys.stdout.flush()
 
 
+def replace_unknown_characters() -> None:
+    """Lets the terminal show a question mark for characters that its encoding does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a notebook has streams of its own, in UTF-8
+            stream.reconfigure(errors="replace")
+
+
 def show_log() -> None:
     """Shows the library's log on standard output: progress of the first process, warnings of the others."""
+    replace_unknown_characters()
     log = logging.getLogger("srgnn")
     log.setLevel(logging.INFO if is_main_process() else logging.WARNING)
     log.addHandler(_Lines())
@@ -106,7 +115,16 @@ def _summary(manifest: Mapping[str, Any]) -> list[str]:
 
 def _share(counts: Mapping[str, int], bucket: str) -> tuple[str, str]:
     """A count, and its bar, scaled to the longest one."""
-    return _number(counts[bucket]), "█" * round(BAR * counts[bucket] / max(counts.values()))
+    return _number(counts[bucket]), _block() * round(BAR * counts[bucket] / max(counts.values()))
+
+
+def _block() -> str:
+    """The character that bars are made of: a full block where the terminal has it."""
+    try:
+        "█".encode(console.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return "#"
+    return "█"
 
 
 def _number(value: int | None) -> str:

@@ -45,15 +45,16 @@ class PrefixBatches(Sampler[Tensor]):
         return -(-self.num_samples // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
+        kind = torch.int32 if self.num_samples < 2**31 else torch.int64  # either gives the same order
         if self.seed is None:
-            order = torch.arange(self.num_samples)
+            order = torch.arange(self.num_samples, dtype=kind)
         else:
             generator = torch.Generator().manual_seed(self.seed * 1000 + self.epoch)  # no run has 1000 epochs
-            order = torch.randperm(self.num_samples, generator=generator)
+            order = torch.randperm(self.num_samples, generator=generator, dtype=kind)
         self.position %= len(self)
-        for batch in torch.split(order, self.batch_size)[self.position :]:
+        for begin in range(self.position * self.batch_size, self.num_samples, self.batch_size):
             self.position += 1
-            yield batch[self.rank :: self.world_size]
+            yield order[begin : begin + self.batch_size][self.rank :: self.world_size].long()
 
 
 class GraphLoader(DataLoader[Any]):

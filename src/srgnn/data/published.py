@@ -12,12 +12,13 @@ from typing import Any
 import polars as pl
 import pooch
 import torch
+from tqdm import tqdm
 
 from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 from srgnn.errors import UserError
 from srgnn.saving import whole_file
 
-RECIPE = 2  # increase it when the conversion changes, so that older caches are no longer used
+RECIPE = 3  # increase it when the conversion changes, so that older caches are no longer used
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class PublishedSet:
         """
         recipe = hashlib.sha256(f"{RECIPE} {self.train_sha256} {self.test_sha256}".encode()).hexdigest()[:12]
         folder = Path(self.cache) / f"{self.name}-{recipe}"
-        if (folder / "manifest.json").is_file():
+        if folder.is_dir():
             data = SessionData.load(folder)
             self._check_counts(data)
             return data
@@ -103,9 +104,11 @@ class PublishedSet:
 
     def _download(self, path: Path, url: str, sha256: str) -> Path:
         logger.info("Downloading %s", url)
-        with whole_file(path, "the download", "data") as partial:
+        # A bar of our own: pooch's would ignore the encoding of the terminal. pooch sets the total.
+        bar = tqdm(total=1, unit="B", unit_scale=True)
+        with whole_file(path, "the download", "data") as partial, bar:
             try:
-                pooch.HTTPDownloader(progressbar=True, timeout=30)(url, str(partial), None)
+                pooch.HTTPDownloader(progressbar=bar, timeout=30)(url, str(partial), None)
             except _network_errors() as error:
                 raise UserError(
                     f"Could not download {self.name} ({type(error).__name__}): put {self.train_url} and "

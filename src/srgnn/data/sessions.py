@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,14 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from srgnn.data.arrays import files, map_arrays, write_arrays
+from srgnn.data.checksums import verify_checksums, write_checksums
 from srgnn.errors import ArgumentError, UserError
-from srgnn.saving import whole_folder
+from srgnn.saving import remove_leftovers, whole_folder
+
+VOCABULARY, MANIFEST = "vocabulary.parquet", "manifest.json"
+FILES = [file.name for part in ("train", "test") for file in files(Path(part))] + [VOCABULARY, MANIFEST]
+PIECE = 1 << 22  # clicks per step of a pass over a mapped file: temporary arrays stay small
 
 Ints = npt.NDArray[np.integer]
 
@@ -29,7 +35,11 @@ class Sessions:
     """Sessions of clicks, oldest first: session `s` is `items[ptr[s]:ptr[s + 1]]`.
 
     Shapes:
-        items [C] and ptr [S + 1], int64; items are 0-based.
+        items [C], int32 or int64, 0-based, and ptr [S + 1], int64.
+
+    Args:
+        items: The clicks of all sessions.
+        ptr: The first click of every session, and the number of clicks.
     """
 
     items: Tensor
@@ -43,6 +53,24 @@ class Sessions:
         items = torch.tensor(series.filter(series.list.len() > 0).explode().to_numpy())
         return cls(items, pointers(lengths))
 
+    @classmethod
+    def load(cls, path: Path) -> "Sessions":
+        """Maps the files that :meth:`save` or :func:`~srgnn.data.arrays.write_sessions` wrote.
+
+        The arrays stay in the files: processes share them, and they take no memory that the system cannot reclaim.
+
+        Args:
+            path: The name that the files share: `train` for `train.items.npy` and `train.ptr.npy`.
+
+        Raises:
+            ValueError: for any other file.
+        """
+        return cls(*map(torch.from_numpy, map_arrays(path)))
+
+    def save(self, path: Path) -> None:
+        """Writes the sessions as :meth:`load` reads them."""
+        write_arrays(path, self.items.numpy(), self.ptr.numpy())
+
     def __len__(self) -> int:
         return self.ptr.numel() - 1
 
@@ -52,12 +80,12 @@ class Sessions:
         s %= len(self)
         return self.items[self.ptr[s] : self.ptr[s + 1]]
 
-    @cached_property
+    @property
     def lengths(self) -> Tensor:
         """Clicks of every session, [S]."""
         return self.ptr.diff()
 
-    @cached_property
+    @property
     def owner(self) -> Tensor:
         """The session of every click, [C]."""
         return torch.arange(len(self)).repeat_interleave(self.lengths)
@@ -65,7 +93,7 @@ class Sessions:
     @property
     def num_prefixes(self) -> int:
         """Number of samples, one per prefix of a session: a session of n clicks has n - 1."""
-        return int((self.lengths - 1).clamp(min=0).sum())
+        return self.items.numel() - int((self.ptr[1:] > self.ptr[:-1]).sum())
 
     def split_latest(self, fraction: float) -> tuple["Sessions", "Sessions"]:
         """Splits off the latest sessions: returns the earlier ones and the latest `fraction`.
@@ -170,38 +198,41 @@ class SessionData:
         }
 
     def save(self, folder: Path) -> "SessionData":
-        """Writes the columnar cache, whole or not at all: three Parquet tables and `manifest.json`.
+        """Writes the columnar cache, whole or not at all, and returns it as :meth:`load` reads it.
 
-        If two processes save to `folder` at the same time, the first one wins.
+        The sessions are NumPy files, the vocabulary is a Parquet table; beside them are `manifest.json` and checksums.
+        If two processes save to `folder` at the same time, the first one wins, and both get what it wrote.
 
         Raises:
             UserError: if it cannot be written; nothing is left behind that a later run would trust.
         """
         with whole_folder(folder, "the prepared data", "cache") as temporary:
-            for name, part in (("train", self.train), ("test", self.test)):
-                clicks = pl.DataFrame({"session": part.owner.numpy(), "item": part.items.numpy()})
-                clicks.write_parquet(temporary / f"{name}.parquet")
+            self.train.save(temporary / "train")
+            self.test.save(temporary / "test")
             ids = pl.DataFrame({"id": self.vocabulary.ids}).with_row_index("index")
-            items = pl.concat([ids, self.vocabulary.about], how="horizontal")
-            items.write_parquet(temporary / "vocabulary.parquet")
-            (temporary / "manifest.json").write_text(json.dumps(self.manifest, indent=2) + "\n")
-        return replace(self, folder=folder)
+            pl.concat([ids, self.vocabulary.about], how="horizontal").write_parquet(temporary / VOCABULARY)
+            (temporary / MANIFEST).write_text(json.dumps(self.manifest, indent=2) + "\n")
+            write_checksums(temporary, FILES)
+        return self.load(folder)
 
     @classmethod
     def load(cls, folder: Path) -> "SessionData":
-        """Reads a cache that :meth:`save` wrote.
+        """Maps a cache that :meth:`save` wrote, once its checksums are verified.
+
+        What killed preparations left beside it is removed.
 
         Raises:
-            UserError: if it is damaged.
+            UserError: if it is damaged, or an older version wrote it.
         """
+        remove_leftovers(folder.parent)
         try:
-            manifest = json.loads((folder / "manifest.json").read_text())
-            train, test = (_read_sessions(folder / f"{name}.parquet") for name in ("train", "test"))
-            table = pl.read_parquet(folder / "vocabulary.parquet")
+            verify_checksums(folder, FILES)
+            table = pl.read_parquet(folder / VOCABULARY)
             vocabulary = Vocabulary(table["id"].to_list(), table.drop("id", "index", strict=False))
+            train, test = (Sessions.load(folder / name) for name in ("train", "test"))
+            return cls(train, test, vocabulary, json.loads((folder / MANIFEST).read_text()), folder)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise UserError(f"The prepared data in {folder} cannot be read ({error}): delete that folder.") from error
-        return cls(train, test, vocabulary, manifest, folder)
 
 
 def unseen_targets(trained: Ints, items: Ints, ptr: Ints) -> int:
@@ -212,21 +243,16 @@ def unseen_targets(trained: Ints, items: Ints, ptr: Ints) -> int:
         items, ptr: The sessions, [C] and [S + 1].
     """
     seen = np.zeros(1 + max(trained.max(initial=0), items.max(initial=0)), bool)
-    seen[trained] = True
-    target = np.ones(len(items), bool)
+    for begin in range(0, len(trained), PIECE):  # NumPy copies an index as int64
+        seen[trained[begin : begin + PIECE]] = True
+    target = np.ones(len(items) + 1, bool)  # one more: sessions without clicks at the end start there
     target[ptr[:-1]] = False
-    return int((~seen[items[target]]).sum())
+    return int((~seen[items[target[:-1]]]).sum())
 
 
 def _histogram(lengths: Tensor) -> dict[str, int]:
     """Number of sessions by their number of clicks."""
     first = torch.tensor([3, 4, 5, 6, 11, 21, 51, 101])
     names = ["2", "3", "4", "5", "6-10", "11-20", "21-50", "51-100", "101+"]
-    counts = torch.bincount(torch.bucketize(lengths, first, right=True), minlength=len(names))
+    counts = torch.bincount(torch.bucketize(lengths, first, right=True, out_int32=True), minlength=len(names))
     return dict(zip(names, counts.tolist(), strict=True))
-
-
-def _read_sessions(path: Path) -> Sessions:
-    clicks = pl.read_parquet(path)
-    lengths = torch.from_numpy(clicks["session"].rle().struct.field("len").to_numpy().astype("int64"))
-    return Sessions(torch.from_numpy(clicks["item"].to_numpy(writable=True)), pointers(lengths))

@@ -20,5 +20,15 @@ def test_successors_are_counted_and_ties_go_by_popularity():
     assert scores[2] > scores[3]
 
 
+def test_successors_are_counted_over_all_parts_of_the_log(monkeypatch):
+    sessions = Sessions.from_lists([[], [0, 1], [], [0, 1, 0], [2], [0, 2], [2, 0, 3], []])
+    whole = LastItemSuccessor(sessions, 5)
+    assert (whole.successor.tolist(), whole.count.tolist()) == ([1, 2, 3, 0, 0], [2, 1, 1, 1, 1])
+    for size in (1, 2, 3):
+        monkeypatch.setattr("srgnn.baselines.successor.SESSIONS", size)
+        for name, value in LastItemSuccessor(sessions, 5).state_dict().items():
+            assert value.tolist() == whole.state_dict()[name].tolist()
+
+
 def test_without_successors_the_order_is_by_popularity():
     assert LastItemSuccessor(TRAIN, 5)(after([3]))[0].argsort(descending=True, stable=True).tolist() == [0, 1, 2, 3, 4]

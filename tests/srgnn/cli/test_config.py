@@ -6,11 +6,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from srgnn.cli import CONF
 from srgnn.cli.config import build, data_set_of
-from srgnn.data import ClickLog, PublishedSet, SyntheticLog
+from srgnn.data import ClickLog, DuckDB, PublishedSet, SyntheticLog
 from srgnn.errors import UserError
 from srgnn.nn import SRGNNSettings
 
 PATHS = {"data": "here", "cache": "there"}
+ENGINE = {"_target_": "srgnn.data.DuckDB", "threads": 1}
 
 
 def config(*overrides: str) -> DictConfig:
@@ -72,7 +73,7 @@ def test_an_error_is_traced_to_its_part(overrides: list[str], group: str, senten
 
 def test_the_data_set_of_a_checkpoint_is_found_in_its_configuration():
     trained = OmegaConf.to_container(config("dataset.sessions=300"), resolve=True)
-    values = data_set_of(trained, PATHS)
+    values = data_set_of(trained, PATHS, ENGINE)
     assert build(OmegaConf.create({"dataset": values}), "dataset") == SyntheticLog(sessions=300)
 
 
@@ -82,12 +83,14 @@ def test_a_checkpoint_of_the_first_version_finds_its_log_or_published_set(path: 
     values = OmegaConf.to_container(config("dataset=diginetica_log", "dataset.path=log.csv").dataset, resolve=True)
     for name in ("columns", "items", "rules"):
         values[name].pop("_target_")
+    del values["engine"]
     old = {**values, "_convert_": "all", "path": path, "published": published}
-    data_set = build(OmegaConf.create({"dataset": data_set_of({"dataset": old}, PATHS)}), "dataset")
+    data_set = build(OmegaConf.create({"dataset": data_set_of({"dataset": old}, PATHS, ENGINE)}), "dataset")
     assert data_set.cache == "there"
     if path is None:
         assert isinstance(data_set, PublishedSet)
         assert (data_set.name, data_set.data) == ("diginetica", "here")
     else:
         assert isinstance(data_set, ClickLog)
+        assert data_set.engine == DuckDB(threads=1)
         assert (data_set.path, data_set.columns.time, data_set.rules.duplicates) == ("log.csv", "eventdate", "keep")

@@ -24,6 +24,14 @@ def test_the_order_depends_only_on_seed_and_epoch():
     assert flat(PrefixBatches(25, 10)) == list(range(25))
 
 
+def test_the_order_is_that_of_a_permutation_in_64_bits():
+    for size in (1, 25, 10_000):
+        expected = torch.randperm(size, generator=torch.Generator().manual_seed(3000))
+        batches = list(PrefixBatches(size, 7, seed=3))
+        assert torch.equal(torch.cat(batches), expected)
+        assert all(batch.dtype == torch.int64 for batch in batches)
+
+
 def test_order_time_keeps_the_order_of_the_sessions(small: SessionData):
     loader = SessionDataModule(small.train, None, small.num_items, batch_size=100, order="time").train_dataloader()
     assert torch.equal(torch.cat([batch.y for batch in loader]), SessionGraphs(small.train, small.num_items).targets)

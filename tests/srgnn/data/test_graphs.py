@@ -31,8 +31,11 @@ def test_prefixes_come_longest_first_with_the_next_click_as_target():
 
 
 @pytest.mark.parametrize("size", [1, 2, 64])
-def test_a_batch_equals_the_one_that_pyg_builds(small: SessionData, size: int):
-    graphs = SessionGraphs(small.train, small.num_items)
+@pytest.mark.parametrize("counted", [False, True])  # as on a CPU, and as on a GPU
+@pytest.mark.parametrize("kind", [torch.int32, torch.int64])
+def test_a_batch_equals_the_one_that_pyg_builds(small: SessionData, size: int, counted: bool, kind: torch.dtype):
+    sessions = Sessions(small.train.items.to(kind), small.train.ptr)
+    graphs = SessionGraphs(sessions, small.num_items, counted=counted)
     indices = torch.randint(len(graphs), (size,))
     packed, plain = graphs[indices], Batch.from_data_list([graphs[int(i)] for i in indices])
     assert type(packed) is type(plain)
@@ -55,10 +58,26 @@ def test_pyg_splits_a_batch_by_its_private_attributes(small: SessionData, size: 
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs.to_dict())
 
 
+def test_a_batch_without_samples_has_no_graphs(small: SessionData):
+    for counted in (False, True):
+        batch = SessionGraphs(small.train, small.num_items, counted=counted)[[]]
+        assert (batch.num_graphs, batch.num_nodes, batch.num_edges) == (0, 0, 0)
+
+
+def test_samples_are_found_beside_sessions_without_any():
+    graphs = SessionGraphs(Sessions.from_lists([[], [1], [2, 3], [], [4], [0, 1, 2], []]), 5)
+    assert (graphs.start.tolist(), graphs.length.tolist()) == ([1, 4, 4], [1, 2, 1])
+    assert graphs[[0, 1, 2, -1]].y.tolist() == [*graphs[:].y.tolist(), 1] == [3, 2, 1, 1]
+    for outside in (3, -4):
+        with pytest.raises(IndexError):
+            graphs[[outside]]
+
+
 def test_the_sizes_of_every_prefix_are_known_before_its_batch(small: SessionData):
-    graphs = SessionGraphs(small.train, small.num_items)
+    graphs = SessionGraphs(small.train, small.num_items, counted=True)
     sizes = [[graph.alias_index.numel(), graph.num_nodes, graph.num_edges] for graph in graphs]
     assert graphs.sizes.tolist() == sizes
+    assert SessionGraphs(small.train, small.num_items).sizes is None  # on a CPU nothing is kept per prefix
     assert graphs.targets.tolist() == [graph.y.item() for graph in graphs]
 
 

@@ -64,6 +64,12 @@ def test_the_cache_is_used_afterwards(server: PublishedSet):
     assert offline.load().num_items == 3
 
 
+def test_a_cache_that_lost_a_file_is_not_taken_for_none(server: PublishedSet):
+    (server.load().folder / "manifest.json").unlink()
+    with pytest.raises(UserError, match="delete that folder"):
+        server.load()
+
+
 def test_existing_files_need_no_network(server: PublishedSet):
     server.load()
     offline = replace(server, train_url="http://127.0.0.1:1/", cache=server.cache + "2")

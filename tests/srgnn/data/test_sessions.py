@@ -1,7 +1,8 @@
 import os
+import shutil
 from pathlib import Path
 
-import polars as pl
+import numpy as np
 import pytest
 import torch
 
@@ -53,8 +54,46 @@ def test_a_cache_loads_as_it_was_saved(data: SessionData, tmp_path: Path):
     for ours, theirs in ((loaded.train, data.train), (loaded.test, data.test)):
         assert torch.equal(ours.items, theirs.items)
         assert torch.equal(ours.ptr, theirs.ptr)
-    clicks = pl.read_parquet(tmp_path / "toy" / "train.parquet")
-    assert clicks.group_by("session", maintain_order=True).agg("item")["item"].to_list() == LISTS
+    items, ptr = (np.load(tmp_path / "toy" / f"train.{name}.npy") for name in ("items", "ptr"))
+    assert (items.dtype, items.tolist()) == (np.int32, [0, 1, 0, 2, 1, 2, 3, 4])
+    assert (ptr.dtype, ptr.tolist()) == (np.int64, [0, 3, 4, 8])
+
+
+def test_sessions_are_mapped_and_never_written_back(data: SessionData, tmp_path: Path, recwarn):
+    saved = data.save(tmp_path / "toy")
+    assert saved.train.items.dtype == torch.int32
+    assert saved.train.ptr.dtype == torch.int64
+    maps = Path("/proc/self/maps")
+    for name in ("train.items.npy", "train.ptr.npy"):
+        assert not maps.exists() or name in maps.read_text()  # Linux alone has the list
+    saved.train.items[0] = 3
+    saved.train.ptr[1] = 2
+    loaded = SessionData.load(tmp_path / "toy").train
+    assert (loaded.items.tolist(), loaded.ptr.tolist()) == (data.train.items.tolist(), data.train.ptr.tolist())
+    assert not recwarn.list
+
+
+def test_sessions_without_clicks_are_saved_too(tmp_path: Path):
+    lists = [[], [3, 4], [], [1], []]
+    Sessions.from_lists(lists).save(tmp_path / "a")
+    loaded = Sessions.load(tmp_path / "a")
+    assert [session.tolist() for session in loaded] == lists
+    assert SessionData(loaded, loaded, Vocabulary(range(5))).facts()["unseen_test_targets"] == 0
+
+
+def test_a_data_set_without_clicks_is_saved(tmp_path: Path):
+    none = Sessions.from_lists([])
+    loaded = SessionData(none, none, Vocabulary(["a"])).save(tmp_path / "none")
+    assert (len(loaded.train), loaded.train.items.tolist(), loaded.train.ptr.tolist()) == (0, [], [0])
+
+
+def test_mapped_sessions_are_saved_as_they_are_now(data: SessionData, tmp_path: Path):
+    first = data.save(tmp_path / "one")
+    first.train.items[0] = 3
+    shutil.rmtree(tmp_path / "one")
+    second = first.save(tmp_path / "two")
+    assert second.train.items.tolist() == [3, *data.train.items.tolist()[1:]]
+    assert torch.equal(second.train.ptr, data.train.ptr)
 
 
 def test_the_facts_of_a_data_set():
@@ -113,8 +152,47 @@ def test_of_two_saves_at_the_same_time_the_first_one_wins(data: SessionData, tmp
     assert SessionData.load(tmp_path / "toy").vocabulary == data.vocabulary
 
 
-def test_a_damaged_cache_is_reported(data: SessionData, tmp_path: Path):
+ARRAYS = [f"{part}.{name}.npy" for part in ("train", "test") for name in ("items", "ptr")]
+FILES = [*ARRAYS, "vocabulary.parquet", "manifest.json", "checksums.txt"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_flipped_bit_is_found(data: SessionData, tmp_path: Path, name: str):
     data.save(tmp_path / "toy")
-    (tmp_path / "toy" / "train.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match="delete that folder"):
+    path = tmp_path / "toy" / name
+    content = path.read_bytes()
+    for position in range(len(content)):
+        flipped = bytearray(content)
+        flipped[position] ^= 1 << position % 8
+        path.write_bytes(flipped)
+        with pytest.raises(UserError, match=r"toy is damaged \([\w.]+\): delete that folder\.$"):
+            SessionData.load(tmp_path / "toy")
+    path.write_bytes(content)
+    assert SessionData.load(tmp_path / "toy").vocabulary == data.vocabulary
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_cut_or_missing_is_reported(data: SessionData, tmp_path: Path, name: str):
+    data.save(tmp_path / "toy")
+    path = tmp_path / "toy" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"is damaged .*: delete that folder"):
         SessionData.load(tmp_path / "toy")
+    path.unlink()
+    with pytest.raises(UserError, match=r"toy .*: delete that folder"):
+        SessionData.load(tmp_path / "toy")
+
+
+def test_a_folder_of_an_older_version_is_named_as_such(data: SessionData, tmp_path: Path):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match=r"older version of this program .*: delete that folder\.$"):
+        SessionData.load(tmp_path / "toy")
+
+
+def test_loading_removes_what_killed_preparations_left(data: SessionData, tmp_path: Path):
+    data.save(tmp_path / "toy")
+    (tmp_path / ".srgnn-left").mkdir()
+    (tmp_path / ".srgnn-left" / "rows.parquet").write_bytes(b"1")
+    SessionData.load(tmp_path / "toy")
+    assert [path.name for path in tmp_path.iterdir()] == ["toy"]

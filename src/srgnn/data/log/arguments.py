@@ -13,3 +13,20 @@ def check_text(argument: str, value: Any, example: str, optional: bool = False) 
     """
     if not isinstance(value, str) and not (optional and value is None):
         raise ArgumentError(argument, value, f"text, such as {example}" + (", or null" if optional else ""))
+
+
+def check_names(argument: str, value: Any, example: str) -> None:
+    """Checks that a value is a name, a list of names, or None; an integer counts as a name, as in a header `0,1,2`.
+
+    Raises:
+        ArgumentError: if it is not.
+    """
+    names = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    if not all(isinstance(name, str | int) and not isinstance(name, bool) for name in names):
+        raise ArgumentError(argument, value, f"a name, such as {example}, a list of names, or null")
+
+
+def listed(names: Any) -> list[str]:
+    """The names in a value that :func:`check_names` accepts, as text."""
+    names = names if isinstance(names, list | tuple) else [] if names is None else [names]
+    return [str(name) for name in names]

@@ -1,55 +1,86 @@
 """Rows -> clicks: leaves out rows that are not clicks, reports or skips unreadable ones, and counts every step."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import polars as pl
+import narwhals as nw
 
-from srgnn.data.log.faults import bad_rows, broken_lines, no_clicks
-from srgnn.data.log.layout import LogFormat
+from srgnn.data.log.engines import Frame, Tables
+from srgnn.data.log.faults import bad_rows, no_clicks
+from srgnn.data.log.layout import Layout, LogFormat
 from srgnn.data.log.read import Rows
-from srgnn.data.log.report import Step
+from srgnn.data.log.report import Notice, Step, count
 from srgnn.errors import UserError
 
 
-def check(rows: Rows, form: LogFormat, skip: bool) -> tuple[pl.LazyFrame, list[Step]]:
-    """Returns the clicks of a log, and the report of the steps that led to them.
+@dataclass(frozen=True)
+class Checked:
+    """The readable clicks of a log.
+
+    Args:
+        table: The columns `row`, `key`, `item`, `time` and, where used, `order` and `is_test`, without nulls.
+        steps: The report of the steps that led to them.
+        notices: Warnings about their values.
+        shares_times: Whether the values of a list share the time of their row, so that equal clicks are no duplicates.
+    """
+
+    table: Frame
+    steps: list[Step]
+    notices: Sequence[Notice] = ()
+    shares_times: bool = False
+
+
+def check(rows: Rows, form: LogFormat, skip: bool, tables: Tables) -> Checked:
+    """Returns the readable clicks of a log.
 
     Args:
         rows: The rows of the log.
         form: The user's description of the log.
         skip: Whether to leave unreadable rows out instead of raising an error.
+        tables: The tables of the engine.
 
     Raises:
         UserError: for unreadable rows, or if no click is left.
     """
     table, layout = rows.table, rows.layout
-    first = _count("rows of the log", table, form)
+    first = _count("rows of the log", tables, table, form)
     steps = [replace(first, clicks=first.clicks + len(rows.broken))]
     if not steps[0].clicks:
         raise UserError(f"{layout.files.name} has no rows: expected one row per click.")
     if layout.is_click is not None:
-        table = table.filter("is_click").drop("is_click")
-        steps.append(_count("rows that are clicks (events, where)", table, form))
+        table = table.filter(nw.col("is_click"))
+        steps.append(_count("rows that are clicks (events, where)", tables, table, form))
         if not steps[-1].clicks:
             raise no_clicks(layout, form)
-    is_bad = pl.any_horizontal(pl.col([*layout.readers]).is_null())
-    number_of_bad = table.select(is_bad.sum()).collect(engine="streaming").item()
+    notices = [*rows.notices, *_oddities(tables, table, layout)]
+    table = table.select("row", *layout.readers, *(["is_test"] if layout.files.num_test else []))
+    is_bad = nw.any_horizontal(*(nw.col(role).is_null() for role in layout.readers), ignore_nulls=True)
+    bad, readable = table.filter(is_bad), table.filter(~is_bad)
+    number_of_bad = tables.collect(bad.select(nw.len())).item()
     if number_of_bad and not skip:
-        raise bad_rows(layout, form, table, skip)
+        raise bad_rows(layout, form, tables, table, skip)
     if not number_of_bad and not rows.broken:
-        return table, steps
-    readable = table.filter(~is_bad)
-    steps.append(_count("readable rows (on_error=skip)", readable, form))
+        return Checked(table, steps, notices, layout.shares_times)
+    steps.append(_count("readable rows (on_error=skip)", tables, readable, form))
     if not steps[-1].clicks:
-        raise bad_rows(layout, form, table, skip) if number_of_bad else broken_lines(layout.files, rows.broken, skip)
-    return readable, steps
+        if number_of_bad:
+            raise bad_rows(layout, form, tables, table, skip)
+        raise layout.files.broken_lines(rows.broken, skip)
+    return Checked(readable, steps, notices, layout.shares_times)
 
 
-def _count(rule: str, table: pl.LazyFrame, form: LogFormat) -> Step:
-    counts = {
-        "clicks": pl.len(),
-        "sessions": pl.col("key").drop_nulls().n_unique(),
-        "items": pl.col("item").drop_nulls().n_unique(),
-    }
-    step = Step(rule, **table.select(**counts).collect(engine="streaming").row(0, named=True))
+def _count(rule: str, tables: Tables, table: Frame, form: LogFormat) -> Step:
+    step = count(rule, tables, table.rename({"key": "session"}))
     return step if form.session_gap is None else replace(step, sessions=None)  # visits are cut later
+
+
+def _oddities(tables: Tables, table: Frame, layout: Layout) -> list[Notice]:
+    """The warnings about values that are read in another way than they are written, with the number of rows."""
+    if not layout.oddities:
+        return []
+    counts = tables.collect(table.select(*(nw.col(name).cast(nw.Int64).sum() for name in layout.oddities))).row(0)
+    return [
+        Notice(f"{odd.text} (rows: {int(number):,}).")
+        for odd, number in zip(layout.oddities.values(), counts, strict=True)
+        if number
+    ]

@@ -3,24 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import narwhals as nw
 import polars as pl
 
-from srgnn.data.log.broken import BrokenLine
-from srgnn.data.log.files import JSON, TEXT, RawFiles
-from srgnn.data.log.layout import Layout, LogFormat, unpacked
+from srgnn.data.log.causes import Cause, find_causes, shown
+from srgnn.data.log.engines import Frame, Tables
+from srgnn.data.log.ids import text_reader
+from srgnn.data.log.layout import Layout, LogFormat
+from srgnn.data.log.paths import PARQUET
 from srgnn.errors import UserError
 
 EXAMPLES = 3
 
 
-def broken_lines(files: RawFiles, broken: Sequence[BrokenLine], skip: bool) -> UserError:
-    """The error for lines that are not rows at all."""
-    what = "lines that are not JSON objects" if files.kind in JSON else "lines with more fields than the header"
-    examples = ", ".join(f"{line.path.name} line {line.number}: {line.text[:60]!r}" for line in broken[:EXAMPLES])
-    return UserError(f"{files.name} has {what}: {len(broken):,} ({examples}). Fix them{_or_skip(skip)}.", "on_error")
-
-
-def bad_rows(layout: Layout, form: LogFormat, table: pl.LazyFrame, skip: bool) -> UserError:
+def bad_rows(layout: Layout, form: LogFormat, tables: Tables, table: Frame, skip: bool) -> UserError:
     """The error for rows without session, item or readable time, which are null in `table`."""
     faults = {
         "key": "no session" if form.session_gap is None else "no user",
@@ -28,17 +24,19 @@ def bad_rows(layout: Layout, form: LogFormat, table: pl.LazyFrame, skip: bool) -
         "time": "a time that cannot be read",
         "order": "no number to order by",
     }
-    counts = table.select(pl.len(), pl.col([*layout.readers]).null_count()).collect(engine="streaming")
-    rows, *nulls = counts.row(0)
-    kinds = [
-        f"{number:,} {'has' if number == 1 else 'have'} {faults[role]} ({_examples(layout, form, role)})"
-        for role, number in zip(layout.readers, nulls, strict=True)
-        if number
-    ]
+    counts = table.select(nw.len(), *(nw.col(role).is_null().cast(nw.Int64).sum() for role in layout.readers))
+    rows, *nulls = map(int, tables.collect(counts).row(0))
+    kinds: list[str] = []
+    causes: list[Cause] = []
+    for role, number in zip(layout.readers, nulls, strict=True):
+        if number:
+            examples, their_causes = _examples(layout, form, role)
+            kinds.append(f"{number:,} {'has' if number == 1 else 'have'} {faults[role]} ({examples})")
+            causes += their_causes
+    remedies = ["Fix them", *dict.fromkeys(cause.remedy for cause in causes if cause.remedy)]
     return UserError(
-        f"{layout.files.name}: of {rows:,} rows, {'; '.join(kinds)}. "
-        f"Fix them, or give another time format with time_format=FORMAT{_or_skip(skip)}.",
-        "time_format",
+        f"{layout.files.name}: of {rows:,} rows, {'; '.join(kinds)}. {', or '.join(remedies)}{_or_skip(skip)}.",
+        *dict.fromkeys(cause.argument for cause in causes if cause.argument),
         "on_error",
     )
 
@@ -47,7 +45,8 @@ def no_clicks(layout: Layout, form: LogFormat) -> UserError:
     """The error for a log without any row that is a click."""
     message = f"No row of {layout.files.name} is a click under events={form.events} and where={form.where}"
     if form.events:
-        event = pl.col(layout.names["event"]).cast(pl.String)
+        name = layout.names["event"]
+        event = text_reader(layout.frame.select(name).head(0).collect().to_series())
         found = layout.frame.select(event.unique()).head(10).collect(engine="streaming").to_series().sort()
         message += "; the log has the events " + ", ".join(map(str, found))
     return UserError(f"{message}.", "events", "where")
@@ -57,23 +56,32 @@ def _or_skip(skip: bool) -> str:
     return "" if skip else ", or leave them out with on_error=skip"
 
 
-def _examples(layout: Layout, form: LogFormat, role: str) -> str:
-    """The first rows whose value for a role cannot be read, as `line 7: 'yesterday'`."""
-    examples: list[str] = []
+def _examples(layout: Layout, form: LogFormat, role: str) -> tuple[str, list[Cause]]:
+    """The first rows whose value for a role cannot be read, as `line 7: 'yesterday'`, and the causes."""
+    examples: list[tuple[str, Cause | None]] = []
     files, name = layout.files, layout.names[role]
-    unit = "click" if form.nested else "line" if files.kind in TEXT else "row"
+    unit = "click" if form.nested else "row" if files.kind == PARQUET else "line"
     is_bad = layout.readers[role].is_null() & (True if layout.is_click is None else layout.is_click)
+    causes = find_causes(layout, form, role)
+    place = pl.coalesce(pl.when(cause.condition).then(index) for index, cause in enumerate(causes))
     for path, known_path in zip(files.paths, files.named or files.paths, strict=True):
         part = replace(files, paths=(path,))
         prefix = "" if len(files.paths) == 1 else f"{known_path.name} "
-        if form.nested is None and name not in part.rows().collect_schema():
-            examples.append(f"{prefix}has no column {name}")
+        rows = form.unpacked(part.rows()).with_row_index("_line", 1) if form.nested else form.unpacked(part.rows(True))
+        if name not in rows.collect_schema():
+            examples.append((f"{prefix}has no column {name}", None))
             continue
-        if form.nested is None:
-            frame = part.rows(numbered=True)
-        else:
-            frame = unpacked(part.rows(), form.nested).with_row_index("_line", 1)
-        bad = frame.filter(is_bad).select("_line", pl.col(name).cast(pl.String)).head(EXAMPLES)
-        for line, text in bad.collect(engine="streaming").iter_rows():
-            examples.append(f"{prefix}{unit} {line}: {'nothing' if text is None else repr(text)}")
-    return ", ".join(examples[:EXAMPLES])
+        bad = rows.filter(is_bad).select("_line", shown(layout, name), place.alias("_cause")).head(EXAMPLES)
+        for line, text, index in bad.collect(engine="streaming").iter_rows():
+            value = "nothing" if text is None else repr(text)
+            examples.append((f"{prefix}{unit} {line}: {value}", causes[index]))
+    return _joined(examples[:EXAMPLES]), [cause for _, cause in examples[:EXAMPLES] if cause is not None]
+
+
+def _joined(examples: Sequence[tuple[str, Cause | None]]) -> str:
+    """The examples in one text, with what is said about a cause after the last of its examples in a row."""
+    parts = []
+    for place, (text, cause) in enumerate(examples):
+        is_last = place + 1 == len(examples) or examples[place + 1][1] is not cause
+        parts.append(f"{text}, {cause.words}" if cause is not None and cause.words and is_last else text)
+    return ", ".join(parts)

@@ -1,31 +1,37 @@
 """Raw files as rows: CSV, TSV, JSON lines or Parquet, plain or compressed; errors about files that cannot be read."""
 
-import csv
 import errno
-import glob
 import hashlib
-import os
+import io
+import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from srgnn.errors import ArgumentError, UserError
+from srgnn.data.log.alike import alike
+from srgnn.data.log.broken import (
+    UNPYTHON,
+    BrokenLine,
+    Findings,
+    broken_lines,
+    copy_without,
+    find_broken,
+    find_broken_json,
+    quotes_are_text,
+)
+from srgnn.data.log.content import not_utf8, starts_with_bom
+from srgnn.data.log.header import Head, cleaned, empty, read_head
+from srgnn.data.log.paths import JSON, PACKED, PARQUET, TEXT, PathNames, find_files, kind_of
+from srgnn.data.log.text import command, raw_lines
+from srgnn.errors import UserError
 from srgnn.saving import FULL, error_number, write_error
 
-TEXT = (".csv", ".tsv", ".dat", ".txt")
-JSON = (".jsonl", ".ndjson")
-PARQUET = ".parquet"
-KINDS = (*TEXT, *JSON, PARQUET)
-PACKED = (".gz", ".zst")
+IS_TEST = "_is_test"  # the column that marks the rows of test files
 SAMPLE = 1000  # number of rows from which the types of JSON fields and the form of ids and times are inferred
 UNWRITABLE = (*FULL, errno.EROFS)  # in a query that both reads and writes, these errors come from the writing
-NO_SEPARATOR = "\x01"  # reads every line as one column
-
-PathName = str | os.PathLike[str]
-PathNames = PathName | Sequence[PathName]
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,12 @@ class RawFiles:
 
     Args:
         paths: The files.
-        header: The names of all columns of text files that have no header.
+        header: The names of all columns of text files; a header in a file that has one of these names is left out.
         separator: Field separator of text files; None detects it in the first line.
         quote: The character around a field that holds separators; None where quotes are part of the text.
         mixed: Whether to infer the columns and types of JSON lines from all rows instead of the first ones.
         named: The user's own files, where `paths` are copies of them.
+        num_test: Number of the last of these files that hold the test set; 0 where a rule splits the log.
     """
 
     paths: tuple[Path, ...]
@@ -47,6 +54,7 @@ class RawFiles:
     quote: str | None = '"'
     mixed: bool = False
     named: tuple[Path, ...] = ()
+    num_test: int = 0
 
     @classmethod
     def find(cls, argument: str, path: PathNames, source: str = "") -> "RawFiles":
@@ -60,23 +68,12 @@ class RawFiles:
         Raises:
             UserError: if there are none, or they are of a kind that cannot be read.
         """
-        files: list[Path] = []
-        for pattern in check_paths(argument, path):
-            found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
-            if not found:
-                where = f" Download it from {source}." if source else ""
-                raise UserError(f"There is no file {pattern}: name yours with {argument}=FILE.{where}", argument)
-            files += map(Path, found)
-        for file in files:
-            _check_file(argument, file)
-        if len({_kind(file) for file in files}) != 1:
-            raise ArgumentError(argument, path, "files of one kind")
-        return cls(tuple(files))
+        return cls(tuple(find_files(argument, path, source)))
 
     @property
     def kind(self) -> str:
         """The suffix without compression, such as `.csv`."""
-        return _kind(self.paths[0])
+        return kind_of(self.paths[0])
 
     @property
     def name(self) -> str:
@@ -100,76 +97,120 @@ class RawFiles:
     def rows(self, numbered: bool = False) -> pl.LazyFrame:
         """The rows, with text left as text; `numbered` adds the line of each row within its file as `_line`.
 
-        A row without any value, such as a blank line, is left out.
+        A row without any value, such as a blank line, is left out. With test files, the column `_is_test` marks theirs.
         """
-        return pl.concat([self._rows(path, numbered) for path in self.paths], how="diagonal_relaxed")
+        frames = [self._rows(path, numbered) for path in self.paths]
+        if len(frames) > 1 and self.kind not in TEXT:
+            frames = alike(frames, self.named or self.paths)
+        if self.num_test:
+            num_train = len(frames) - self.num_test
+            frames = [frame.with_columns(pl.lit(n >= num_train).alias(IS_TEST)) for n, frame in enumerate(frames)]
+        return pl.concat(frames, how="diagonal_relaxed")
 
     def _rows(self, path: Path, numbered: bool) -> pl.LazyFrame:
         if self.kind in TEXT:
-            separator, width = self.shape(path)
-            if self.header is not None and len(self.header) != width:
-                raise ArgumentError("header", self.header, f"the names of the {width} columns of {path.name}")
-            frame = pl.scan_csv(
-                path,
-                has_header=self.header is None,
-                schema=None if self.header is None else dict.fromkeys(self.header, pl.String()),
-                separator=separator,
-                quote_char=self.quote,
-                infer_schema=False,
-                glob=False,
-            )
-        elif self.kind == PARQUET:
+            return self._text_rows(path, numbered)
+        if self.kind == PARQUET:
             frame = pl.scan_parquet(path, glob=False)
+            frame = frame.rename(cleaned(frame.collect_schema().names()))
         else:
-            frame = pl.scan_ndjson(path, infer_schema_length=None if self.mixed else SAMPLE)
+            frame = pl.scan_ndjson(_without_bom(path), infer_schema_length=None if self.mixed else SAMPLE)
         columns = frame.collect_schema().names()
-        if numbered:
-            frame = frame.with_row_index("_line", 2 if self.kind in TEXT and self.header is None else 1)
+        if numbered and self.kind in JSON:
+            lines = raw_lines(path).filter(pl.col("line").str.strip_chars() != "")
+            frame = pl.concat([lines.select(pl.col("number").alias("_line")), frame], how="horizontal")
+        elif numbered:
+            frame = frame.with_row_index("_line", 1)
         return frame if self.kind == PARQUET else frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
 
-    def shape(self, path: Path) -> tuple[str, int]:
-        """The separator of a text file, and the number of columns in its first line.
+    def _text_rows(self, path: Path, numbered: bool) -> pl.LazyFrame:
+        head = self.head(path)
+        frame = pl.scan_csv(
+            path,
+            has_header=False,
+            skip_lines=head.height,
+            schema=dict.fromkeys(head.columns, pl.String()),
+            missing_columns="insert",  # in the first row, as polars does in all others
+            separator=head.separator,
+            quote_char=self.quote,
+            glob=False,
+        )
+        if numbered:
+            ends = pl.sum_horizontal(pl.col(head.columns).str.count_matches("\n", literal=True).fill_null(0))
+            above = ends.cum_sum().shift(1, fill_value=0)
+            number = pl.int_range(pl.len(), dtype=pl.Int64) + head.height + 1 + above
+            frame = frame.select(number.alias("_line"), pl.col(head.columns))
+        return frame.filter(~pl.all_horizontal(pl.col(head.columns).is_null()))
+
+    def head(self, path: Path) -> Head:
+        """What stands above the rows of a text file: its header, comments, and a line that names the separator.
 
         Raises:
             UserError: for a file that is empty, not UTF-8 text, or whose lines end in carriage returns alone.
         """
-        lines = self.lines(path).head(1).collect(engine="streaming")["line"]
-        if not len(lines):
-            raise _empty(self)
-        line = lines[0]
-        if "\0" in line:
-            raise _not_text(self)  # UTF-16 has a zero byte beside every Latin letter
-        unquoted = line if self.quote is None else "".join(line.split(self.quote)[::2])
-        if "\r" in unquoted:
-            raise UserError(
-                f"{self.name} has lines that end in carriage returns alone: convert it, for instance with "
-                "tr '\\r' '\\n'."
-            )
-        common = ("\t",) if self.kind == ".tsv" else (",", ";", "\t", "|")
-        separator = self.separator or max(common, key=line.count)
-        return separator, len(self.fields(line, separator))
+        return read_head(path, self.header, self.separator, self.quote)
 
-    def lines(self, path: Path) -> pl.LazyFrame:
-        """The raw lines of a text file: number, counted from 1, and line."""
-        lines = pl.scan_csv(
-            path,
-            has_header=False,
-            schema={"line": pl.String()},
-            separator=NO_SEPARATOR,
-            quote_char=None,
-            truncate_ragged_lines=True,
-            glob=False,
-        )
-        return lines.with_row_index("number", 1).with_columns(pl.col("line").str.strip_chars_end("\r").fill_null(""))
+    def check_columns(self, names: Sequence[str]) -> None:
+        """Checks that columns which are read occur once in the header.
 
-    def fields(self, line: str, separator: str) -> list[str]:
-        """The fields of a line; a carriage return is part of the text, as polars reads it."""
-        if self.quote is None:
-            return line.split(separator)
+        Raises:
+            UserError: for a column that occurs twice.
+        """
+        for path, known_path in zip(self.paths, self.named or self.paths, strict=True):
+            head = self.head(path) if self.kind in TEXT and self.header is None else None
+            twice = [name for name in names if head is not None and name in head.repeated]
+            if head is not None and twice:
+                listed = ",".join(name if name.replace("_", "").isalnum() else f"'{name}'" for name in head.columns)
+                raise UserError(
+                    f"{known_path} line {head.height} names the column {twice[0]} more than once: rename one of them, "
+                    f'or name all columns with "header=[{listed}]", which replaces that line.',
+                    "header",
+                )
+
+    @property
+    def may_hide_rows(self) -> bool:
+        """Whether a row may hide others in a quoted field, or have zero bytes; certain only for plain files."""
+        if self.kind not in TEXT:
+            return False
+        needles = [b"\0"] if self.quote is None else [b"\0", self.quote.encode()]
+        return any(path.suffix.lower() in PACKED or _contains(path, needles) for path in self.paths)
+
+    def search(self) -> Findings:
+        """The broken lines, and what else keeps polars from reading the rows: a slow search."""
+        findings = Findings()
+        for path in self.paths:
+            if self.kind in JSON:
+                findings += find_broken_json(path)
+            elif self.kind in TEXT:
+                findings += find_broken(path, self.head(path), self.quote)
+        return findings
+
+    def repaired(self, findings: Findings, folder: Path) -> "RawFiles":
+        """Copies the files to `folder`, without their broken lines, and with null for NaN and Infinity in JSON."""
+        copies = [folder / f"{index}{self.kind}" for index in range(len(self.paths))]
+        for path, copy in zip(self.paths, copies, strict=True):
+            with writing(copy):
+                copy_without(path, findings, copy)
+        return replace(self, paths=tuple(copies), named=self.named or self.paths, mixed=True)
+
+    def broken_lines(self, broken: Sequence[BrokenLine], skip: bool) -> UserError:
+        """The error for broken lines.
+
+        Args:
+            broken: The lines, at least one.
+            skip: Whether they were to be left out, or cannot be.
+        """
+        about_quotes = any(line.fault.is_quote for line in broken)
+        return broken_lines(self.name, broken, skip, about_quotes and self._quotes_are_text())
+
+    def _quotes_are_text(self) -> bool:
+        """Whether the files can be read without quoted fields."""
+        quote, as_text = self.quote, replace(self, quote=None)
         try:
-            return next(csv.reader([line.replace("\r", " ")], delimiter=separator, quotechar=self.quote), [])
-        except csv.Error:  # a field of more than 131,072 characters
-            return line.split(separator)
+            heads = {path: as_text.head(path) for path in self.paths}
+        except UserError:
+            return False
+        return quote is not None and all(quotes_are_text(path, head, quote) for path, head in heads.items())
 
     @contextmanager
     def one_sentence(self) -> Iterator[None]:
@@ -178,20 +219,6 @@ class RawFiles:
             yield
         except (OSError, pl.exceptions.PolarsError) as error:
             raise _unreadable(self, error) from error
-
-
-def check_paths(argument: str, path: PathNames) -> list[str]:
-    """The names in `path`, as a list of text.
-
-    Raises:
-        ArgumentError: if it is neither a name nor a list of names.
-    """
-    names = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
-    if not all(isinstance(name, str | os.PathLike) for name in names):
-        raise ArgumentError(
-            argument, path or "null", "a file, such as log.csv, or a glob in quotes, such as 'logs/*.parquet'"
-        )
-    return [os.fspath(name) for name in names]
 
 
 @contextmanager
@@ -211,37 +238,38 @@ def writing(path: Path) -> Iterator[None]:
 def _unreadable(files: RawFiles, error: Exception) -> UserError:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, pl.exceptions.NoDataError):
-        return _empty(files)
-    if "utf-8" in text.lower() or "utf8" in text.lower():
-        return _not_text(files)
+        return empty(Path(files.name))
     if isinstance(error, OSError) and any(path.suffix in PACKED for path in files.paths):
         return UserError(f"{files.name} is truncated or not a {files.paths[0].suffix} file ({text}): copy it again.")
-    message = f"{files.name} cannot be read as {files.kind[1:]} ({text})."
-    if files.kind in TEXT:
-        message += " If quotes are part of the text, set quote=null."
-    return UserError(message, "quote")
+    if files.kind != PARQUET:
+        for path in files.paths:
+            sentence = not_utf8(path)
+            if sentence is not None:
+                return sentence
+        findings = files.search()
+        if findings.broken:
+            return files.broken_lines(findings.broken, skip=True)
+        if findings.constants:
+            fix = command(files.paths[0], UNPYTHON, "null")
+            return UserError(
+                f"{files.name} has NaN or Infinity in {findings.constants:,} lines: write null, with {fix}."
+            )
+    return UserError(f"{files.name} cannot be read as {files.kind[1:]} ({text}).")
 
 
-def _empty(files: RawFiles) -> UserError:
-    return UserError(f"{files.name} is empty: expected a header and rows.")
+def _contains(path: Path, needles: Sequence[bytes]) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return any(content.find(needle) >= 0 for needle in needles)
 
 
-def _not_text(files: RawFiles) -> UserError:
-    return UserError(f"{files.name} is not UTF-8 text: convert it, for instance with iconv -f latin1 -t utf-8.")
-
-
-def _check_file(argument: str, file: Path) -> None:
-    if file.is_dir():
-        raise ArgumentError(argument, file, f"a file, not a directory: for all files in it, give '{file}/*.csv'")
-    if _kind(file) not in KINDS or (_kind(file) == PARQUET and file.suffix in PACKED):
-        names = f"{', '.join(KINDS)}, or in one of these except {PARQUET} followed by .gz or .zst"
-        raise ArgumentError(argument, file, f"a name that ends in {names}")
-    if not file.stat().st_size:
-        raise UserError(f"{file} is empty: expected a header and rows.")
-
-
-def _kind(path: Path) -> str:
-    return (path.with_suffix("") if path.suffix in PACKED else path).suffix.lower()
+def _without_bom(path: Path) -> Path | io.BytesIO:
+    """A file of JSON lines, in memory if it has to be read without the byte order mark at its start."""
+    if not starts_with_bom(path):
+        return path
+    content = io.BytesIO()
+    raw_lines(path).select("line").sink_csv(content, include_header=False, quote_style="never")
+    content.seek(0)
+    return content
 
 
 def _hash(path: Path) -> str:

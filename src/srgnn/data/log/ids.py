@@ -1,46 +1,89 @@
 """Ids and numbers of a click log: integers if all of them are integers, else text or floats."""
 
+from collections.abc import Collection
+
 import polars as pl
 
-EXACT = 2**53  # integers below it are exact as floats
+# Words that programs write where there is no value: pandas, NumPy, R, SQL dumps, Python, JavaScript, spreadsheets.
+MISSING = ("NaN", "nan", "NULL", "null", "None", "NA", "N/A", "n/a", "<NA>", "#N/A", "undefined", r"\N")
+EXACT = 2**53  # integers below it are exact as 64-bit floats
+LIMITS: dict[type[pl.DataType], int] = {pl.Float16: 2**11, pl.Float32: 2**24}  # those of shorter floats
+INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)  # those that fit 64 bits with sign
+FRACTION = r"(\.0+)$"  # of whole floats, which pandas makes of integers where values are missing
 
 
-def id_reader(sample: pl.Series, as_text: bool = False) -> pl.Expr:
+def id_reader(sample: pl.Series, as_text: bool = False, missing: Collection[str] = MISSING) -> pl.Expr:
     """The expression that reads a column of ids: integers if all of the sample are, else text; null for a missing id.
+
+    Text is read without surrounding spaces, and whole floats such as `12.0` are integers.
 
     Args:
         sample: First values of the column, with its name.
         as_text: Whether to read text whatever the sample holds, for a column with other ids in later rows.
+        missing: The words that stand for a missing id, besides the empty text.
     """
     column = pl.col(sample.name)
-    if sample.dtype.is_integer():
+    if sample.dtype in INTEGERS:
         return column
     if sample.dtype.is_float():
         column = column.fill_nan(None)
-        if not as_text:  # pandas writes integers as floats where some are missing
-            whole = (column == column.floor()) & (column.abs() < EXACT)
-            return pl.when(whole).then(column.cast(pl.Int64, strict=False))
-    text = column.cast(pl.String)
+        whole = (column == column.floor()) & (column.abs() < exact_limit(sample.dtype))
+        return column.cast(pl.String) if as_text else pl.when(whole).then(column.cast(pl.Int64, strict=False))
+    text = text_reader(sample, missing)
+    if as_text:
+        return text
+    fraction = sample.to_frame().select(text.str.extract(FRACTION)).to_series().drop_nulls()
+    whole = text_reader(sample).str.strip_suffix(fraction[0] if len(fraction) else ".0")
     # "007" and "+7" are different ids from 7.
-    is_text = text.str.starts_with("0") & (text != "0") | text.str.starts_with("+") | text.str.starts_with("-0")
-    number = pl.when(~is_text).then(text.cast(pl.Int64, strict=False))
-    values = sample.drop_nulls().to_frame()
-    if not as_text and values.height and not values.select(number.has_nulls()).item():
-        return number
-    return pl.when(text != "").then(text)
+    is_text = whole.str.starts_with("0") & (whole != "0") | whole.str.starts_with("+") | whole.str.starts_with("-0")
+    number = pl.when(~is_text).then(whole.cast(pl.Int64, strict=False))
+    contradicts = (number.is_null() & text.is_not_null()).any()
+    return text if sample.to_frame().select(contradicts).item() else number
 
 
-def number_reader(sample: pl.Series) -> pl.Expr:
-    """The expression that reads a column of numbers: integers if all of the sample are, else floats.
+def number_reader(sample: pl.Series, missing: Collection[str] = MISSING) -> pl.Expr:
+    """The expression that reads a column of numbers or times: integers if all of the sample are, else floats.
 
     Args:
         sample: First values of the column, with its name.
+        missing: The words that stand for a missing number.
     """
     column = pl.col(sample.name)
     if sample.dtype.is_integer():
         return column
-    if not sample.dtype.is_numeric():  # text, or categories of text
-        column, text = column.cast(pl.String), sample.cast(pl.String)
-        if text.cast(pl.Int64, strict=False).null_count() == text.null_count():
-            return column.cast(pl.Int64, strict=False)
+    if sample.dtype.is_temporal():
+        return column.to_physical()
+    if not sample.dtype.is_numeric():
+        column = text_reader(sample, missing)
+        integer = column.cast(pl.Int64, strict=False)
+        if not sample.to_frame().select((integer.is_null() & column.is_not_null()).any()).item():
+            return integer
     return column.cast(pl.Float64, strict=False).fill_nan(None)
+
+
+def text_reader(sample: pl.Series, missing: Collection[str] = ()) -> pl.Expr:
+    """The expression that reads a column as text without surrounding spaces; null for a missing value.
+
+    Args:
+        sample: First values of the column, with its name.
+        missing: The words that stand for a missing value, besides the empty text.
+    """
+    column = pl.col(sample.name)
+    if sample.dtype == pl.Binary and not _is_utf8(sample):
+        column = column.bin.encode("hex")
+    text = column.cast(pl.String).str.strip_chars()
+    is_value = (text != "") & ~text.is_in(list(missing)) if missing else text != ""
+    return pl.when(is_value).then(text)
+
+
+def exact_limit(dtype: pl.DataType) -> int:
+    """The integer from which on floats of a type are not exact."""
+    return LIMITS.get(type(dtype), EXACT)
+
+
+def _is_utf8(sample: pl.Series) -> bool:
+    try:
+        sample.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return False
+    return True

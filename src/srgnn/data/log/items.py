@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from srgnn.data.log.arguments import check_text
-from srgnn.data.log.files import PathNames, RawFiles, check_paths
+from srgnn.data.log.files import RawFiles
 from srgnn.data.log.ids import id_reader
+from srgnn.data.log.nesting import all_paths, unpacked
+from srgnn.data.log.paths import PathNames, check_paths
+from srgnn.data.log.roles import check_type, name_yours, shown
 from srgnn.errors import UserError
 
 OURS = ("index", "id", "title", "count", "first_seen", "last_seen", "item")  # columns of the vocabulary
@@ -42,16 +45,17 @@ def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:
     Raises:
         UserError: for a table that cannot be read, or lacks a column.
     """
-    with files.one_sentence():
-        frame = files.rows().collect(engine="streaming")
     columns = {"id": table.id or "id", "title": table.title or "title"}
+    with files.one_sentence():
+        frame = unpacked(files.rows(), None, [*columns.values()]).collect(engine="streaming")
+        files.check_columns([*columns.values()])
     for role, name in columns.items():
+        argument = f"items.{role}"
+        paths = list(all_paths(frame.schema))
         if name not in frame.columns:
-            raise UserError(
-                f"{files.name}: expected the column {name}; found {', '.join(frame.columns)}. Name yours with "
-                f"items.{role}=NAME.",
-                f"items.{role}",
-            )
+            text = f"{files.name}: expected the column {name}; found {shown(paths)}"
+            raise UserError(f"{text}. {name_yours({argument: [name]}, paths)}.", argument)
+        check_type(files, argument, name, frame.schema[name])
     ids = frame.select(id_reader(frame[columns["id"]]).cast(pl.String)).to_series()
     others = frame.drop(columns.values())
     for name in set(OURS).intersection(others.columns):

@@ -1,15 +1,22 @@
 """The layout of a click log: which column has which role, and how its values are read. The first rows decide it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import polars as pl
 
 from srgnn.data.log import files as raw
 from srgnn.data.log import times
-from srgnn.data.log.files import JSON, RawFiles
-from srgnn.data.log.ids import id_reader, number_reader
-from srgnn.errors import ArgumentError, UserError
+from srgnn.data.log.arguments import check_names, listed
+from srgnn.data.log.files import RawFiles
+from srgnn.data.log.ids import MISSING, id_reader, number_reader, text_reader
+from srgnn.data.log.nesting import unpacked
+from srgnn.data.log.oddities import Oddity, find_oddities
+from srgnn.data.log.paths import JSON
+from srgnn.data.log.report import Notice
+from srgnn.data.log.roles import MissingColumnsError, find_names
+from srgnn.data.log.times import TimeFormat
+from srgnn.errors import ArgumentError
 
 Names = str | Sequence[str] | None
 
@@ -18,6 +25,8 @@ Names = str | Sequence[str] | None
 class Columns:
     """The columns of a click log, each as a name, a list of possible names (the first one found is used), or None.
 
+    A name may be the path of a field in a column of records, such as `item_id.sku` (JSON lines, Parquet).
+
     Args:
         session: Session ids.
         item: Item ids.
@@ -25,6 +34,9 @@ class Columns:
         user: User ids, used with `session_gap`.
         event: Event types, used with `events`.
         order: Numbers that order the clicks of a session, instead of their times.
+
+    Raises:
+        ArgumentError: for a value that is not allowed.
     """
 
     session: Names = ("session_id", "session", "sessionId", "SessionId")
@@ -34,12 +46,13 @@ class Columns:
     event: Names = ("event", "event_type", "type")
     order: Names = None
 
+    def __post_init__(self) -> None:
+        for role in fields(self):
+            check_names(f"columns.{role.name}", getattr(self, role.name), f"{role.name}_id")
+
     def names(self, role: str) -> list[str]:
         """The possible names of a column."""
-        names: Names = getattr(self, role)
-        if names is None:
-            return []
-        return [str(name) for name in names] if isinstance(names, list | tuple) else [str(names)]
+        return listed(getattr(self, role))
 
 
 @dataclass(frozen=True)
@@ -53,13 +66,27 @@ class LogFormat:
     time_zone: str = "UTC"
     events: str | Sequence[str] | None = None
     where: str | None = None
+    missing: Names = MISSING
 
     @property
     def event_types(self) -> list[str]:
         """The event types that count as clicks; empty where all do."""
-        if not self.events:
-            return []
-        return [str(event) for event in ([self.events] if isinstance(self.events, str) else self.events)]
+        return [event.strip() for event in listed(self.events)]
+
+    @property
+    def possible_names(self) -> dict[str, list[str]]:
+        """The possible names of the column of each role that is used."""
+        key = "user" if self.session_gap is not None else "session"
+        roles = [key, "item", "time", *(["event"] if self.events else []), *(["order"] if self.columns.order else [])]
+        return {role: self.columns.names(role) for role in roles}
+
+    def unpacked(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows of a log with the nested lists and fields that this description names as rows and columns.
+
+        Raises:
+            ArgumentError: if `nested` is no column of lists.
+        """
+        return unpacked(rows, self.nested, [name for names in self.possible_names.values() for name in names])
 
 
 @dataclass(frozen=True)
@@ -68,23 +95,41 @@ class Layout:
 
     Args:
         files: The log.
-        frame: Its rows; a nested column is unpacked.
+        frame: Its rows of the log, with nested lists and fields unpacked.
         names: The log's own column for each role: `key` (the session, or the user whose visits are cut), `item`,
             `time`, and where used `order` and `event`.
         readers: The expressions that read the values of `key`, `item`, `time` and, where used, `order`; null where a
             value is missing or unreadable.
+        texts: The expressions that read the values of `key` and `item` as text; null where an id is missing.
+        time: How the times are written.
         is_click: The condition that a row counts as a click; None where every row does.
+        oddities: The values in the first rows that are read in another way than they are written, by name.
+        shares_times: Whether the values of a list share the time of their row, so that equal clicks are no duplicates.
+        notices: Warnings about what was found while deciding the layout.
     """
 
     files: RawFiles
     frame: pl.LazyFrame
     names: Mapping[str, str]
     readers: Mapping[str, pl.Expr]
+    texts: Mapping[str, pl.Expr]
+    time: TimeFormat
     is_click: pl.Expr | None
+    oddities: Mapping[str, Oddity] = field(default_factory=dict)
+    shares_times: bool = False
+    notices: Sequence[Notice] = ()
 
+    @property
+    def columns(self) -> dict[str, pl.Expr]:
+        """The expressions of all columns that are stored of a row: `readers`, its marks, and one for every oddity."""
+        conditions = {name: oddity.condition for name, oddity in self.oddities.items()}
+        return {**self.readers, **self.marks, **conditions}
 
-class MissingColumnsError(UserError):
-    """A column was not found; a later row of JSON lines may still have it."""
+    @property
+    def marks(self) -> dict[str, pl.Expr]:
+        """The expressions of `is_click`, where not every row is one, and `is_test`, where a file is the test set."""
+        is_click = {} if self.is_click is None else {"is_click": self.is_click}
+        return is_click | ({"is_test": pl.col(raw.IS_TEST)} if self.files.num_test else {})
 
 
 def find_layout(files: RawFiles, form: LogFormat, text_ids: Collection[str] = ()) -> Layout:
@@ -99,50 +144,31 @@ def find_layout(files: RawFiles, form: LogFormat, text_ids: Collection[str] = ()
         MissingColumnsError: for a column that the first rows do not have.
         UserError: for a description that does not fit the log.
     """
-    frame = unpacked(files.rows(), form.nested)
-    sample = frame.head(raw.SAMPLE).collect(engine="streaming")
-    names = _find_names(files, form, sample.columns)
+    rows = files.rows()
+    frame = form.unpacked(rows)
+    sample = frame.head(raw.SAMPLE).collect(engine="streaming").drop(raw.IS_TEST, strict=False)
+    names = find_names(files, form.possible_names, sample.schema, form.nested)
+    names = {"key" if role in ("session", "user") else role: name for role, name in names.items()}
     is_click = _click_condition(files, form, sample, names)
-    readers = {role: id_reader(sample[names[role]], role in text_ids) for role in ("key", "item")}
-    readers["time"] = times.reader(sample[names["time"]], form.time_format, form.time_zone)
+    missing = listed(form.missing)
+    ids = {role: sample[names[role]] for role in ("key", "item")}
+    readers = {role: id_reader(values, role in text_ids, missing) for role, values in ids.items()}
+    time = times.find_format(sample[names["time"]], form.time_format, form.time_zone)
+    readers["time"] = time.reader
     if "order" in names:
-        readers["order"] = number_reader(sample[names["order"]])
-    return Layout(files, frame, names, readers, is_click)
-
-
-def unpacked(frame: pl.LazyFrame, nested: str | None) -> pl.LazyFrame:
-    """One row per click, where the column `nested` holds a list of them.
-
-    Raises:
-        ArgumentError: if there is no such column.
-    """
-    if nested is None:
-        return frame
-    columns = frame.collect_schema().names()
-    if nested not in columns:
-        raise ArgumentError("nested", nested, f"one of the columns {', '.join(columns)}")
-    return frame.filter(pl.col(nested).list.len() > 0).explode(nested).unnest(nested)
-
-
-def _find_names(files: RawFiles, form: LogFormat, columns: Sequence[str]) -> dict[str, str]:
-    """Finds the column of each role that is used."""
-    key = "user" if form.session_gap is not None else "session"
-    roles = [key, "item", "time", *(["event"] if form.events else []), *(["order"] if form.columns.order else [])]
-    possible = {role: form.columns.names(role) for role in roles}
-    found = {role: next((name for name in possible[role] if name in columns), None) for role in roles}
-    missing = [role for role in roles if found[role] is None]
-    if missing:
-        expected = ", ".join(" or ".join(possible[role] or [role]) for role in roles)
-        message = (
-            f"{files.name}: expected the columns {expected}; found {', '.join(columns)}. Name yours with "
-            + " ".join(f"columns.{role}=NAME" for role in missing)
-        )
-        arguments = [f"columns.{role}" for role in missing]
-        if "session" in missing:
-            message += ", or cut the visits of a user by time with columns.user=NAME session_gap=30m"
-            arguments += ["columns.user", "session_gap"]
-        raise MissingColumnsError(f"{message}.", *arguments)
-    return {"key" if role == key else role: str(name) for role, name in found.items()}
+        readers["order"] = number_reader(sample[names["order"]], missing)
+    types = sample.select(**readers).schema
+    return Layout(
+        files,
+        frame,
+        names,
+        readers,
+        {role: id_reader(values, True, missing) for role, values in ids.items()},
+        time,
+        is_click,
+        find_oddities(sample, names, [role for role in ids if types[role].is_integer()]),
+        form.nested == names["item"] and not isinstance(rows.collect_schema()[names["time"]], pl.List | pl.Array),
+    )
 
 
 def _click_condition(
@@ -151,7 +177,7 @@ def _click_condition(
     """The condition that a row counts as a click by `events` and `where`."""
     conditions = []
     if form.event_types:
-        conditions.append(pl.col(names["event"]).cast(pl.String).is_in(form.event_types))
+        conditions.append(text_reader(sample[names["event"]]).is_in(form.event_types))
     if form.where:
         try:
             conditions.append(pl.sql_expr(form.where))

@@ -2,16 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+import narwhals as nw
 import polars as pl
 
-from srgnn.data.log.broken import BrokenLine, find_broken, without_broken
-from srgnn.data.log.faults import broken_lines
-from srgnn.data.log.files import JSON, RawFiles, writing
-from srgnn.data.log.ids import EXACT
-from srgnn.data.log.layout import Layout, LogFormat, MissingColumnsError, find_layout
-from srgnn.errors import ArgumentError, UserError
+from srgnn.data.log.broken import BrokenLine, Findings
+from srgnn.data.log.engines import Frame, Tables
+from srgnn.data.log.files import RawFiles
+from srgnn.data.log.findings import file_notices
+from srgnn.data.log.layout import Layout, LogFormat, find_layout
+from srgnn.data.log.paths import JSON
+from srgnn.data.log.report import Notice
+from srgnn.data.log.roles import MissingColumnsError
+from srgnn.data.log.text_ids import find_text_ids
+from srgnn.errors import ArgumentError
+
+HIDES = "_hides"  # a column of :func:`_write`
 
 
 @dataclass(frozen=True)
@@ -19,95 +25,85 @@ class Rows:
     """The rows of a log.
 
     Args:
-        table: The columns `row` (position in the log), those of :attr:`Layout.readers`, and `is_click` if the layout
-            has that condition; null where a value is missing or unreadable.
+        table: The columns `row`, which increases in the order of the log, and :attr:`Layout.columns`; null where a
+            value is missing or unreadable.
         layout: The layout that they were read with.
         broken: The broken lines, which were left out.
+        notices: Warnings about the files and the layout.
     """
 
-    table: pl.LazyFrame
+    table: Frame
     layout: Layout
     broken: Sequence[BrokenLine] = ()
+    notices: Sequence[Notice] = ()
 
 
-def read(files: RawFiles, form: LogFormat, skip: bool, folder: Path) -> Rows:
-    """Reads a log into a Parquet file in `folder`.
+def read(files: RawFiles, form: LogFormat, skip: bool, tables: Tables) -> Rows:
+    """Reads a log into a table.
 
     Args:
         files: The log.
         form: The user's description.
         skip: Whether to leave broken lines out instead of raising an error.
-        folder: Folder for that file, and for copies of the log without its broken lines.
+        tables: The tables of the engine; copies of the log without its broken lines are in their folder.
 
     Raises:
         UserError: for a log that cannot be read, or does not fit its description.
     """
-    path = folder / "clicks.parquet"
-    broken: list[BrokenLine] = []
+    given, findings = files, None
     text_ids: set[str] = set()
-    while True:  # each round except the last widens the layout
+    while True:  # each round except the last widens the layout, or leaves broken lines out
+        failure: Exception | None = None
         try:
             layout = find_layout(files, form, text_ids)
-            table = _write(layout, form, path)
-            new_text_ids = _text_ids(layout, table) - text_ids
-            if not new_text_ids:
-                return Rows(table, layout, broken)
-            text_ids |= new_text_ids
-        except (pl.exceptions.ComputeError, MissingColumnsError) as error:
-            if not broken and not isinstance(error, MissingColumnsError):
-                broken = find_broken(files)
-                if broken and not skip:
-                    raise broken_lines(files, broken, skip) from None
-                if broken:
-                    files = replace(without_broken(files, broken, folder), mixed=True)
-                    continue
-            if files.kind not in JSON or files.mixed:
-                raise
-            files = replace(files, mixed=True)  # a later row has another type, or a field that the first ones lack
+            files.check_columns(_used(layout))
+            table = _write(layout, form, tables)
+            if findings is not None or not _hides_rows(tables, table):
+                new_text_ids = find_text_ids(layout, tables, table) - text_ids
+                if not new_text_ids:
+                    notices = [*file_notices(given, findings or Findings()), *layout.notices]
+                    return Rows(table, layout, findings.broken if findings else (), notices)
+                text_ids |= new_text_ids
+                continue
+        except (pl.exceptions.ComputeError, pl.exceptions.SchemaError, MissingColumnsError) as error:
+            failure = error
+        if findings is None and not isinstance(failure, MissingColumnsError):
+            findings = files.search()
+            if findings.broken and not skip:
+                raise files.broken_lines(findings.broken, skip)
+            if findings.broken or findings.constants:
+                files = files.repaired(findings, tables.folder)
+                continue
+        if failure is None:
+            continue
+        if files.kind not in JSON or files.mixed:
+            raise failure
+        files = replace(files, mixed=True)  # a later row has another type, or a field that the first ones lack
 
 
-def _write(layout: Layout, form: LogFormat, path: Path) -> pl.LazyFrame:
-    columns = dict(layout.readers) if layout.is_click is None else {**layout.readers, "is_click": layout.is_click}
+def _write(layout: Layout, form: LogFormat, tables: Tables) -> Frame:
+    columns = layout.columns
+    if layout.files.may_hide_rows:
+        text = pl.selectors.string().str
+        hides = text.contains("\n", literal=True), text.contains("\0", literal=True)
+        columns[HIDES] = pl.any_horizontal(*hides).fill_null(False)
     try:
-        with writing(path):
-            layout.frame.select(**columns).with_row_index("row").sink_parquet(path, compression="lz4")
+        return tables.read(layout, columns, "rows")
     except pl.exceptions.InvalidOperationError as error:
         if form.where is None:
             raise
         reason = str(error).splitlines()[0]
         expected = f"an SQL expression that works for every row, for instance with TRY_CAST ({reason})"
         raise ArgumentError("where", form.where, expected) from error
-    return pl.scan_parquet(path)
 
 
-def _text_ids(layout: Layout, table: pl.LazyFrame) -> set[str]:
-    """The roles whose ids look like integers in the first rows and are text in a later one.
-
-    Raises:
-        UserError: for ids that are floats too large to be exact.
-    """
-    nulls = table.select(pl.col("key", "item").has_nulls()).collect(engine="streaming").row(0, named=True)
-    suspects = [role for role in nulls if nulls[role]]
-    for role in suspects:
-        column = pl.col(layout.names[role])
-        if _is_float(layout, role) and _any(layout, column.fill_nan(None).abs() >= EXACT):
-            raise UserError(
-                f"{layout.files.name}: the column {layout.names[role]} has ids that are floats too large to be exact, "
-                f"{EXACT:,} or more: write them as integers or as text."
-            )
-    return {role for role in suspects if _has_unread_text(layout, role)}
+def _hides_rows(tables: Tables, table: Frame) -> bool:
+    """Whether a row has a field of several lines, which may be further rows behind a stray quote, or zero bytes."""
+    known = HIDES in table.collect_schema().names()
+    return known and bool(tables.collect(table.select(nw.col(HIDES).any())).item())
 
 
-def _has_unread_text(layout: Layout, role: str) -> bool:
-    """Whether there is an id that the layout's reader cannot read."""
-    column = pl.col(layout.names[role])
-    column = column.fill_nan(None) if _is_float(layout, role) else column
-    return _any(layout, layout.readers[role].is_null() & column.cast(pl.String).ne(""))
-
-
-def _is_float(layout: Layout, role: str) -> bool:
-    return layout.frame.collect_schema()[layout.names[role]].is_float()
-
-
-def _any(layout: Layout, condition: pl.Expr) -> bool:
-    return bool(layout.frame.filter(condition).head(1).collect(engine="streaming").height)
+def _used(layout: Layout) -> list[str]:
+    """The names of the log's columns that its layout reads."""
+    expressions = [*layout.readers.values(), *([] if layout.is_click is None else [layout.is_click])]
+    return list(dict.fromkeys(name for expression in expressions for name in expression.meta.root_names()))

@@ -1,11 +1,11 @@
-"""The report of a preparation: the size of the log after every step."""
+"""The report of a preparation: the size of the log after every step, and warnings about what was found in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import polars as pl
+import narwhals as nw
 
-from srgnn.data.log.clicks import Clicks
+from srgnn.data.log.engines import Frame, Tables
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,28 @@ class Step:
     items: int
 
 
-def count(rule: str, *parts: Clicks) -> Step:
-    """The step after a rule that left these parts of the log."""
-    items = pl.concat([pl.Series(part.items).unique() for part in parts]).n_unique()
-    return Step(rule, sum(len(part.items) for part in parts), sum(len(part) for part in parts), items)
+@dataclass(frozen=True)
+class Notice:
+    """Something in a log that its owner may not know, and that changes the result: a warning of the report.
+
+    Args:
+        text: One sentence: what was found, in how many rows, what was done, and the argument that changes it.
+        arguments: Names of the arguments that it mentions, as in :class:`~srgnn.errors.UserError`.
+    """
+
+    text: str
+    arguments: tuple[str, ...] = ()
+
+
+def count(rule: str, tables: Tables, clicks: Frame) -> Step:
+    """The step after a rule that left these clicks."""
+    ids = ("session", "item")
+    distinct = {f"{name}s": nw.col(name).n_unique() for name in ids}
+    nulls = {f"no_{name}": nw.col(name).is_null().any() for name in ids}  # counted as one more id, and is none
+    found = tables.collect(clicks.select(clicks=nw.len(), **distinct, **nulls)).row(0, named=True)
+    # Some engines count no rows as null.
+    sessions, items = ((found[f"{name}s"] or 0) - (found[f"no_{name}"] or 0) for name in ids)
+    return Step(rule, found["clicks"] or 0, sessions, items)
 
 
 def in_words(steps: Sequence[Step]) -> str:

@@ -1,17 +1,21 @@
-"""The rules that turn a click log into the sessions a model sees, one function each: clicks -> clicks."""
+"""The rules that turn a click log into the sessions a model sees, one function each: clicks -> clicks.
 
-import logging
+Clicks are a lazy frame of the columns of :func:`~srgnn.data.log.sort.join_clicks`. The functions are written over
+narwhals, so that any engine can run them.
+"""
+
 from dataclasses import dataclass
 
-import numpy as np
+import narwhals as nw
 
-from srgnn.data.log.clicks import Clicks
+from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.report import Step, count, in_words
+from srgnn.data.log.sort import CLICKS, ORDER
 from srgnn.data.log.times import moment
 from srgnn.errors import ArgumentError, UserError, check_choice, check_float, check_int
 
 CHOICES = {
-    "duplicates": ("keep", "drop"),
+    "duplicates": ("auto", "keep", "drop"),
     "repeats": ("keep", "drop"),
     "support": ("once", "repeat"),
     "too_long": ("latest", "drop"),
@@ -21,15 +25,14 @@ CHOICES = {
     "order": ("time", "file"),
 }
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Rules:
     """The rules, in the order in which they are applied. The defaults are those of the SR-GNN paper.
 
     Args:
-        duplicates: `keep`, or `drop` clicks that repeat session, item, time and order.
+        duplicates: `keep`, or `drop` clicks that repeat session, item, time and order; `auto` drops them where the
+            times are finer than a second, or `order` is given: in whole seconds, two clicks look like one row twice.
         repeats: `keep`, or `drop` clicks on the same item as the click before.
         min_session_length: Minimum number of clicks of a session; shorter ones are dropped, before and after the rule
             on items.
@@ -79,65 +82,94 @@ class Rules:
             moment("test_from", self.test_from)
 
 
-def apply_rules(log: Clicks, rules: Rules, num_codes: int) -> tuple[Clicks, list[Step]]:
+def apply_rules(tables: Tables, clicks: Frame, rules: Rules) -> tuple[Frame, list[Step]]:
     """Applies the rules for sessions and items, up to the split, and counts what is left after each.
 
     Args:
-        log: The sorted clicks; duplicates were dropped while sorting.
+        tables: The tables of the engine.
+        clicks: The clicks; duplicates were dropped before.
         rules: The rules.
-        num_codes: Number of item codes.
 
     Raises:
         UserError: if no session is left.
     """
-    logger.info("Applying the rules")
     steps = []
     if rules.repeats == "drop":
-        log = drop_repeats(log)
-        steps.append(count("without consecutive repeats", log))
-    log = log.at_least(rules.min_session_length)
-    steps.append(count(f"sessions of {rules.min_session_length} clicks or more", log))
+        clicks = tables.checkpoint(drop_repeats(clicks), "repeats")
+        steps.append(count("without consecutive repeats", tables, clicks))
+    clicks = tables.checkpoint(at_least(clicks, rules.min_session_length), "min_session_length")
+    steps.append(count(f"sessions of {rules.min_session_length} clicks or more", tables, clicks))
     if rules.min_item_support > 1:
-        log = drop_rare_items(log, rules, num_codes)
-        steps.append(count(f"items of {rules.min_item_support} clicks or more ({rules.support})", log))
+        rule = f"items of {rules.min_item_support} clicks or more ({rules.support})"
+        before, rounds = steps[-1].clicks, 0
+        while True:
+            clicks = at_least(drop_rare_items(clicks, rules.min_item_support), rules.min_session_length)
+            clicks = tables.checkpoint(clicks, f"min_item_support-{rounds}")
+            step = count(rule, tables, clicks)
+            if rules.support == "once" or step.clicks == before:
+                break
+            before, rounds = step.clicks, rounds + 1
+        steps.append(step)
     if rules.max_session_length is not None:
         shorten = drop_long_sessions if rules.too_long == "drop" else keep_latest_clicks
-        log = shorten(log, rules.max_session_length)
-        steps.append(count(f"sessions of up to {rules.max_session_length} clicks ({rules.too_long})", log))
-    if not len(log):
+        clicks = tables.checkpoint(shorten(clicks, rules.max_session_length), "max_session_length")
+        steps.append(count(f"sessions of up to {rules.max_session_length} clicks ({rules.too_long})", tables, clicks))
+    if not steps[-1].clicks:
         raise UserError(
             f"No session is left after the rules: {in_words(steps)}. Loosen rules.min_session_length= or "
             "rules.min_item_support=.",
             "rules.min_session_length",
             "rules.min_item_support",
         )
-    return log, steps
+    return clicks, steps
 
 
-def drop_repeats(log: Clicks) -> Clicks:
+def at_least(clicks: Frame, length: int) -> Frame:
+    """Keeps the sessions of at least `length` clicks."""
+    return clicks.filter(nw.col("length") >= length)
+
+
+def drop_repeats(clicks: Frame) -> Frame:
     """Drops clicks on the same item as the click before."""
-    is_repeat = np.zeros(len(log.items), bool)
-    is_repeat[1:] = log.items[1:] == log.items[:-1]
-    is_repeat[log.ptr[:-1][log.lengths > 0]] = False
-    return log.keep(~is_repeat)
+    before = nw.col("item").shift(1).over("session", order_by=ORDER)
+    clicks = clicks.with_columns(before=before)
+    return _with_lengths(
+        clicks.filter(nw.col("before").is_null() | (nw.col("before") != nw.col("item"))).drop("before")
+    )
 
 
-def drop_rare_items(log: Clicks, rules: Rules, num_codes: int) -> Clicks:
-    """Drops items without enough clicks, and the sessions that become too short; once, or until nothing changes."""
-    while True:
-        num_clicks = len(log.items)
-        is_supported = np.bincount(log.items, minlength=num_codes) >= rules.min_item_support
-        log = log.keep(is_supported[log.items]).at_least(rules.min_session_length)
-        if rules.support == "once" or len(log.items) == num_clicks:
-            return log
+def drop_rare_items(clicks: Frame, support: int) -> Frame:
+    """Drops items of fewer than `support` clicks."""
+    # Not a window over the items: it would give all clicks on the most popular one to one task of a cluster.
+    supported = clicks.group_by("item").agg(clicks=nw.len()).filter(nw.col("clicks") >= support)
+    return keep_items(clicks, supported)
 
 
-def drop_long_sessions(log: Clicks, longest: int) -> Clicks:
+def keep_items(clicks: Frame, items: Frame) -> Frame:
+    """Keeps the clicks on the items of a table."""
+    return _with_lengths(clicks.join(items.select("item"), on="item", how="semi"))
+
+
+def drop_long_sessions(clicks: Frame, longest: int) -> Frame:
     """Drops sessions of more than `longest` clicks."""
-    return log.take(np.flatnonzero(log.lengths <= longest))
+    return clicks.filter(nw.col("length") <= longest)
 
 
-def keep_latest_clicks(log: Clicks, longest: int) -> Clicks:
+def keep_latest_clicks(clicks: Frame, longest: int) -> Frame:
     """Keeps the latest `longest` clicks of every session."""
-    clicks_to_end = np.repeat(log.ptr[1:], log.lengths) - np.arange(len(log.items))
-    return log.keep(clicks_to_end <= longest)
+    long = with_place_in_session(clicks.filter(nw.col("length") > longest))  # few: the others need no window
+    latest = long.filter(nw.col("place_in_session") > nw.col("length") - longest).drop("place_in_session")
+    return nw.concat(
+        [clicks.filter(nw.col("length") <= longest), latest.with_columns(length=nw.lit(longest, nw.Int32))]
+    )
+
+
+def with_place_in_session(clicks: Frame) -> Frame:
+    """Adds the column `place_in_session`, counted from 1."""
+    return clicks.with_columns(place_in_session=nw.col("row").cum_count().over("session", order_by=ORDER))
+
+
+def _with_lengths(clicks: Frame) -> Frame:
+    """The clicks with the new lengths of their sessions."""
+    lengths = clicks.group_by("session").agg(length=nw.len().cast(nw.Int32))
+    return clicks.drop("length").join(lengths, on="session", how="inner").select(*CLICKS)

@@ -1,95 +1,90 @@
-"""Clicks as rows -> clicks as arrays: codes items, cuts visits, sorts by session, drops duplicates."""
+"""Rows -> clicks: drops duplicate rows, cuts visits, numbers the sessions in their order and the items.
 
-import logging
+Every function maps lazy frames to lazy frames, over narwhals, so that any engine can run it.
+"""
 
-import numpy as np
+import narwhals as nw
 import polars as pl
 
-from srgnn.data.log.clicks import Clicks
+from srgnn.data.log.engines import Frame
 from srgnn.data.log.times import SECOND
 
-PART = 40_000_000  # rows sorted at a time: about 3 GB
-
-logger = logging.getLogger(__name__)
-
-
-def code_items(table: pl.LazyFrame) -> pl.DataFrame:
-    """The distinct items, sorted: `code` (position, from 0), `item`, `first_seen` and `last_seen` in UTC."""
-    time = pl.col("time").cast(pl.Datetime("us", "UTC"))
-    seen = table.group_by("item").agg(first_seen=time.min(), last_seen=time.max())
-    return seen.sort("item").with_row_index("code").collect(engine="streaming")
+CLICKS = ("session", "length", "item", "place", "row")  # the columns of clicks
+ORDER = ("place", "row")  # the order of the clicks of a session: by time, number or row, and ties as in the log
 
 
-def sort(
-    table: pl.LazyFrame, codes: pl.DataFrame, rows: int, file_order: bool, gap: int | None, drop_duplicates: bool
-) -> tuple[Clicks, int]:
-    """Returns the clicks session by session, and the number of duplicates dropped.
+def drop_duplicates(rows: Frame) -> Frame:
+    """Keeps the first of the rows that repeat session, item, time and, where used, order."""
+    return rows.group_by([name for name in _names(rows) if name != "row"]).agg(nw.col("row").min())
 
-    Large logs are sorted in parts of whole sessions, so memory grows only with the result.
+
+def cut_visits(rows: Frame, gap: int) -> Frame:
+    """Adds the column `visit`: the number of a user's visit, which ends after more than `gap` µs of inactivity."""
+    order = ("time", "row")
+    users = _keys(rows)
+    pause = nw.col("time") - nw.col("time").shift(1).over(users, order_by=order)
+    begins = nw.when(pause > gap).then(nw.lit(1)).otherwise(nw.lit(0))  # the first pause is null
+    rows = rows.with_columns(begins=begins)
+    return rows.with_columns(visit=nw.col("begins").cum_sum().over(users, order_by=order).cast(nw.Int64)).drop("begins")
+
+
+def find_items(rows: Frame) -> Frame:
+    """The distinct items: `item`, `count`, `first_seen` and `last_seen` in µs since 1970, UTC."""
+    time = nw.col("time")
+    return rows.group_by("item").agg(count=nw.len(), first_seen=time.min(), last_seen=time.max())
+
+
+def code_items(items: pl.DataFrame) -> pl.DataFrame:
+    """Numbers the items: small integers take less memory than ids."""
+    return items.sort("item").with_row_index("code")
+
+
+def find_sessions(rows: Frame, file_order: bool) -> Frame:
+    """The sessions of rows.
 
     Args:
-        table: The clicks with the columns `row`, `key`, `item`, `time` in µs, and `order` if that sorts the clicks of
-            a session.
-        codes: The items and their codes.
-        rows: Number of clicks.
-        file_order: Whether to sort the clicks of a session as in the log, unless `order` sorts them, and to date the
-            session by its last row in whole seconds; otherwise they are sorted by time, and its last click dates it.
-        gap: The inactivity that ends a visit, in µs, where `key` is a user; None where it is the session.
-        drop_duplicates: Whether to drop clicks that repeat session, item, time and order.
+        rows: The columns `row`, `key`, `item`, `time`, `visit` where visits were cut, and `is_test` where a file is
+            the test set.
+        file_order: Whether the session is dated by its last row, in whole seconds, instead of its last click.
+
+    Returns:
+        The columns `key` and, where used, `visit` and `is_test`, `length` (number of clicks), `when` (date of the
+        session, which decides its order and its side of the split), `began` (time of its first click), both in µs since
+        1970, UTC, and `first_row`, which breaks ties.
     """
-    parts = -(-rows // PART)
-    has_order = "order" in table.collect_schema()
-    order = "order" if has_order else "row" if file_order else "time"
-    coded = table.join(codes.lazy().select("item", "code"), on="item", how="left")
-    sorted_parts, num_duplicates = [], 0
-    for part in range(parts):
-        logger.info("Sorting %s clicks%s", f"{rows:,}", f", part {part + 1} of {parts}" if parts > 1 else "")
-        clicks = coded if parts == 1 else coded.filter(pl.col("key").hash(seed=0) % parts == part)
-        if gap is not None:
-            clicks = _cut_visits(clicks, gap)
-        by = ["key", "row"] if order == "row" else ["key", order, "row"]
-        frame = clicks.sort(by).drop("item").collect(engine="streaming")
-        if drop_duplicates:
-            height = frame.height
-            frame = _without_duplicates(frame, order)
-            num_duplicates += height - frame.height
-        sorted_parts.append(_as_arrays(frame, file_order))
-    return Clicks.concatenate(sorted_parts), num_duplicates
-
-
-def _cut_visits(table: pl.LazyFrame, gap: int) -> pl.LazyFrame:
-    """Numbers the visits of all users, and replaces the user as the key by the number of the visit."""
-    is_first = (pl.col("key") != pl.col("key").shift()) | (pl.col("time").diff() > gap)
-    return table.sort("key", "time", "row").with_columns(key=is_first.fill_null(True).cum_sum())
-
-
-def _without_duplicates(frame: pl.DataFrame, order: str) -> pl.DataFrame:
-    """Drops clicks that repeat session, item, time and order.
-
-    In clicks sorted by `time` or `order`, only ties are compared, and there are few. Sorted by `row`, all are compared.
-    """
-    frame = frame.with_row_index("_index")
-    ties = frame
-    if order != "row":
-        is_tie = pl.all_horizontal(pl.col("key", order).eq(pl.col("key", order).shift())).fill_null(False)
-        ties = frame.filter(is_tie | is_tie.shift(-1, fill_value=False))
-    duplicates = ties.filter(~pl.struct(pl.exclude("_index", "row")).is_first_distinct())["_index"]
-    mask = np.ones(frame.height, bool)
-    mask[duplicates.to_numpy()] = False
-    return frame.drop("_index").filter(pl.Series(mask))
-
-
-def _as_arrays(frame: pl.DataFrame, file_order: bool) -> Clicks:
-    """The clicks of a sorted frame."""
-    is_first = pl.col("key").ne(pl.col("key").shift()).fill_null(True)
-    start = np.flatnonzero(frame.select(is_first).to_series().to_numpy())
-    ptr = np.append(start, frame.height)
-    time, row = frame["time"].to_numpy(), frame["row"].to_numpy()
+    keys, time, row = _keys(rows), nw.col("time"), nw.col("row")
+    sessions = rows.group_by(keys).agg(
+        length=nw.len().cast(nw.Int32), when=time.max(), began=time.min(), first_row=row.min(), last_row=row.max()
+    )
     if file_order:
-        is_last = row == np.repeat(np.maximum.reduceat(row, start), np.diff(ptr))
-        when = time[is_last] // SECOND * SECOND
-    else:
-        when = np.maximum.reduceat(time, start)
-    items = frame["code"].to_numpy().astype(np.int32)
-    began, first_row = np.minimum.reduceat(time, start), np.minimum.reduceat(row, start)
-    return Clicks(items, ptr, when, began, first_row.astype(np.int64))
+        last = rows.join(sessions.select("last_row"), left_on="row", right_on="last_row", how="semi")
+        dates = last.select(*keys, when=time // SECOND * SECOND)
+        sessions = sessions.drop("when").join(dates, on=keys, how="inner")
+    return sessions.drop("last_row")
+
+
+def join_clicks(rows: Frame, sessions: Frame, codes: Frame, place: str) -> Frame:
+    """The clicks that the rules work on.
+
+    Args:
+        rows: The rows.
+        sessions: The table of :func:`find_sessions`, with the column `session` of numbers in the order of the sessions.
+        codes: The items and their codes, in the columns `item` and `code`.
+        place: The column that orders the clicks of a session.
+
+    Returns:
+        The columns `session`, `length` (number of clicks of the session), `item` (its code), `place` and `row`.
+    """
+    keys = _keys(rows)
+    clicks = rows.join(sessions.select(*keys, "session", "length"), on=keys, how="inner")
+    clicks = clicks.join(codes.select("item", "code"), on="item", how="inner")
+    clicks = clicks.with_columns(place=nw.col(place)).drop("item").rename({"code": "item"})
+    return clicks.select(*CLICKS)
+
+
+def _keys(rows: Frame) -> list[str]:
+    return [name for name in ("key", "visit", "is_test") if name in _names(rows)]
+
+
+def _names(rows: Frame) -> list[str]:
+    return rows.collect_schema().names()

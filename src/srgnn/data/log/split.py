@@ -1,145 +1,232 @@
-"""Clicks -> training and test sessions: splits by time, keeps a fraction, numbers items by first appearance."""
+"""Clicks -> training and test clicks: splits by time, keeps a fraction, numbers items by first appearance."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
+import narwhals as nw
+import polars as pl
 
-from srgnn.data.log.clicks import Clicks, Mask
+from srgnn.data.log.engines import Frame, Tables, add
 from srgnn.data.log.report import Step, count, in_words
-from srgnn.data.log.rules import Rules
+from srgnn.data.log.rules import Rules, at_least, keep_items, with_place_in_session
+from srgnn.data.log.sort import ORDER
 from srgnn.data.log.times import DAY, moment, stamp
-from srgnn.data.sessions import Ints, Sessions, unseen_targets
 from srgnn.errors import ArgumentError, UserError
+
+BLOCK = 2**16  # consecutive session numbers whose prefixes are summed together, to find where a fraction begins
 
 
 @dataclass(frozen=True)
 class Split:
-    """The training and test sessions of a log.
+    """The training and test clicks of a log.
 
     Args:
-        train, test: The sessions, oldest first, of items numbered by first appearance.
+        train, test: The clicks, oldest session first: `session` and `item`, the item's number by first appearance.
         codes: The item codes in the order of these numbers, [V].
         steps: The report of the rules after the split.
         facts: The times of the split and of both sets, for the manifest.
     """
 
-    train: Sessions
-    test: Sessions
-    codes: Ints
+    train: Frame
+    test: Frame
+    codes: pl.Series
     steps: list[Step]
     facts: dict[str, Any]
 
 
-def split(log: Clicks, rules: Rules, num_codes: int, steps: Sequence[Step] = ()) -> Split:
-    """Applies the rules from the split on.
+def split(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules, steps: Sequence[Step]) -> Split:
+    """Applies the rules from the split on, and stores the tables `train` and `test`.
 
     Args:
-        log: The clicks that the other rules left; not empty.
+        tables: The tables of the engine.
+        clicks: The clicks that the other rules left; not empty.
+        sessions: The sessions: `session`, `when` and `began`.
         rules: The rules.
-        num_codes: Number of item codes.
-        steps: The report so far, for error messages.
+        steps: The report of the rules so far.
 
     Raises:
         UserError: if no training or no test session is left.
     """
-    log = log.take(np.lexsort((log.row, log.when)))  # oldest first, ties as in the log
-    cut = _cut(log, rules)
-    whole, test = _divide(log, cut, rules)
+    divide = _divide_by_file if "is_test" in sessions.collect_schema().names() else _divide_by_time
+    whole, test, cut = divide(tables, clicks, sessions, rules)
     new_steps = []
-    if len(whole) + len(test) < len(log):
-        new_steps.append(count("without the sessions exactly on the split", whole, test))
-    train = keep_latest_prefixes(whole, rules.fraction) if rules.fraction < 1 else whole
-    unseen = unseen_targets(train.items, test.items, test.ptr)
+    if divide is _divide_by_time and rules.boundary == "drop" and rules.test_from is None:
+        step = count("without the sessions exactly on the split", tables, nw.concat([whole, test]))
+        if step.sessions != steps[-1].sessions:
+            new_steps.append(step)
+    train = keep_latest_prefixes(tables, whole, rules.fraction) if rules.fraction < 1 else whole
+
+    known = _first_sessions(tables, whole)  # of every item
+    trained = _first_sessions(tables, train) if rules.fraction < 1 else known
+    begun_before = sessions.join(test, on="session", how="semi").filter(nw.col("began") <= cut)
     facts: dict[str, Any] = {
         "test_after": stamp(cut),
-        "test_sessions_begun_before": int((test.began <= cut).sum()),
-        "unseen_share_before_rule": round(unseen / (len(test.items) - len(test)), 6),
+        "test_sessions_begun_before": tables.collect(begun_before.select(nw.len())).item(),
+        "unseen_share_before_rule": _unseen_share(tables, test, add(tables, trained, "trained_items")),
     }
-    is_candidate = _candidates(whole if rules.candidates == "all" else train, test, rules, num_codes)
-    if not is_candidate[test.items].all():
-        test = test.keep(is_candidate[test.items]).at_least(rules.min_session_length)
-        new_steps.append(count("test clicks on candidates only", whole, test))
-    if not len(test):
+    candidates = known if rules.candidates == "all" else trained
+    if rules.unseen == "drop":
+        on_candidates = keep_items(test, add(tables, candidates, "candidates"))
+        on_candidates = tables.checkpoint(at_least(on_candidates, rules.min_session_length), "test_candidates")
+        is_smaller = (
+            tables.collect(test.select(nw.len())).item() > tables.collect(on_candidates.select(nw.len())).item()
+        )
+        test = on_candidates
+        if is_smaller:
+            new_steps.append(count("test clicks on candidates only", tables, nw.concat([whole, test])))
+    tested = _first_sessions(tables, test)
+    if not tested.height:
         raise UserError(
             "No test session is left, because their items do not occur in training; keep them with rules.unseen=keep: "
             f"{in_words([*steps, *new_steps])}.",
             "rules.unseen",
         )
     if rules.fraction < 1:
-        new_steps.append(count(f"the latest {rules.fraction:g} of the training prefixes", train, test))
+        step = count(f"the latest {rules.fraction:g} of the training prefixes", tables, nw.concat([train, test]))
+        new_steps.append(step)
     for name, part in (("train", train), ("test", test)):
-        facts[name] = [stamp(int(part.when.min())), stamp(int(part.when.max()))]
-    codes = _by_first_appearance(np.concatenate([whole.items, test.items]), is_candidate)
-    index = np.full(num_codes, -1, np.int64)
-    index[codes] = np.arange(len(codes))
-    return Split(_sessions(train, index), _sessions(test, index), codes, new_steps, facts)
+        facts[name] = _dates(tables, part, sessions)
+
+    if rules.unseen == "keep":
+        candidates = pl.concat([candidates, tested])
+    first = pl.concat([known, tested]).join(candidates, on="item", how="semi")
+    first = first.group_by("item").agg(pl.col("session").min())
+    numbers = _numbers(tables, nw.concat([whole, test]), first)
+    table = add(tables, numbers, "numbers")
+    train, test = (_numbered(tables, part, table, name) for part, name in ((train, "train"), (test, "test")))
+    return Split(train, test, numbers["item"], new_steps, facts)
 
 
-def keep_latest_prefixes(train: Clicks, fraction: float) -> Clicks:
+def keep_latest_prefixes(tables: Tables, clicks: Frame, fraction: float) -> Frame:
     """Keeps the latest share of the prefixes, each session's longest first; the first session may lose its last clicks.
 
     Raises:
         ArgumentError: if no prefix is left.
     """
-    prefixes = train.lengths - 1
-    num_prefixes = int(int(prefixes.sum()) * fraction)
+    sessions = clicks.group_by("session").agg(prefixes=(nw.len() - 1).cast(nw.Int64))
+    sessions = sessions.with_columns(block=nw.col("session") // BLOCK)
+    # Sums per block first: one sum over all sessions in their order would be one task on a cluster.
+    blocks = tables.collect(sessions.group_by("block").agg(nw.col("prefixes").sum().cast(nw.Int64)))
+    total = int(blocks["prefixes"].sum())
+    num_prefixes = int(total * fraction)
     if not num_prefixes:
-        expected = f"a share that leaves one of the {prefixes.sum():,} training prefixes"
-        raise ArgumentError("rules.fraction", fraction, expected)
-    remaining = prefixes[::-1].cumsum()[::-1]  # prefixes of a session and of all after it
-    first = int(np.flatnonzero(remaining >= num_prefixes)[-1])
-    latest = train.between(first, len(train))
-    surplus = int(remaining[first]) - num_prefixes
-    click = np.ones(len(latest.items), bool)
-    click[latest.ptr[1] - surplus : latest.ptr[1]] = False
-    return latest.keep(click)
+        raise ArgumentError("rules.fraction", fraction, f"a share that leaves one of the {total:,} training prefixes")
+    block, prefixes_after = _reached(blocks, "block", num_prefixes)
+    of_block = tables.collect(sessions.filter(nw.col("block") == block).select("session", "prefixes"))
+    first, prefixes_after_first = _reached(of_block, "session", num_prefixes - prefixes_after)
+    prefixes_of_first = num_prefixes - prefixes_after - prefixes_after_first
+    whole = clicks.filter(nw.col("session") > first)
+    part = with_place_in_session(clicks.filter(nw.col("session") == first))
+    part = part.filter(nw.col("place_in_session") <= prefixes_of_first + 1).drop("place_in_session")
+    return nw.concat([whole, part.with_columns(length=nw.lit(prefixes_of_first + 1, nw.Int32))])
 
 
-def _cut(log: Clicks, rules: Rules) -> int:
-    """The time of the split, in µs: later sessions are the test set."""
-    if rules.test_from is not None:
-        return moment("test_from", rules.test_from) - 1
-    return int(log.when.max()) - round(rules.test_days * DAY)
+def _reached(table: pl.DataFrame, name: str, num_prefixes: int) -> tuple[int, int]:
+    """The row where the sum of prefixes, from the last row on, reaches a number, and the sum of the rows after it."""
+    latest_first = table.sort(name, descending=True)
+    sums = latest_first["prefixes"].cum_sum()
+    row = int((sums < num_prefixes).sum())
+    return int(latest_first[name][row]), int(sums[row] - latest_first["prefixes"][row])
 
 
-def _divide(log: Clicks, cut: int, rules: Rules) -> tuple[Clicks, Clicks]:
-    """The sessions up to the split and after it.
+def _span(tables: Tables, clicks: Frame, sessions: Frame) -> tuple[int, int]:
+    """The dates of the first and the last session of clicks, in µs; the numbers of sessions are in this order."""
+    session = nw.col("session")
+    ends = tables.collect(clicks.select(first=session.min(), last=session.max())).row(0)
+    dates = tables.collect(sessions.filter(session.is_in(ends)).select("when"))["when"]
+    return int(dates.min()), int(dates.max())  # type: ignore[arg-type]
+
+
+def _dates(tables: Tables, clicks: Frame, sessions: Frame) -> list[str]:
+    return [stamp(date) for date in _span(tables, clicks, sessions)]
+
+
+def _divide_by_time(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules) -> tuple[Frame, Frame, int]:
+    """The clicks of the sessions up to the split and after it, and the time of the split in µs.
 
     Raises:
         UserError: if there are none on one side.
     """
-    begin = int((log.when <= cut).sum())
-    end = int((log.when < cut).sum()) if rules.boundary == "drop" and rules.test_from is None else begin
-    train, test = log.between(0, end), log.between(begin, len(log))
-    if not len(train) or not len(test):
+    if rules.test_from is not None:
+        cut = moment("test_from", rules.test_from) - 1
+    else:
+        cut = _span(tables, clicks, sessions)[1] - round(rules.test_days * DAY)
+    when = nw.col("when")
+    exclusive = rules.boundary == "drop" and rules.test_from is None
+    train = clicks.filter(nw.col("session") <= _last(tables, sessions.filter(when < cut if exclusive else when <= cut)))
+    test = clicks.filter(nw.col("session") > _last(tables, sessions.filter(when <= cut)))
+    num_train, num_test = (_num_sessions(tables, part) for part in (train, test))
+    if not num_train or not num_test:
+        first, last = _dates(tables, clicks, sessions)
         raise UserError(
-            f"The split leaves {len(train):,} training and {len(test):,} test sessions: the sessions are from "
-            f"{stamp(int(log.when.min()))} to {stamp(int(log.when.max()))}, and the test set begins after "
-            f"{stamp(cut)}; choose another split with rules.test_days=DAYS or rules.test_from=DATE.",
+            f"The split leaves {num_train:,} training and {num_test:,} test sessions: the sessions are from "
+            f"{first} to {last}, and the test set begins after {stamp(cut)}; choose another split with "
+            "rules.test_days=DAYS or rules.test_from=DATE.",
             "rules.test_days",
             "rules.test_from",
         )
-    return train, test
+    return train, test, cut
 
 
-def _candidates(train: Clicks, test: Clicks, rules: Rules, num_codes: int) -> Mask:
-    """Which item codes can be recommended, [num_codes]."""
-    is_candidate = np.zeros(num_codes, bool)
-    is_candidate[train.items] = True
-    if rules.unseen == "keep":
-        is_candidate[test.items] = True
-    return is_candidate
+def _divide_by_file(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules) -> tuple[Frame, Frame, int]:
+    """The clicks of the training files and of the test files, and the date of the last training session in µs.
+
+    Raises:
+        UserError: if the rules left none of one of them.
+    """
+    last = _last(tables, sessions.filter(~nw.col("is_test")))  # the sessions of the test files come after those
+    train, test = clicks.filter(nw.col("session") <= last), clicks.filter(nw.col("session") > last)
+    num_train, num_test = (_num_sessions(tables, part) for part in (train, test))
+    if not num_train or not num_test:
+        raise UserError(
+            f"The rules leave {num_train:,} training and {num_test:,} test sessions of the files: loosen "
+            f"rules.min_session_length={rules.min_session_length} or rules.min_item_support={rules.min_item_support}.",
+            "rules.min_session_length",
+            "rules.min_item_support",
+        )
+    return train, test, _span(tables, train, sessions)[1]
 
 
-def _by_first_appearance(items: Ints, is_candidate: Mask) -> Ints:
-    first = np.full(len(is_candidate), -1, np.int64)
-    first[items[::-1]] = np.arange(len(items))[::-1]  # an item that is assigned twice keeps the last value
-    codes = np.flatnonzero(is_candidate)
-    return codes[np.argsort(first[codes], kind="stable")]
+def _last(tables: Tables, sessions: Frame) -> int:
+    """The largest number of sessions; -1 if there are none."""
+    last = tables.collect(sessions.select(nw.col("session").max())).item()
+    return -1 if last is None else int(last)
 
 
-def _sessions(log: Clicks, index: Ints) -> Sessions:
-    return Sessions(torch.from_numpy(index[log.items]), torch.from_numpy(log.ptr.astype(np.int64)))
+def _num_sessions(tables: Tables, clicks: Frame) -> int:
+    return tables.collect(clicks.select(nw.col("session").n_unique())).item() or 0
+
+
+def _first_sessions(tables: Tables, clicks: Frame) -> pl.DataFrame:
+    """The first session of every item."""
+    return tables.collect(clicks.group_by("item").agg(nw.col("session").min()))
+
+
+def _unseen_share(tables: Tables, test: Frame, trained: Frame) -> float:
+    """The share of test targets whose items do not occur in training; a target is any click but a session's first."""
+    targets = with_place_in_session(test).filter(nw.col("place_in_session") > 1)
+    unseen = targets.join(trained, on="item", how="anti")
+    num_unseen, num_targets = (int(tables.collect(part.select(nw.len())).item()) for part in (unseen, targets))
+    return round(num_unseen / num_targets, 6)
+
+
+def _numbers(tables: Tables, clicks: Frame, first: pl.DataFrame) -> pl.DataFrame:
+    """The items in the order of their first clicks: `item` and `index`, from 0.
+
+    Args:
+        tables: The tables of the engine.
+        clicks: The clicks.
+        first: The items, and the first session of each.
+    """
+    # Only the clicks of an item's first session are sorted.
+    in_first = clicks.join(add(tables, first, "first_sessions"), on=["item", "session"], how="semi")
+    in_order = tables.collect(in_first.select("item", "session", *ORDER)).sort("session", *ORDER)
+    items = in_order.unique("item", keep="first", maintain_order=True).select("item")
+    return items.with_columns(index=pl.int_range(pl.len(), dtype=pl.Int32))
+
+
+def _numbered(tables: Tables, clicks: Frame, numbers: Frame, name: str) -> Frame:
+    """Stores the clicks in their order, with the numbers of their items."""
+    clicks = clicks.join(numbers, on="item", how="inner").select("session", *ORDER, item=nw.col("index"))
+    return tables.checkpoint(clicks, name, by=["session", *ORDER])

@@ -1,26 +1,150 @@
+"""Broken lines: found with their lines and faults, left out, and what the error says to do."""
+
+import gzip
+import json
 from pathlib import Path
 
-from srgnn.data.log.broken import find_broken, without_broken
+import pytest
+from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, typed, written
+
+from srgnn.data.log.broken import Fault
 from srgnn.data.log.files import RawFiles
+from srgnn.errors import UserError
+
+GOOD = "".join(f"{line},x\n" for line in LINES)
+BAD = "3,12,2014-04-03 10:00:00,"
+
+
+def find(path: Path) -> list[tuple[int, Fault]]:
+    return [(line.number, line.fault) for line in RawFiles.find("path", path).search().broken]
 
 
 def test_broken_lines_are_found_and_can_be_left_out(tmp_path: Path):
-    (tmp_path / "a.csv").write_text('session,item\n1,a\n\n1,b,surplus\n2,"b,c"\n3,"x,y",z\n')
-    files = RawFiles.find("path", str(tmp_path / "a.csv"))
-    assert [(line.number, line.text) for line in find_broken(files)] == [(4, "1,b,surplus"), (6, '3,"x,y",z')]
-    whole = without_broken(files, find_broken(files), tmp_path)
+    path = written(tmp_path / "a.csv", 'session,item\n1,a\n\n1,b,surplus\n2,"b,c"\n3,"x,y",z\n')
+    files = RawFiles.find("path", path)
+    findings = files.search()
+    assert [(line.number, line.text) for line in findings.broken] == [(4, "1,b,surplus"), (6, '3,"x,y",z')]
+    whole = files.repaired(findings, tmp_path)
     assert whole.rows(numbered=True).collect().rows() == [(2, "1", "a"), (5, "2", "b,c")]
     assert whole.name == files.name
     # A line that may be part of a quoted field stays.
-    (tmp_path / "b.csv").write_text('session,item\n1,"l\nl,2,3,4"\n1,b,surplus\n')
-    assert [line.number for line in find_broken(RawFiles.find("path", str(tmp_path / "b.csv")))] == [4]
-    (tmp_path / "a.jsonl").write_text('{"session":1}\n{"session":2\n[3]\n\n{"session":4}\n')
-    files = RawFiles.find("path", str(tmp_path / "a.jsonl"))
-    assert [line.number for line in find_broken(files)] == [2, 3]
-    assert without_broken(files, find_broken(files), tmp_path).rows().collect().rows() == [(1,), (4,)]
+    assert find(written(tmp_path / "b.csv", 'session,item\n1,"l\nl,2,3,4"\n1,b,surplus\n')) == [(4, Fault.SURPLUS)]
+    files = RawFiles.find("path", written(tmp_path / "a.jsonl", '{"session":1}\n{"session":2\n[3]\n\n{"session":4}\n'))
+    findings = files.search()
+    assert [line.number for line in findings.broken] == [2, 3]
+    assert files.repaired(findings, tmp_path).rows().collect().rows() == [(1,), (4,)]
 
 
 def test_a_carriage_return_and_a_long_field_are_text(tmp_path: Path):
-    (tmp_path / "log.csv").write_bytes(b'session,item\n1,a\rb\n1,a\rb,c\n2,"' + b"x" * 200_000 + b'",c\n')
-    broken = find_broken(RawFiles.find("path", tmp_path / "log.csv"))
-    assert [line.number for line in broken] == [3, 4]
+    path = written(tmp_path / "log.csv", b'session,item\n1,a\rb\n1,a\rb,c\n2,"' + b"x" * 200_000 + b'",c\n')
+    assert find(path) == [(3, Fault.SURPLUS), (4, Fault.SURPLUS)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("lines", "faults"),
+    [
+        ([BAD + '12" shelf'], [(4, Fault.STRAY)]),
+        ([BAD + '12" shelf', GOOD, BAD + '13" shelf'], [(4, Fault.STRAY), (8, Fault.STRAY)]),
+        (['3,12",2014-04-03 10:00:00,x', GOOD], [(4, Fault.STRAY)]),
+        ([BAD + '"x"yz', GOOD], [(4, Fault.STRAY)]),
+        ([BAD + '"open', GOOD], [(4, Fault.UNCLOSED)]),
+        ([BAD + '"open', GOOD, BAD + '"open'], [(4, Fault.UNCLOSED), (8, Fault.UNCLOSED)]),
+        ([BAD + '"open', GOOD, BAD + '"closed"', BAD + '12" shelf'], [(4, Fault.UNCLOSED), (9, Fault.STRAY)]),
+        ([BAD + '"open', BAD + '"whole"', BAD + '12"', GOOD], [(4, Fault.UNCLOSED), (6, Fault.STRAY)]),
+        ([BAD + '"12\\" shelf, oak"', GOOD], [(4, Fault.BACKSLASH)]),
+        ([BAD + '"12\\" shelf"', BAD + '"12\\" shelf"', GOOD], [(4, Fault.BACKSLASH), (5, Fault.BACKSLASH)]),
+        ([BAD + "x,y", GOOD], [(4, Fault.SURPLUS)]),
+        (["3,12\0,2014-04-03 10:00:00,x", GOOD], [(4, Fault.ZERO)]),
+        ([GOOD, BAD + '"x\ny"', "\0\0\0"], [(9, Fault.ZERO)]),
+        ([BAD + '"x ""y"" \n\n z, 1"', BAD + '"a\nb","c"', GOOD], [(7, Fault.UNCLOSED), (8, Fault.STRAY)]),
+    ],
+)
+def test_quotes_that_hide_rows_are_found(tmp_path: Path, lines, faults, end: str, packed: bool):
+    content = HEADER + GOOD.replace(LINES[0] + ",x\n", "") + "".join(line.rstrip("\n") + "\n" for line in lines)
+    bad = [number for number, _ in faults]
+    content = content.replace("\n", end).encode()
+    path = written(tmp_path / "log.csv", gzip.compress(content) if packed else content)
+    assert find(path) == faults
+    with pytest.raises(
+        UserError, match=rf"log\.csv has {faults[0][1].value}: .*log\.csv line {bad[0]}: .*on_error=skip"
+    ):
+        ids(path)
+    rows = read_rows(path, skip=True)
+    good = ROWS[1:] + [row for line in lines for row in (ROWS if line == GOOD else [])]
+    assert [row for row in rows.table.select("key", "item").collect().rows() if row != (3, 12)] == good
+    assert [line.number for line in rows.broken] == bad
+
+
+def test_quotes_are_said_to_be_text_only_where_that_reads_the_file(tmp_path: Path):
+    path = written(tmp_path / "log.csv", CSV + BAD + '12" shelf\n')
+    with pytest.raises(UserError, match="set quote=null if quotes are part of the text"):
+        ids(path)
+    assert ids(path, quote=None) == [*ROWS, (3, 12)]
+    for other in ('"an oak, brown"', '"an oak"'):
+        with pytest.raises(UserError) as error:
+            ids(written(path, CSV + BAD + '12" shelf\n' + BAD + other + "\n"))
+        assert "quote=null" not in str(error.value)
+    content = '1,10,2014-04-01,"a, b"\n2,11,2014-04-01,12" z\n'
+    with pytest.raises(UserError, match=r"stray quote: 1 \(log\.csv line 2: .*\)\. Fix them, or leave"):
+        ids(written(path, content), header=HEADER.strip().split(","))
+    with pytest.raises(UserError) as error:
+        ids(written(path, CSV + BAD + '"12\\" shelf, oak"\n'))
+    assert "quote=null" not in str(error.value)
+    assert ids(typed(error.value)) == [*ROWS, (3, 12)]
+
+
+def test_a_quoted_field_that_looks_like_rows_is_reported(tmp_path: Path):
+    path = written(tmp_path / "log.csv", CSV + BAD + '"open\n' + GOOD + BAD + 'closed"\n')
+    rows = read_rows(path)
+    assert rows.table.select("key", "item").collect().rows() == [*ROWS, (3, 12)]
+    assert "1 quoted field read as text, with lines that look like rows" in rows.notices[0].text
+    assert "log.csv line 5: '3,12," in rows.notices[0].text
+    assert read_rows(written(path, CSV + BAD + '"a, b\nc, d\n\n"\n')).notices == []
+
+
+def test_lines_are_those_of_the_file_after_quoted_line_ends(tmp_path: Path):
+    path = written(tmp_path / "log.csv", CSV + BAD + '"a\n\nb"\n\n4,,2014-04-01,x\n')
+    rows = RawFiles.find("path", path).rows(numbered=True).collect()
+    assert rows["_line"].to_list() == [2, 3, 4, 5, 9]
+    for mark, end in (("", "\n"), ("\ufeff", "\r\n")):
+        content = mark + end.join(['{"a": 1}', "", '{"a": 2}', "  ", "{}", '{"a": null, "b": 1}', ""])
+        files = RawFiles.find("path", written(tmp_path / "log.jsonl", content))
+        assert files.rows(numbered=True).collect().rows() == [(1, 1, None), (3, 2, None), (6, None, 1)]
+
+
+def test_nan_and_infinity_are_missing_values(tmp_path: Path):
+    objects = [{"session_id": s, "item_id": i, "timestamp": 1396310400, "price": 1.5} for s, i in ROWS]
+    objects[1] |= {"item_id": float("nan"), "note": 'x: NaN, "'}
+    objects[2] |= {"price": float("-inf"), "note": "Infinity é"}
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in objects)
+    for mark in ("", "\ufeff"):
+        for name, data in (("log.jsonl", (mark + content).encode()), ("log.jsonl.gz", gzip.compress(content.encode()))):
+            rows = read_rows(written(tmp_path / name, data))
+            assert rows.table.select("key", "item").collect().rows() == [ROWS[0], (1, None), ROWS[2]]
+            assert "NaN or Infinity read as missing values in 2 lines" in rows.notices[0].text
+            assert rows.layout.frame.collect()["note"].to_list() == [None, 'x: NaN, "', "Infinity é"]
+    path = written(tmp_path / "log.jsonl", content + "{\n")
+    with pytest.raises(UserError, match=r"lines that are not JSON objects: 1 \(log\.jsonl line 4: '{'\)"):
+        ids(path)
+    assert ids(path, skip=True) == [ROWS[0], (1, None), ROWS[2]]
+
+
+def test_a_table_of_items_names_its_broken_line(tmp_path: Path):
+    files = RawFiles.find("items.path", written(tmp_path / "items.csv", 'id,title\n1,lamp\n2,"12" shelf"\n'))
+    with (
+        pytest.raises(UserError, match=r"stray quote: 1 \(items\.csv line 3: .*\)\. Fix them, or set quote=null"),
+        files.one_sentence(),
+    ):
+        files.rows().collect()
+    files = RawFiles.find("items.path", written(tmp_path / "items.csv", 'id,title\n1,"a lamp"\n2,12"\n'))
+    with (
+        pytest.raises(UserError, match=r"stray quote: 1 \(items\.csv line 3: .*\)\. Fix them\.$"),
+        files.one_sentence(),
+    ):
+        files.rows().collect()
+    files = RawFiles.find("items.path", written(tmp_path / "items.jsonl", '{"id": 1, "price": NaN}\n'))
+    with pytest.raises(UserError, match="has NaN or Infinity in 1 line") as error, files.one_sentence():
+        files.rows().collect()
+    assert RawFiles.find("items.path", typed(error.value)).rows().collect().rows() == [(1, None)]

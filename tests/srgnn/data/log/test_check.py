@@ -36,7 +36,8 @@ def test_bad_rows_are_reported_with_their_lines(tmp_path: Path):
     for part in (
         "log.csv: of 10 rows, 1 has no session (line 6: nothing); 1 has no item (line 7: nothing); ",
         "2 have a time that cannot be read (line 3: 'yesterday', line 8: nothing). ",
-        "leave them out with dataset.on_error=skip.",
+        "Fix them, or name the format of all times with dataset.time_format=FORMAT, or leave them out with ",
+        "dataset.on_error=skip.",
     ):
         assert part in str(error.value)
 
@@ -60,7 +61,7 @@ def test_bad_clicks_of_a_nested_column_are_numbered(tmp_path: Path):
 def test_bad_rows_can_be_skipped_and_are_counted(tmp_path: Path):
     path = tmp_path / "log.csv"
     path.write_text(BAD)
-    data = load(tmp_path, "clicks", path, "dataset.on_error=skip")
+    data = load(tmp_path, "clicks", path, "dataset.on_error=skip", "dataset.rules.duplicates=drop")
     assert raw(data, "train") == [["a", "b"]]
     assert [tuple(step.values()) for step in data.manifest["steps"][:3]] == [
         ("rows of the log", 10, 3, 3),
@@ -85,9 +86,7 @@ def test_a_log_whose_rows_are_all_bad_is_an_error(tmp_path: Path, log: Path):
     with pytest.raises(UserError, match=r"of 2 rows, 1 has no session .*1 has no item"):
         load(tmp_path, "clicks", log, "dataset.on_error=skip")
     log.write_text("session,item,time\n1,,1396310400\n1,a,1396310400,x\n")
-    with pytest.raises(
-        UserError, match=r"^\S+/log\.csv: of 1 rows, 1 has no item \(line 2: nothing\).*time_format=FORMAT\.$"
-    ):
+    with pytest.raises(UserError, match=r"^\S+/log\.csv: of 1 rows, 1 has no item \(line 2: nothing\)\. Fix them\.$"):
         load(tmp_path, "clicks", log, "dataset.on_error=skip")
 
 
@@ -99,3 +98,67 @@ def test_a_log_of_one_session_or_without_rows_says_so(tmp_path: Path):
     path.write_text("session,item,time\n")
     with pytest.raises(UserError, match="has no rows"):
         load(tmp_path, "clicks", path)
+
+
+HEAD = "session,item,time\n"
+GOOD = "1,a,2014-04-01 10:00:00\n1,b,2014-04-01 10:00:05\n2,a,2014-05-01 10:00:00\n2,b,2014-05-01 10:00:05\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "sentence"),
+    [
+        ("1,,2014-04-01 10:00:00", [], "1 has no item (line 6: nothing). Fix them, or leave them out with"),
+        ("1, ,2014-04-01 10:00:00", [], "1 has no item (line 6: ' '). Fix them, or leave them out with"),
+        (
+            "NULL,a,2014-04-01 10:00:00",
+            [],
+            "1 has no session (line 6: 'NULL'). Fix them, or keep such words as ids with \"dataset.missing=[]\", or",
+        ),
+        ("1,a,NULL", [], "1 has a time that cannot be read (line 6: 'NULL'). Fix them, or leave them out with"),
+        (
+            "1,a,2061-04-01 10:00:00",
+            [],
+            "(line 6: '2061-04-01 10:00:00', which is in the future). Fix them, or take such times as they are with "
+            "dataset.time_format='%Y-%m-%d %H:%M:%S%.f', or leave them out",
+        ),
+        ("1,a,1970-01-01 00:00:00", [], "(line 6: '1970-01-01 00:00:00', which is before 1990). Fix them, or take"),
+        (
+            "1,a,1396310400\n1,b,1396310405",
+            [],
+            "2 have a time that cannot be read (line 6: '1396310400', line 7: '1396310405', in the format s instead of "
+            "%Y-%m-%d %H:%M:%S%.f as in '2014-04-01 10:00:00'). Fix them, or write all times in one format, or leave",
+        ),
+        (
+            "1,a,2014-03-30 02:30:00",
+            ["dataset.time_zone=Europe/Berlin"],
+            "(line 6: '2014-03-30 02:30:00', which does not exist with dataset.time_zone=Europe/Berlin, whose clocks "
+            "skip that hour). Fix them, or name the zone of these times, such as dataset.time_zone=UTC, or leave",
+        ),
+    ],
+)
+def test_the_remedy_fits_the_fault(tmp_path: Path, row: str, options: list[str], sentence: str):
+    path = tmp_path / "log.csv"
+    path.write_text(f"{HEAD}{GOOD}{row}\n")
+    with pytest.raises(UserError) as error:
+        load(tmp_path, "clicks", path, *options)
+    assert sentence in str(error.value)
+    assert raw(load(tmp_path, "clicks", path, "dataset.on_error=skip", *options), "train") == [["a", "b"]]
+
+
+def test_times_outside_the_plausible_years_are_taken_with_the_format_that_the_error_names(tmp_path: Path):
+    path = tmp_path / "log.csv"
+    path.write_text(HEAD + GOOD + "3,a,2061-04-01 10:00:00\n3,c,2061-04-01 10:00:05\n")
+    data = load(tmp_path, "clicks", path, "dataset.time_format='%Y-%m-%d %H:%M:%S%.f'", "dataset.rules.unseen=keep")
+    assert raw(data, "test") == [["a", "c"]]
+
+
+def test_spaces_are_removed_and_counted(tmp_path: Path):
+    path = tmp_path / "log.csv"
+    path.write_text((HEAD[:-1] + ",event\n" + GOOD.replace("\n", ", view\n")).replace(",a,", ", lamp 10,"))
+    data = load(tmp_path, "clicks", path, "dataset.events=view")
+    assert raw(data, "train") == [["lamp 10", "b"]]
+    assert [notice["text"] for notice in data.manifest["notices"]] == [
+        "Spaces around values, such as ' lamp 10' in item, ' view' in event, were removed (rows: 4)."
+    ]
+    path.write_text(HEAD + GOOD)
+    assert load(tmp_path, "clicks", path).manifest["notices"] == []

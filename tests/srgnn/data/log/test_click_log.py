@@ -96,15 +96,6 @@ def test_a_new_recipe_prepares_again(tmp_path: Path, log: Path, monkeypatch):
     assert load(tmp_path, "clicks", log).folder != first
 
 
-def test_caches_of_older_versions_are_found(tmp_path: Path, log: Path):
-    # The name of the folder is a hash of files and arguments; these are the names that version 0.1 gave.
-    assert load(tmp_path, "clicks", log).folder.name == "clicks-9f32e0b88de9"
-    items = tmp_path / "items.csv"
-    items.write_text('sku,name,category\n12,"Lamp, red",lamps\n10,Rug,rugs\n99,Chair,chairs\n10,Rug again,rugs\n')
-    options = [f"dataset.items.path={items}", "dataset.items.id=sku", "dataset.items.title=name"]
-    assert load(tmp_path, "clicks", log, *options).folder.name == "clicks-65a4ecac8934"
-
-
 def test_path_objects_give_the_same_cache_as_their_text(tmp_path: Path, log: Path):
     items = tmp_path / "items.csv"
     items.write_text("id,title\n10,Rug\n")

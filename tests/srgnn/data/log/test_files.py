@@ -31,6 +31,7 @@ def read(path: Path | list[str], **options) -> list[tuple]:
         ("blank.csv", CSV.replace("\n", "\n\n") + "\n"),
         ("quoted.csv", CSV.replace("b", '"b"')),
         ("log.jsonl", '{"session":"1","item":"a"}\n\n{"session":"2","item":"b"}\n{"session":"2","item":"é"}'),
+        ("bom.jsonl", '\ufeff{"session":"1","item":"a"}\n\n{"session":"2","item":"b"}\n{"session":"2","item":"é"}'),
     ],
 )
 @pytest.mark.parametrize("packed", ["", ".gz"])
@@ -104,7 +105,7 @@ def test_a_glob_descends_into_folders(tmp_path: Path):
 def test_quotes_can_be_part_of_the_text(tmp_path: Path):
     (tmp_path / "log.tsv").write_text('session\titem\n1\t5" screen\n2\t"b\n')
     assert read(tmp_path / "log.tsv", quote=None) == [("1", '5" screen'), ("2", '"b')]
-    with pytest.raises(UserError, match=r"set quote=null"):
+    with pytest.raises(UserError, match=r"log\.tsv line 3: .* set quote=null"):
         read(tmp_path / "log.tsv")
 
 
@@ -130,12 +131,9 @@ def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
 def test_unreadable_files_are_reported(tmp_path: Path):
     large = gzip.compress(b"session,item\n" + b"".join(b"%d,x%d\n" % (i, i % 97) for i in range(50_000)))
     for name, content, sentence in (
-        ("latin.csv", CSV.encode("latin1"), "is not UTF-8 text: convert it"),
-        ("utf16.csv", CSV.encode("utf-16"), "is not UTF-8 text: convert it"),
         ("cut.csv.gz", large[: len(large) // 2], r"cut\.csv\.gz is truncated or not a \.gz file"),
         ("cut.csv.zst", b"\x28\xb5\x2f\xfd\x00X!", r"cut\.csv\.zst is truncated or not a \.zst file"),
         ("bad.parquet", b"PAR1", r"bad\.parquet cannot be read as parquet"),
-        ("mac.csv", CSV.replace("\n", "\r").encode(), r"carriage returns alone: convert it, .* tr '\\r' '\\n'\.$"),
         ("blank.csv.gz", gzip.compress(b""), "is empty"),
     ):
         (tmp_path / name).write_bytes(content)

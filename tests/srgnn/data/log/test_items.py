@@ -35,3 +35,25 @@ def test_an_item_table_may_have_columns_of_any_name(tmp_path: Path, log: Path):
     table = pl.read_parquet(load(tmp_path, "clicks", log, *options).folder / "vocabulary.parquet")
     assert table["title"].to_list() == ["Rug", "Tea", None]
     assert table.columns[5:] == ["title", "item_id", "item_title", "item_index", "item_item_count", "item_count"]
+
+
+def test_the_table_of_items_may_be_nested_or_odd(tmp_path: Path, log: Path):
+    items = tmp_path / "items.jsonl"
+    items.write_text(
+        '{"id": {"sku": "12.0"}, "title": {"en": "Lamp"}}\n{"id": {"sku": " 10"}, "title": {"en": "Rug"}}\n'
+        '{"id": {"sku": "nan"}, "title": {"en": "Tea"}}\n'
+    )
+    options = [f"dataset.items.path={items}", "dataset.items.id=id.sku"]
+    data = load(tmp_path, "clicks", log, *options, "dataset.items.title=title.en")
+    assert data.vocabulary.titles == ["Rug", None, "Lamp"]
+    with pytest.raises(
+        UserError, match=r"title holds records: name a field of it with dataset\.items\.title=title\.en"
+    ):
+        load(tmp_path, "clicks", log, *options)
+
+
+def test_a_column_of_another_case_is_suggested(tmp_path: Path, log: Path):
+    items = tmp_path / "items.csv"
+    items.write_text("ID,title\n12,Lamp\n")
+    with pytest.raises(UserError, match=r"Name yours with dataset\.items\.id=ID\."):
+        load(tmp_path, "clicks", log, f"dataset.items.path={items}")

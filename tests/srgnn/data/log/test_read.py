@@ -1,12 +1,15 @@
 """Later rows that contradict the layout of the first ones."""
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 from click_logs import DAY, LOG, START, TRAIN, load, raw
+from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, written
 
 from srgnn.data.log import files
+from srgnn.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -41,3 +44,57 @@ def test_a_log_may_contradict_its_layout_in_several_ways(tmp_path: Path):
     path.write_text("\n".join([*rows[:2], '{"session": 1, "it', *rows[2:]]) + "\n")
     options = ["dataset.events=view", "dataset.on_error=skip"]
     assert raw(load(tmp_path, "clicks", path, *options), "train") == TRAIN[1:]
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (HEADER + "1\n" + "".join(f"{line}\n" for line in LINES), [(1, None), *ROWS]),
+        (CSV + "2,11\n2,12,2014-04-02,\n,,,\n", [*ROWS, (2, 11), (2, 12)]),
+        (CSV.replace("\n", "\r\n", 2) + '2,11,2014-04-02,"x"\r\n', [*ROWS, (2, 11)]),
+        (CSV.replace(",x", ",") + '2,"11",2014-04-02,"a, ""b"""', [*ROWS, (2, 11)]),
+        (CSV.replace("x", "x" * 3_000_000), ROWS),
+    ],
+)
+def test_rows_with_fewer_fields_and_other_line_ends_are_read(tmp_path: Path, content: str, rows: list):
+    assert ids(written(tmp_path / "log.csv", content)) == rows
+    assert ids(written(tmp_path / "log.csv.gz", gzip.compress(content.encode()))) == rows
+
+
+def test_a_surplus_field_in_the_first_row_is_like_any_other(tmp_path: Path):
+    path = written(tmp_path / "log.csv", CSV.replace(",x", ",x,y", 1))
+    with pytest.raises(UserError, match=r"more fields than the header: 1 \(log\.csv line 2: "):
+        ids(path)
+    assert ids(path, skip=True) == ROWS[1:]
+
+
+def test_a_broken_line_of_one_file_leaves_the_others_whole(tmp_path: Path):
+    for name, end in (("a", ""), ("b", '3,12,2014-04-03,12" z\n'), ("c", "")):
+        written(tmp_path / f"{name}.csv", ("# c\n" if name == "c" else "") + CSV + end)
+    with pytest.raises(UserError, match=r"a\.csv and 2 more has lines with a stray quote: 1 \(b\.csv line 5: "):
+        ids(str(tmp_path / "*.csv"))
+    rows = read_rows(str(tmp_path / "*.csv"), skip=True)
+    assert rows.table.select("key", "item").collect().rows() == ROWS * 3
+    assert rows.layout.files.named == tuple(tmp_path / f"{name}.csv" for name in "abc")
+    assert len(rows.notices) == 1
+
+
+def test_a_damaged_archive_is_reported(tmp_path: Path):
+    content = "".join(f"{number},{number % 97},2014-04-01,{number**3}\n" for number in range(50_000))
+    content = gzip.compress((HEADER + content).encode())
+    for cut in (20, len(content) // 2, len(content) - 4):
+        with pytest.raises(UserError, match=r"log\.csv\.gz is truncated or not a \.gz file") as error:
+            ids(written(tmp_path / "log.csv.gz", content[:cut]))
+        assert str(error.value).endswith("copy it again.")
+
+
+def test_many_rows_are_numbered_across_quoted_line_ends(tmp_path: Path):
+    lines = [f'{number},{number},2014-04-01,"a{chr(10) * (number % 3)}b"' for number in range(20_000)]
+    path = written(tmp_path / "log.csv", HEADER + "\n".join(lines) + '\n7,7,2014-04-01,12" z\n')
+    with pytest.raises(UserError, match=r"stray quote: 1 \(log\.csv line 40001: "):
+        ids(path)
+    rows = read_rows(path, skip=True)
+    assert rows.table.select("key").collect()["key"].to_list() == list(range(20_000))
+    numbered = rows.layout.files.rows(numbered=True).collect()["_line"]
+    assert numbered[-1] == 2 + sum(1 + number % 3 for number in range(19_999))
+    assert rows.notices == []

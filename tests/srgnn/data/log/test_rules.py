@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srgnn.data import ClickLog, Columns, Rules, SessionData
-from srgnn.data.log import files, sort
+from srgnn.data import ClickLog, Columns, DuckDB, Polars, Rules, SessionData
+from srgnn.data.log import files
 from srgnn.errors import ArgumentError, UserError
 
 HOUR = 3600
@@ -28,7 +28,10 @@ TIMES = {  # forms of a time; all rows of the property test are after 1973, so t
 }
 
 
-def prepare(rows: list[Row], gap: int | None = None, form: str = "s", **rules) -> SessionData:
+ENGINES = {"polars": Polars(), "duckdb": DuckDB(threads=1)}
+
+
+def prepare(rows: list[Row], gap: int | None = None, form: str = "s", engine: str = "polars", **rules) -> SessionData:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "log.csv"
         path.write_text("session,item,time\n" + "".join(f"{s},{i},{TIMES[form](t)}\n" for s, i, t in rows))
@@ -37,6 +40,7 @@ def prepare(rows: list[Row], gap: int | None = None, form: str = "s", **rules) -
             columns=Columns() if gap is None else Columns(user="session"),
             session_gap=None if gap is None else f"{gap}s",
             time_format="s" if form == "s" else None,
+            engine=ENGINES[engine],
             cache=folder,
             rules=Rules(**{"min_item_support": 1, **rules}),
         )
@@ -120,19 +124,19 @@ rules = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(max_examples=100, deadline=None)
 @given(rows, rules, st.sampled_from([None, 6 * HOUR, 24 * HOUR]), st.sampled_from([*TIMES]), st.booleans())
-def test_any_log_under_any_rules_equals_plain_python(rows, rules, gap, form, in_parts):
+def test_any_log_under_any_rules_equals_plain_python(engine, rows, rules, gap, form, small_sample):
     expected = oracle(rows, rules, gap)
     with pytest.MonkeyPatch.context() as patch:
-        if in_parts:
-            patch.setattr(sort, "PART", 7)
+        if small_sample:
             patch.setattr(files, "SAMPLE", 2)
         if expected is None:  # nothing is left to train on or to test
             with pytest.raises(UserError, match=r"session is left|split leaves|rules\.fraction="):
-                prepare(rows, gap, form, **rules.__dict__)
+                prepare(rows, gap, form, engine, **rules.__dict__)
             return
-        data = prepare(rows, gap, form, **rules.__dict__)
+        data = prepare(rows, gap, form, engine, **rules.__dict__)
     train, test, ids = expected
     assert raw(data, "train") == train
     assert raw(data, "test") == test
@@ -214,3 +218,39 @@ def test_a_split_without_training_sessions_reports_their_times():
 def test_wrong_rules_are_refused(option):
     with pytest.raises(ArgumentError, match=next(iter(option))):
         Rules(**option)
+
+
+def split_by_file(tmp_path: Path, test: list[Row], engine: str, gap: str | None = None) -> SessionData:
+    for name, part in (("train", EARLY), ("test", test)):
+        lines = [f"{s},{i},{t}\n" for s, i, t in part]
+        (tmp_path / f"{name}.csv").write_text("session_id,item_id,timestamp\n" + "".join(lines))
+    log = ClickLog(
+        tmp_path / "train.csv",
+        test_path=tmp_path / "test.csv",
+        columns=Columns(user="session_id"),
+        session_gap=gap,
+        time_format="s",
+        engine=ENGINES[engine],
+        cache=tmp_path / "cache",
+        rules=Rules(min_item_support=1),
+    )
+    return log.load()
+
+
+@pytest.mark.parametrize("gap", [None, "1h"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_log_that_is_split_already_stays_so(tmp_path: Path, engine: str, gap):
+    test = [(1, "c", 30), (1, "a", 90), (7, "b", 600), (7, "new", 660), (7, "a", 720)]  # also earlier than training
+    data = split_by_file(tmp_path, test, engine, gap)
+    assert raw(data, "train") == [["a", "b", "c"], ["b", "c"]]
+    assert raw(data, "test") == [["c", "a"], ["b", "a"]]
+    assert data.manifest["split"]["test_sessions_begun_before"] == 1
+    notices = [notice["text"] for notice in data.manifest["notices"]]
+    assert notices == [] if gap else notices[0].startswith("1 of 2 test sessions have the id of a training session")
+
+
+def test_a_test_file_on_whose_items_nothing_was_trained_is_an_error(tmp_path: Path):
+    with pytest.raises(UserError, match=r"No test session is left.*rules\.unseen=keep"):
+        split_by_file(tmp_path, [(7, "x", 600), (7, "y", 660)], "polars")
+    with pytest.raises(UserError, match=r"leave 2 training and 0 test sessions of the files.*min_session_length="):
+        split_by_file(tmp_path, [(7, "x", 600)], "polars")

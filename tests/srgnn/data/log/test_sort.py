@@ -29,6 +29,6 @@ def test_visits_are_cut_by_time_whatever_orders_their_clicks(tmp_path: Path, opt
 def test_counts_are_of_clicks_without_duplicate_rows(tmp_path: Path, log: Path):
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join([*lines, *lines[1:]]))
-    data = load(tmp_path, "clicks", log)
+    data = load(tmp_path, "clicks", log, "dataset.rules.duplicates=drop")
     assert [step["clicks"] for step in data.manifest["steps"][:2]] == [20, 10]
     assert data.vocabulary.about["count"].to_list() == [4, 3, 3]

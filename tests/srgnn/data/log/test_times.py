@@ -1,10 +1,12 @@
-from datetime import date
+import shlex
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 import polars as pl
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from srgnn.data.log.times import DAY, duration, moment, reader, stamp
+from srgnn.data.log.times import DAY, duration, find_format, moment, stamp
 from srgnn.errors import ArgumentError, UserError
 
 NOON = moment("", "2014-04-07T12:00")
@@ -12,7 +14,7 @@ NOON = moment("", "2014-04-07T12:00")
 
 def read(values: list, *options) -> list[str | None]:
     sample = pl.Series("time", values)
-    found = sample.to_frame().select(reader(sample, *options)).to_series().to_list()
+    found = sample.to_frame().select(find_format(sample, *options).reader).to_series().to_list()
     return [None if time is None else stamp(time) for time in found]
 
 
@@ -46,7 +48,7 @@ def test_a_date_is_its_midnight(value):
 @pytest.mark.parametrize("kind", [str, float, Decimal])
 def test_fractions_of_a_second_count(kind):
     sample = pl.Series("time", [kind("1396872000.25"), kind("1396872000")])
-    assert sample.to_frame().select(reader(sample)).to_series().to_list() == [NOON + 250_000, NOON]
+    assert sample.to_frame().select(find_format(sample).reader).to_series().to_list() == [NOON + 250_000, NOON]
 
 
 def test_the_zone_applies_to_times_without_one():
@@ -55,7 +57,7 @@ def test_the_zone_applies_to_times_without_one():
     assert read(berlin, None, "Europe/Berlin") == [None, "2014-10-26 00:30:00", "2014-07-01 10:00:00"]
     assert read(["2014-07-01T12:00:00Z"], None, "Europe/Berlin") == ["2014-07-01 12:00:00"]
     zoned = pl.Series("time", ["2014-07-01 12:00:00"]).str.to_datetime().dt.replace_time_zone("Europe/Berlin")
-    assert zoned.to_frame().select(reader(zoned)).to_series().to_list() == [moment("", "2014-07-01T10:00")]
+    assert zoned.to_frame().select(find_format(zoned).reader).to_series().to_list() == [moment("", "2014-07-01T10:00")]
 
 
 def test_an_unreadable_time_is_null_and_never_a_wrong_time():
@@ -71,17 +73,57 @@ def test_a_number_in_a_different_unit_from_most_is_null():
     assert read(["60", "-60"], "s") == ["1970-01-01 00:01:00", "1969-12-31 23:59:00"]  # unless the unit is given
 
 
-@pytest.mark.parametrize("value", ["07/04/14", "14-04-07", "14040712", "2014040712", "1014-04-07", "4102444800"])
+@pytest.mark.parametrize("value", ["07/04/14", "14-04-07", "1014-04-07"])
 def test_a_format_that_gives_implausible_years_is_not_detected(value):
     with pytest.raises(UserError, match=f"such as '{value}': name their format"):
         read([value])
     assert read(["1014-04-07"], "%Y-%m-%d") == ["1014-04-07 00:00:00"]
 
 
+@pytest.mark.parametrize(
+    ("value", "sentence", "expected"),
+    [
+        ("2051-04-07 12:00:00", "in the future, 2051-04-07 12:00:00 by the format", "2051-04-07 12:00:00"),
+        ("4102444800", r"in the future, 2100-01-01 00:00:00 by the format s", "2100-01-01 00:00:00"),
+        ("2014040712", r"in the future, 2033-10-27 15:45:12 by the format s", "2033-10-27 15:45:12"),
+        (60, "before 1990, 1970-01-01 00:01:00 by the format s", "1970-01-01 00:01:00"),
+        ("1969-07-20T20:17:00+00:00", "before 1990, 1969-07-20 20:17:00 by the format", "1969-07-20 20:17:00"),
+        (datetime(2051, 4, 7, 12), "in the future, 2051-04-07 12:00:00 by the format us", "2051-04-07 12:00:00"),
+    ],
+)
+def test_times_in_the_future_or_before_1990_are_taken_with_the_format_that_the_error_names(value, sentence, expected):
+    with pytest.raises(UserError, match=sentence) as error:
+        read([value])
+    command = shlex.split(str(error.value).partition(" are with ")[2])[0]
+    option = OverridesParser.create().parse_override(command.removesuffix(","))  # as Hydra reads it
+    assert read([value], option.value()) == [expected]
+
+
+def test_spaces_around_times_do_not_count():
+    assert read([" 2014-04-07 12:00:00", "2014-04-07 12:00:00 "]) == ["2014-04-07 12:00:00"] * 2
+    assert read([" 1396872000"]) == ["2014-04-07 12:00:00"]
+
+
+def test_datetimes_that_a_wrong_clock_shows_are_null():
+    assert read([datetime(2014, 4, 7), datetime(2061, 4, 7), datetime(1970, 1, 1)]) == [
+        "2014-04-07 00:00:00",
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("value", [time(12), timedelta(hours=12)])
+def test_a_time_of_day_is_no_moment(value):
+    with pytest.raises(
+        UserError, match=r"column time holds .*, which is no moment: name another with columns\.time=NAME"
+    ):
+        read([value])
+
+
 def test_categories_of_text_are_text():
     for dtype in (pl.Categorical(), pl.Enum(["2014-04-07"])):
         sample = pl.Series("time", ["2014-04-07"], dtype=dtype)
-        assert sample.to_frame().select(reader(sample)).to_series().to_list() == [moment("", "2014-04-07")]
+        assert sample.to_frame().select(find_format(sample).reader).to_series().to_list() == [moment("", "2014-04-07")]
 
 
 def test_a_unit_or_a_format_can_be_given():

@@ -1,0 +1,42 @@
+"""Checksums of the files of a folder: CRC-32, which finds accidents and is fast enough for every load."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from srgnn.errors import UserError
+
+FILE = "checksums.txt"
+PIECE = 1 << 22  # bytes that are read at once
+
+
+def write_checksums(folder: Path, names: Sequence[str]) -> None:
+    """Writes `checksums.txt`: a line with checksum and name for each of the files."""
+    (folder / FILE).write_text("".join(_lines(folder, names)))
+
+
+def verify_checksums(folder: Path, names: Sequence[str]) -> None:
+    """Compares the files with the checksums that :func:`write_checksums` wrote.
+
+    Raises:
+        UserError: if a bit differs, or there are no checksums.
+        OSError: if a file cannot be read.
+    """
+    if folder.is_dir() and not (folder / FILE).exists():
+        raise UserError(
+            f"The prepared data in {folder} has no {FILE} (an older version of this program wrote it, or the file was "
+            "removed): delete that folder."
+        )
+    lines, written = list(_lines(folder, names)), (folder / FILE).read_bytes()
+    if written != "".join(lines).encode():
+        damaged = ", ".join(line.split()[1] for line in lines if line.encode() not in written) or FILE
+        raise UserError(f"The prepared data in {folder} is damaged ({damaged}): delete that folder.")
+
+
+def _lines(folder: Path, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        checksum = 0
+        with (folder / name).open("rb") as file:
+            while piece := file.read(PIECE):
+                checksum = zlib.crc32(piece, checksum)
+        yield f"{checksum:08x}  {name}\n"

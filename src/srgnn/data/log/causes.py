@@ -1,0 +1,91 @@
+"""Why a value of a log is missing or unreadable, and what to do about it."""
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from srgnn.data.log import files as raw
+from srgnn.data.log import times
+from srgnn.data.log.arguments import listed
+from srgnn.data.log.layout import Layout, LogFormat
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a value is null for its reader.
+
+    Args:
+        condition: The expression that is true where this is the cause.
+        words: What is said about such a value, after it.
+        remedy: What the user can do, besides fixing the value or leaving its row out.
+        argument: Name of the argument that the remedy mentions.
+    """
+
+    condition: pl.Expr
+    words: str = ""
+    remedy: str = ""
+    argument: str = ""
+
+
+def find_causes(layout: Layout, form: LogFormat, role: str) -> list[Cause]:
+    """The causes for null values of a role; the first whose condition is true applies.
+
+    Args:
+        layout: The layout of the log.
+        form: The user's description of it.
+        role: The role of the column: `key`, `item`, `time` or `order`.
+    """
+    column = pl.col(layout.names[role])
+    text = shown(layout, layout.names[role]).str.strip_chars()
+    causes = [Cause((text == "") | text.is_null())]
+    if role in layout.texts:
+        word = text.is_in(listed(form.missing)) & (not layout.frame.collect_schema()[layout.names[role]].is_float())
+        causes.append(Cause(word, remedy='keep such words as ids with "missing=[]"', argument="missing"))
+    elif role == "time":
+        causes.append(Cause(text.is_in(listed(form.missing))))
+        causes += _causes_of_times(layout, column)
+    return [*causes, Cause(pl.lit(True))]
+
+
+def shown(layout: Layout, name: str) -> pl.Expr:
+    """The expression for the values of a column as an error message shows them; null where there are none."""
+    is_binary = layout.frame.collect_schema()[name] == pl.Binary
+    return pl.col(name).bin.encode("hex") if is_binary else pl.col(name).cast(pl.String)
+
+
+def _causes_of_times(layout: Layout, column: pl.Expr) -> list[Cause]:
+    time = layout.time
+    anytime, anywhere = replace(time, limits=times.ALL).reader, replace(time, zone="UTC").reader
+    take = f"take such times as they are with time_format={times.typed(time.name)}"
+    causes = [
+        Cause(anytime > time.limits[1], "which is in the future", take, "time_format"),
+        Cause(anytime < time.limits[0], "which is before 1990", take, "time_format"),
+        Cause(
+            anywhere.is_not_null(),
+            f"which does not exist with time_zone={time.zone}, whose clocks skip that hour",
+            "name the zone of these times, such as time_zone=UTC",
+            "time_zone",
+        ),
+    ]
+    other = _other_format(layout, column)
+    if other is not None:
+        words = f"in the format {other.name} instead of {time.name}{_first_time(layout)}"
+        causes.append(Cause(other.reader.is_not_null(), words, "write all times in one format"))
+    remedy = "name the format of all times with time_format=FORMAT"
+    return [*causes, Cause(pl.lit(True), remedy=remedy, argument="time_format")]
+
+
+def _other_format(layout: Layout, column: pl.Expr) -> times.TimeFormat | None:
+    """The format of most of the times that the layout's format does not read."""
+    is_unread = replace(layout.time, zone="UTC", limits=times.ALL).reader.is_null() & column.is_not_null()
+    unread = layout.frame.filter(is_unread).select(column).head(raw.SAMPLE).collect(engine="streaming").to_series()
+    name = None if layout.time.dtype.is_temporal() else times.detect(unread, times.plausible())
+    return None if name is None or not len(unread) else replace(layout.time, name=name, limits=times.plausible())
+
+
+def _first_time(layout: Layout) -> str:
+    """An example of the times that the layout reads, for a message."""
+    name = layout.names["time"]
+    times_read = layout.frame.filter(layout.readers["time"].is_not_null()).select(shown(layout, name))
+    first = times_read.head(1).collect(engine="streaming").to_series()
+    return f" as in {first[0]!r}" if len(first) else ""

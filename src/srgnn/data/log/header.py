@@ -1,0 +1,186 @@
+"""What stands above the rows of a text file: its header, comments, and a line that names the separator."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from srgnn.data.log.content import carriage_returns, utf16
+from srgnn.data.log.text import Parsed, State, command, parse, raw_lines
+from srgnn.errors import ArgumentError, UserError
+
+ROWS = 20  # the rows that are compared with the header
+LINES = 1000  # a header does not start below this line
+SEPARATORS = (",", ";", "\t", "|")
+COMMENT = "#"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The lines above the first row of a text file.
+
+    Args:
+        separator: The field separator.
+        columns: The names of all columns; a name that occurs twice has a number after its second occurrence.
+        height: The number of lines above the first row.
+        repeated: The names that occur more than once.
+        spaced: The names that have spaces around them in the file, which `columns` lack.
+        comments: The number of comment lines.
+        replaced: Whether the file has a header with other names than the user's.
+    """
+
+    separator: str
+    columns: tuple[str, ...]
+    height: int
+    repeated: tuple[str, ...] = ()
+    spaced: tuple[str, ...] = ()
+    comments: int = 0
+    replaced: bool = False
+
+
+def read_head(path: Path, header: Sequence[str] | None, separator: str | None, quote: str | None) -> Head:
+    """Reads what stands above the rows of a text file.
+
+    Args:
+        path: The file.
+        header: The names of all columns, for a file without a header; None if the file names them.
+        separator: The field separator; None detects it.
+        quote: The character around a field that holds separators; None if quotes are part of the text.
+
+    Raises:
+        ArgumentError: for a `header` of another width than the first row.
+        UserError: for a file without lines or header, in UTF-16, or whose lines end in carriage returns alone.
+    """
+    lines = raw_lines(path, lossy=True).head(LINES).collect(engine="streaming")["line"].to_list()
+    height = _blanks(lines, 0)
+    if height < len(lines) and "\0" in lines[height][:1000] and lines[height].count("\0") > len(lines[height]) / 3:
+        raise utf16(path)
+    if height < len(lines) and (named := re.fullmatch(r'"?sep=(.)"?', lines[height], re.IGNORECASE)):
+        separator = separator or named[1]
+        height += 1
+    comments, occupied = _comments(lines[height:], header, separator, path, quote)
+    height = _blanks(lines, height + occupied)
+    if height >= len(lines):
+        raise empty(path)
+    line = lines[height]
+    if "\r" in (line if quote is None else "".join(line.split(quote)[::2])):
+        raise carriage_returns(path)
+    separator = separator or _separator(path, line)
+    parsed, end = _record(lines, height, separator, quote)
+    if parsed.state is State.OPEN:
+        raise UserError(
+            f"{path} line {height + 1} has a quote that is not closed ({line[:60]!r}): expected a header; close the "
+            "quote, or set quote=null if quotes are part of the text.",
+            "quote",
+        )
+    fields = parsed.fields if parsed.state is State.CLOSED else line.split(separator)
+    if header is None:
+        if line.startswith(COMMENT):
+            fields[0] = fields[0].removeprefix(COMMENT)
+        fields += [""] * _surplus(path, lines, end, len(fields), separator, quote)
+        names = [clean(field) for field in fields]
+        repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
+        spaced = tuple(field for field in fields if clean(field) != field)
+        return Head(separator, unique(names), end, repeated, spaced, comments)
+    if len(header) != len(fields):
+        raise ArgumentError("header", list(header), f"the names of the {len(fields)} columns of {path.name}")
+    pairs = list(zip(fields, header, strict=True))
+    is_header = any(clean(field).lower() == name.lower() != "" for field, name in pairs)
+    replaced = is_header and any(clean(field) != name for field, name in pairs)
+    return Head(separator, tuple(header), end if is_header else height, (), (), comments, replaced)
+
+
+def clean(name: str) -> str:
+    """A column name without the spaces around it; those outside ASCII are part of the name."""
+    return name.strip(" \t")
+
+
+def cleaned(names: Sequence[str]) -> dict[str, str]:
+    """The names of columns that have spaces around them, and those without; empty where two would be the same."""
+    spaced = {name: clean(name) for name in names if clean(name) != name}
+    return spaced if len({clean(name) for name in names}) == len(names) else {}
+
+
+def unique(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, with a number after those that occur before."""
+    found: list[str] = []
+    for name in names:
+        number = 2
+        new = name
+        while new in found or (new != name and new in names):
+            new, number = f"{name}_{number}", number + 1
+        found.append(new)
+    return tuple(found)
+
+
+def empty(path: Path) -> UserError:
+    """The error for a file without any line."""
+    return UserError(f"{path} is empty: expected a header and rows.")
+
+
+def _blanks(lines: Sequence[str], start: int) -> int:
+    """The first line from `start` that is not blank."""
+    return next((index for index in range(start, len(lines)) if lines[index].strip()), len(lines))
+
+
+def _surplus(path: Path, lines: Sequence[str], end: int, width: int, separator: str, quote: str | None) -> int:
+    """The number of separators that end every row, and that the header lacks.
+
+    Raises:
+        UserError: if every row has more fields than the line above them, which is then not the header.
+    """
+    rows = [parse(line, separator, quote) for line in lines[end : end + ROWS] if line.strip()]
+    surplus = [row.fields[width:] for row in rows if row.state is State.CLOSED]
+    if len(rows) < 2 or len(surplus) < len(rows) or not all(surplus):
+        return 0
+    number = max(map(len, surplus))
+    if any(any(fields) for fields in surplus):
+        fix = command(path, f"tail -n +{end + 1}", "rows")
+        raise UserError(
+            f"{path} line {end} ({lines[end - 1][:60]!r}) has {width} field{'' if width == 1 else 's'}, and every row "
+            f"below has more: expected the names of all columns; add those that are missing, or remove the lines above "
+            f"the header, for instance with {fix}."
+        )
+    return number
+
+
+def _separator(path: Path, line: str) -> str:
+    if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]:
+        return "\t"
+    return max(SEPARATORS, key=line.count)
+
+
+def _record(lines: Sequence[str], start: int, separator: str, quote: str | None) -> tuple[Parsed, int]:
+    """The first record from a line on, whose quoted names may hold line ends, and the number of its last line."""
+    text = lines[start]
+    parsed = parse(text, separator, quote)
+    end = start + 1
+    while parsed.state is State.OPEN and end < len(lines):
+        text += "\n" + lines[end]
+        parsed = parse(text, separator, quote)
+        end += 1
+    return parsed, end
+
+
+def _comments(
+    lines: Sequence[str], header: Sequence[str] | None, separator: str | None, path: Path, quote: str | None
+) -> tuple[int, int]:
+    """The lines at the top that are comments, and the lines that they and blank ones among them occupy.
+
+    Comments start with # and are neither a header nor a row.
+    """
+    first = next(
+        (index for index, line in enumerate(lines) if line.strip() and not line.startswith(COMMENT)), len(lines)
+    )
+    block = [index for index in range(first) if lines[index].strip()]
+    number = len(block)
+    if header is not None:  # the first of these lines that has all columns is a row
+        widths = [
+            len(parse(lines[index], separator or _separator(path, lines[index]), quote).fields) for index in block
+        ]
+        number = next((index for index, width in enumerate(widths) if width == len(header) > 1), number)
+    elif block and first < len(lines):
+        separator = separator or _separator(path, lines[first])
+        last, following = (parse(lines[index], separator, quote).fields for index in (block[-1], first))
+        number -= len(last) == len(following) > 1 and any(field[:1].isdigit() for field in following)
+    return number, block[number] if number < len(block) else first if block else 0

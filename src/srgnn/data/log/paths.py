@@ -1,0 +1,76 @@
+"""The files that a user names: one file, a glob, or a list of them."""
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from srgnn.data.log.content import check_content
+from srgnn.data.log.header import empty
+from srgnn.errors import ArgumentError, UserError
+
+TEXT = (".csv", ".tsv", ".dat", ".txt")
+JSON = (".jsonl", ".ndjson")
+PARQUET = ".parquet"
+KINDS = (*TEXT, *JSON, PARQUET)
+PACKED = (".gz", ".zst")
+
+PathName = str | os.PathLike[str]
+PathNames = PathName | Sequence[PathName]
+
+
+def find_files(argument: str, path: PathNames, source: str = "") -> list[Path]:
+    """The files that `path` names, all of one kind.
+
+    Args:
+        argument: Name of the argument that gave `path`, for the error messages.
+        path: The file, glob or list.
+        source: Where the files can be downloaded.
+
+    Raises:
+        UserError: if there are none, or they are of a kind that cannot be read.
+    """
+    files: list[Path] = []
+    for pattern in check_paths(argument, path):
+        found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        if not found:
+            where = f" Download it from {source}." if source else ""
+            raise UserError(f"There is no file {pattern}: name yours with {argument}=FILE.{where}", argument)
+        files += map(Path, found)
+    for file in files:
+        _check_file(argument, file)
+    if len({kind_of(file) for file in files}) != 1:
+        raise ArgumentError(argument, path, "files of one kind")
+    return files
+
+
+def check_paths(argument: str, path: PathNames) -> list[str]:
+    """The names in `path`, as a list of text.
+
+    Raises:
+        ArgumentError: if it is neither a name nor a list of names.
+    """
+    names = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
+    if not all(isinstance(name, str | os.PathLike) for name in names):
+        raise ArgumentError(
+            argument, path or "null", "a file, such as log.csv, or a glob in quotes, such as 'logs/*.parquet'"
+        )
+    return [os.fspath(name) for name in names]
+
+
+def _check_file(argument: str, file: Path) -> None:
+    if file.is_dir():
+        raise ArgumentError(argument, file, f"a file, not a directory: for all files in it, give '{file}/*.csv'")
+    kind = kind_of(file)
+    if file.stat().st_size:
+        check_content(file, kind == PARQUET, kind in JSON)
+    if kind not in KINDS or (kind == PARQUET and file.suffix in PACKED):
+        names = f"{', '.join(KINDS)}, or in one of these except {PARQUET} followed by .gz or .zst"
+        raise ArgumentError(argument, file, f"a name that ends in {names}")
+    if not file.stat().st_size:
+        raise empty(file)
+
+
+def kind_of(path: Path) -> str:
+    """The suffix of a file without that of its compression, such as `.csv`."""
+    return (path.with_suffix("") if path.suffix.lower() in PACKED else path).suffix.lower()

@@ -1,0 +1,145 @@
+"""The preparation of a click log, from top to bottom: files -> rows -> clicks -> rules -> split -> sessions."""
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import narwhals as nw
+import polars as pl
+
+from srgnn.data.arrays import write_sessions
+from srgnn.data.log import warnings
+from srgnn.data.log.check import Checked, check
+from srgnn.data.log.engines import Frame, Tables, add
+from srgnn.data.log.files import RawFiles
+from srgnn.data.log.items import read_items, with_titles
+from srgnn.data.log.read import read
+from srgnn.data.log.report import Notice, Step, count
+from srgnn.data.log.rules import apply_rules
+from srgnn.data.log.sort import code_items, cut_visits, drop_duplicates, find_items, find_sessions, join_clicks
+from srgnn.data.log.split import split
+from srgnn.data.log.times import duration
+from srgnn.data.sessions import SessionData, Sessions, Vocabulary
+
+if TYPE_CHECKING:
+    from srgnn.data.log.click_log import ClickLog
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The clicks that the rules work on, and what belongs to them.
+
+    Args:
+        clicks: The clicks, with the columns of :func:`~srgnn.data.log.sort.join_clicks`.
+        sessions: The sessions: `session`, `length`, `when` and `began`.
+        items: The items, in the order of their codes: `item`, `count`, `first_seen` and `last_seen`.
+        steps: The report of the steps that led to the clicks.
+        notices: Warnings about the rows and the sessions.
+    """
+
+    clicks: Frame
+    sessions: Frame
+    items: pl.DataFrame
+    steps: list[Step]
+    notices: list[Notice]
+
+
+def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, tables: Tables) -> SessionData:
+    """Prepares a log.
+
+    Args:
+        log: The description of the log and the rules.
+        files: The files of the log.
+        item_files: The files of its table of items, if it has one.
+        tables: The tables of the engine, in a folder for temporary files.
+
+    Returns:
+        The sessions, mapped from that folder.
+
+    Raises:
+        UserError: if the files or the description are wrong, or no session is left.
+    """
+    titles = read_items(log.items, item_files) if item_files else None
+    skip = log.on_error == "skip"
+    logger.info("Reading %s (%s MB)", files.name, f"{files.size / 1e6:,.1f}")
+    with files.one_sentence():
+        checked = check(read(files, log.format, skip, tables), log.format, skip, tables)
+    logger.info("Sorting %s clicks", f"{checked.steps[-1].clicks:,}")
+    log_of_clicks = _sorted(log, checked, tables)
+    logger.info("Applying the rules")
+    clicks, rule_steps = apply_rules(tables, log_of_clicks.clicks, log.rules)
+    parts = split(tables, clicks, log_of_clicks.sessions, log.rules, rule_steps)
+    logger.info("Writing the sessions")
+    train, test = (_written(tables, name) for name in ("train", "test"))
+    vocabulary = _vocabulary(log_of_clicks.items[parts.codes], titles)
+    data = SessionData(train, test, vocabulary)
+    facts = data.facts()
+    if titles is not None:
+        facts["titled_items"] = vocabulary.about["title"].count()
+    notices = [*checked.notices, *log_of_clicks.notices, *warnings.of_sessions(data.train, log.rules)]
+    if log.test_path is None:
+        notices += warnings.of_split(data, parts.facts)
+    report = [*checked.steps, *log_of_clicks.steps, *rule_steps, *parts.steps]
+    manifest = {
+        "name": log.name,
+        "protocol": "every prefix of every session; test sessions are later in time; full ranking",
+        **facts,
+        "split": parts.facts,
+        "steps": [asdict(step) for step in report],
+        "notices": [asdict(notice) for notice in notices],
+    }
+    return replace(data, manifest=manifest)
+
+
+def _sorted(log: "ClickLog", checked: Checked, tables: Tables) -> Sorted:
+    """Drops duplicates, cuts visits, numbers sessions and items."""
+    rows, num_rows = checked.table, checked.steps[-1].clicks
+    has_order = "order" in rows.collect_schema().names()
+    file_order = log.rules.order == "file"
+    resolution = warnings.resolution(tables, rows)
+    steps: list[Step] = []
+    notices = [] if has_order or file_order else warnings.of_resolution(tables, rows, resolution)
+    num_distinct = num_rows
+    if log.rules.duplicates != "keep":
+        distinct = tables.checkpoint(drop_duplicates(rows), "distinct")
+        num_distinct = tables.collect(distinct.select(nw.len())).item()
+        is_unclear = checked.shares_times or resolution.is_coarse
+        if log.rules.duplicates == "auto" and is_unclear and not has_order:
+            notices += warnings.of_duplicates(num_rows - num_distinct, resolution)
+            num_distinct = num_rows
+        elif num_distinct < num_rows:
+            rows = distinct
+    if log.session_gap is not None:
+        rows = tables.checkpoint(cut_visits(rows, duration("session_gap", log.session_gap)), "visits")
+    own_split = ["is_test"] if log.test_path is not None else []
+    by = [*own_split, "when", "first_row"]
+    found = tables.checkpoint(find_sessions(rows, file_order), "sessions", by=by, number="session")
+    items = code_items(tables.collect(find_items(rows)))
+    place = "order" if has_order else "row" if file_order else "time"
+    clicks = join_clicks(rows, found, add(tables, items, "items"), place)
+    if num_distinct < num_rows:
+        steps.append(count("without duplicate rows", tables, clicks))
+    elif log.session_gap is not None:
+        steps.append(count(f"visits cut after {log.session_gap} of inactivity", tables, clicks))
+    else:
+        notices += warnings.of_spans(tables, found)
+    if own_split and log.session_gap is None:
+        notices += warnings.of_leaks(tables, found)
+    return Sorted(clicks, found, items, steps, notices)
+
+
+def _written(tables: Tables, name: str) -> Sessions:
+    path = tables.folder / name
+    write_sessions(path, tables.parts(name).select("session", "item"))
+    return Sessions.load(path)
+
+
+def _vocabulary(items: pl.DataFrame, titles: pl.DataFrame | None) -> Vocabulary:
+    """The candidates with their counts, their first and last times, and the columns of the table of items."""
+    seen = pl.col("first_seen", "last_seen").cast(pl.Datetime("us", "UTC"))
+    known = items.select("item", "count", seen)
+    if titles is not None:
+        known = with_titles(known, titles)
+    return Vocabulary(known["item"].to_list(), known.drop("item"))

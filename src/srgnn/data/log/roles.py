@@ -1,0 +1,155 @@
+"""The roles of columns: which column holds the sessions, items and times, and what to type if none is found."""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from srgnn.data.log import times
+from srgnn.data.log.files import RawFiles
+from srgnn.data.log.nesting import Types, all_paths
+from srgnn.data.log.paths import TEXT
+from srgnn.errors import UserError
+
+Possible = Mapping[str, Sequence[str]]
+
+
+class MissingColumnsError(UserError):
+    """A column was not found; a later row of JSON lines may still have it."""
+
+
+def find_names(files: RawFiles, possible: Possible, types: Types, nested: str | None = None) -> dict[str, str]:
+    """Finds the column of each role.
+
+    Args:
+        files: The log.
+        possible: For each role, such as `session` or `item`, the possible names of its column.
+        types: The types of the log's columns by their names.
+        nested: The column whose lists have been unpacked, if any.
+
+    Raises:
+        MissingColumnsError: for a role without a column.
+        UserError: for a column whose values are lists or records.
+    """
+    found = {role: next((name for name in names if name in types), None) for role, names in possible.items()}
+    missing = [role for role in found if found[role] is None]
+    if missing:
+        raise _missing_columns(files, possible, missing, types)
+    names = {role: str(name) for role, name in found.items()}
+    for role in ("item", *names):  # a list of items comes first: other lists may be unpacked in step with it
+        dtype = types[names[role]]
+        if nested is None and isinstance(dtype, pl.List | pl.Array):
+            text = f"the column {names[role]} holds lists: make each value a row of its own with nested={names[role]}"
+            raise UserError(f"{files.name}: {text}.", "nested")
+        check_type(files, f"columns.{role}", names[role], dtype)
+    return names
+
+
+def check_type(files: RawFiles, argument: str, name: str, dtype: pl.DataType) -> None:
+    """Checks that a column holds single values.
+
+    Args:
+        files: The files of the column.
+        argument: Name of the argument that gave its name.
+        name: Its name.
+        dtype: Its type.
+
+    Raises:
+        UserError: for lists, records and durations.
+    """
+    if isinstance(dtype, pl.Struct):
+        paths = " or ".join(f"{argument}={path}" for path in all_paths({name: dtype}))
+        raise UserError(f"{files.name}: the column {name} holds records: name a field of it with {paths}.", argument)
+    what = "lists" if isinstance(dtype, pl.List | pl.Array) else "durations" if dtype == pl.Duration else None
+    if what is not None:
+        text = f"{files.name}: the column {name} holds {what}: name one of single values with {argument}=NAME."
+        raise UserError(text, argument)
+
+
+def name_yours(names: Mapping[str, Sequence[str]], columns: Sequence[str]) -> str:
+    """What to type for columns that were not found; a column that differs in case, spaces or signs alone is suggested.
+
+    Args:
+        names: The possible names of each column, by the argument that gives them.
+        columns: The columns that there are.
+    """
+    alike = {argument: find_alike(expected, columns) for argument, expected in names.items()}
+    return "Name yours with " + " ".join(
+        f"{argument}={shlex.quote(name or 'NAME')}" for argument, name in alike.items()
+    )
+
+
+def shown(columns: Sequence[str]) -> str:
+    """The names of columns in a message; those with invisible characters are quoted."""
+    return ", ".join(name if _is_clean(name) else repr(name) for name in columns)
+
+
+def find_alike(names: Sequence[str], columns: Sequence[str]) -> str | None:
+    """The first column that differs from a possible name in case, spaces or signs alone."""
+    alike = {_letters(name) for name in names}
+    return next((column for column in columns if _letters(column) in alike), None)
+
+
+def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str], types: Types) -> MissingColumnsError:
+    expected = ", ".join(" or ".join(names or [role]) for role, names in possible.items())
+    paths = list(dict.fromkeys(all_paths(types)))
+    text = f"{files.name}: expected the columns {expected}; found {shown(paths)}"
+    if files.kind in TEXT and files.header is None and _is_data(paths):
+        header = ",".join(_guessed_header(possible, paths))
+        text += f', which look like values: if the file has no header, name all its columns with "header=[{header}]"'
+        return MissingColumnsError(f"{text}.", "header")
+    for name, fields in _lists(types).items():
+        if all(set(possible[role]).intersection(fields) for role in missing):
+            text += f": make each record in {name} a row of its own with nested={name}"
+            return MissingColumnsError(f"{text}.", "nested")
+    alike = {role: find_alike(possible[role] or [role], paths) for role in missing}
+    unclean = [name for name in alike.values() if name is not None and not _is_clean(name)]
+    if unclean:
+        text += f": remove the invisible characters from {shown(unclean)} in the header"
+        return MissingColumnsError(f"{text}.", "header")
+    text += ". " + name_yours({f"columns.{role}": possible[role] or [role] for role in missing}, paths)
+    arguments = [f"columns.{role}" for role in missing]
+    if "session" in missing and alike["session"] is None:
+        text += ", or cut the visits of a user by time with columns.user=NAME session_gap=30m"
+        arguments += ["columns.user", "session_gap"]
+    if len(types) == 1 and files.kind in TEXT:
+        text += ", or name the separator of the columns with separator=CHARACTER"
+        arguments.append("separator")
+    return MissingColumnsError(f"{text}.", *arguments)
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _is_clean(name: str) -> bool:
+    return name.isprintable() and name == name.strip() != ""
+
+
+def _is_data(names: Sequence[str]) -> bool:
+    """Whether a header is a row of values; `0,1,2` is the header of a pandas frame without names."""
+    if [*names] == [str(place) for place in range(len(names))]:
+        return False
+    return any(map(_is_time, names)) or all(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in names)
+
+
+def _is_time(value: str) -> bool:
+    return times.detect(pl.Series("time", [value]), times.plausible()) is not None
+
+
+def _guessed_header(possible: Possible, values: Sequence[str]) -> list[str]:
+    """Names for all columns of a file without a header: the first time is the time, and the others come in order."""
+    time = next((place for place, value in enumerate(values) if _is_time(value)), None)
+    others = iter(names[0] if names else role for role, names in possible.items() if role != "time" or time is None)
+    header = []
+    for place, _ in enumerate(values):
+        other = f"column_{place + 1}"
+        header.append((possible["time"] or ["time"])[0] if place == time else next(others, other))
+    return header
+
+
+def _lists(types: Types) -> dict[str, list[str]]:
+    """The fields of every column that is a list of records."""
+    inner = {name: getattr(dtype, "inner", None) for name, dtype in types.items()}
+    return {name: list(dtype.to_schema()) for name, dtype in inner.items() if isinstance(dtype, pl.Struct)}

@@ -1,0 +1,106 @@
+"""Text files of rows, line by line: their raw lines, the fields of a line, and commands that convert a file."""
+
+import shlex
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import polars as pl
+
+NO_SEPARATOR = "\x01"  # reads every line as one column
+UNPACK = {".gz": "gunzip -c", ".zst": "zstd -dc"}  # the commands that write the contents of a compressed file
+
+
+class State(Enum):
+    """Where a line of quoted text ends."""
+
+    CLOSED = "outside quotes"
+    OPEN = "inside a quoted field, which continues on the next line"
+    STRAY = "not at all: a closing quote is followed by more text of the field"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A line split at its separators.
+
+    Args:
+        fields: The fields without the quotes around them.
+        state: Where the line ends.
+        odd: Whether an unquoted field contains an odd number of quotes.
+        close: Position of the first closing quote; -1 if there is none.
+    """
+
+    fields: list[str]
+    state: State
+    odd: bool = False
+    close: int = -1
+
+
+def parse(line: str, separator: str, quote: str | None, inside: bool = False) -> Parsed:
+    """Splits a line as polars does: a quote opens a field only at its start, and is written twice within one.
+
+    Args:
+        line: The line, without its end.
+        separator: The field separator.
+        quote: The character around fields; None where there is none.
+        inside: Whether the line continues a quoted field.
+    """
+    if quote is None:
+        return Parsed(line.split(separator), State.CLOSED)
+    fields: list[str] = []
+    start, loose, close = 0, 0, -1
+    while start <= len(line):
+        if not inside and not line.startswith(quote, start):
+            end = line.find(separator, start)
+            end = len(line) if end < 0 else end
+            fields.append(line[start:end])
+            loose += fields[-1].count(quote)
+        else:
+            first = start if inside else start + 1
+            end, inside = line.find(quote, first), False
+            while end >= 0 and line.startswith(quote, end + 1):
+                end = line.find(quote, end + 2)
+            close = end if close < 0 else close
+            fields.append(line[first : end if end >= 0 else None].replace(quote * 2, quote))
+            if end < 0:
+                return Parsed(fields, State.OPEN, bool(loose % 2), close)
+            end += 1
+            if end < len(line) and not line.startswith(separator, end):
+                return Parsed(fields, State.STRAY, bool(loose % 2), close)
+        start = end + 1
+    return Parsed(fields, State.CLOSED, bool(loose % 2), close)
+
+
+def raw_lines(path: Path, lossy: bool = False) -> pl.LazyFrame:
+    """The lines of a text file, plain or compressed: `number`, counted from 1, and `line`.
+
+    Args:
+        path: The file.
+        lossy: Whether to replace bytes that are not UTF-8 by U+FFFD, instead of raising an error.
+    """
+    lines = pl.scan_csv(
+        path,
+        has_header=False,
+        schema={"line": pl.String()},
+        separator=NO_SEPARATOR,
+        quote_char=None,
+        truncate_ragged_lines=True,
+        encoding="utf8-lossy" if lossy else "utf8",
+        glob=False,
+    )
+    return lines.with_row_index("number", 1).with_columns(pl.col("line").str.strip_chars_end("\r").fill_null(""))
+
+
+def command(path: Path, program: str, word: str) -> str:
+    """The shell command that sends a file through a program into a new file beside it.
+
+    Args:
+        path: The file, plain or compressed.
+        program: The program, which reads its input and writes its output, such as `iconv -f latin1 -t utf-8`.
+        word: What is added to the name of the new file, such as `utf8`.
+    """
+    source = shlex.quote(str(path))
+    packed = UNPACK.get(path.suffix.lower())
+    plain = path.with_suffix("") if packed else path
+    target = shlex.quote(str(plain.with_name(f"{plain.stem}-{word}{plain.suffix}")))
+    return f"{packed} {source} | {program} > {target}" if packed else f"{program} < {source} > {target}"

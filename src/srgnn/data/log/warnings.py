@@ -1,0 +1,129 @@
+"""Warnings about the times, sessions and sets of a log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+
+from srgnn.data.log.engines import Frame, Tables
+from srgnn.data.log.report import Notice
+from srgnn.data.log.rules import Rules
+from srgnn.data.log.times import DAY, SECOND
+from srgnn.data.sessions import SessionData, Sessions
+
+UNITS = {"day": DAY, "hour": 3600 * SECOND, "minute": 60 * SECOND, "second": SECOND}
+LONG_SESSION = 200  # clicks: above the longest session of the public sets
+LONG_SHARE = 0.2  # of the clicks in all prefixes, which the time of an epoch grows with
+FEW_TEST_SESSIONS = 30
+FEW_TEST_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The unit that all times of a log are multiples of; None if they are finer than a second."""
+
+    unit: str | None
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether two clicks on an item within one unit cannot be told from one row that was written twice."""
+        return self.unit is not None
+
+
+def resolution(tables: Tables, rows: Frame) -> Resolution:
+    """The resolution of the times of rows."""
+    time = nw.col("time")
+    rest = {unit: (time % length != 0).any() for unit, length in UNITS.items()}
+    found = tables.collect(rows.select(**rest)).row(0, named=True)
+    return Resolution(next((unit for unit in UNITS if not found[unit]), None))
+
+
+def of_resolution(tables: Tables, rows: Frame, resolution: Resolution) -> list[Notice]:
+    """A warning about times too coarse to order the clicks of a session."""
+    if resolution.unit in (None, "second"):
+        return []
+    times = rows.group_by("key", "time").agg(nw.len())
+    num_rows, num_times = (tables.collect(part.select(nw.len())).item() for part in (rows, times))
+    if num_rows == num_times:
+        return []
+    text = (
+        f"All times are whole {resolution.unit}s: {num_rows - num_times:,} clicks have the time of an earlier one of "
+        "their session, and stay in the order of the log; if a column numbers them, name it with columns.order=NAME."
+    )
+    return [Notice(text, ("columns.order",))]
+
+
+def of_duplicates(number: int, resolution: Resolution) -> list[Notice]:
+    """A warning about rows that may be duplicates."""
+    if not number:
+        return []
+    times = f"in times of whole {resolution.unit}s" if resolution.is_coarse else "in a list that has one time"
+    text = (
+        f"{number:,} rows repeat the session, item and time of another one; they are kept, because {times} two clicks "
+        "look like one row written twice: leave them out with rules.duplicates=drop."
+    )
+    return [Notice(text, ("rules.duplicates",))]
+
+
+def of_spans(tables: Tables, sessions: Frame) -> list[Notice]:
+    """A warning about sessions of several days among visits of less than an hour: ids that are used again."""
+    span = nw.col("when") - nw.col("began")
+    spans = sessions.filter(nw.col("length") > 1).select(span=span)
+    counts = spans.select(
+        all=nw.len(),
+        short=(nw.col("span") < UNITS["hour"]).cast(nw.Int64).sum(),
+        long=(nw.col("span") > DAY).cast(nw.Int64).sum(),
+        longest=nw.col("span").max(),
+    )
+    found = tables.collect(counts).row(0, named=True)
+    if not found["long"] or 2 * found["short"] < found["all"]:
+        return []
+    text = (
+        f"{found['long']:,} of {found['all']:,} sessions last longer than a day, up to {found['longest'] / DAY:.1f} "
+        f"days, while {found['short']:,} end within an hour: if session ids are used again, cut the visits by time "
+        "with columns.user=NAME session_gap=30m, where NAME is the column of these ids."
+    )
+    return [Notice(text, ("columns.user", "session_gap"))]
+
+
+def of_leaks(tables: Tables, sessions: Frame) -> list[Notice]:
+    """A warning about sessions of the test files that occur in the training files, too."""
+    test = sessions.filter(nw.col("is_test"))
+    both = test.join(sessions.filter(~nw.col("is_test")), on="key", how="semi")
+    num_test, num_both = (tables.collect(part.select(nw.len())).item() for part in (test, both))
+    if not num_both:
+        return []
+    text = (
+        f"{num_both:,} of {num_test:,} test sessions have the id of a training session: if they are the same visits, "
+        "part of the test set was trained on; split the files of path= and test_path= between sessions."
+    )
+    return [Notice(text, ("path", "test_path"))]
+
+
+def of_sessions(train: Sessions, rules: Rules) -> list[Notice]:
+    """A warning about sessions so long that an epoch takes most of its time for a few of them."""
+    lengths = train.lengths.double()
+    long = lengths > LONG_SESSION
+    share = float((lengths[long] ** 2).sum() / (lengths**2).sum())
+    if share <= LONG_SHARE or (rules.max_session_length or LONG_SESSION + 1) <= LONG_SESSION:
+        return []
+    text = (
+        f"{int(long.sum()):,} of {len(train):,} training sessions have more than {LONG_SESSION} clicks, up to "
+        f"{int(lengths.max()):,}, and make up {100 * share:.0f} % of the clicks in all prefixes, which an epoch takes "
+        f"its time for: if they are robots, keep their latest clicks with rules.max_session_length={LONG_SESSION}, or "
+        "drop them with rules.too_long=drop as well."
+    )
+    return [Notice(text, ("rules.max_session_length", "rules.too_long"))]
+
+
+def of_split(data: SessionData, facts: Mapping[str, Any]) -> list[Notice]:
+    """A warning about a test set of very few sessions."""
+    if len(data.test) >= FEW_TEST_SESSIONS or len(data.test) >= FEW_TEST_SHARE * len(data.train):
+        return []
+    text = (
+        f"The test set has only {len(data.test):,} sessions, from {facts['test'][0]} to {facts['test'][1]}, and the "
+        f"{len(data.train):,} training sessions end at {facts['train'][1]}: if a clock is wrong, leave its rows out "
+        "with where=CONDITION, else choose another split with rules.test_days=DAYS or rules.test_from=DATE."
+    )
+    return [Notice(text, ("where", "rules.test_days", "rules.test_from"))]

@@ -1,0 +1,105 @@
+"""Files that hold something else than their names say: what the error calls them, and its remedy as typed."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+from raw_rows import CSV, ROWS, ids, typed, written
+
+from srgnn.errors import UserError
+
+OBJECTS = [{"session_id": s, "item_id": i, "timestamp": f"2014-04-0{s} 10:00:0{i - 10}"} for s, i in ROWS]
+
+
+def zipped(name: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, CSV)
+    return content.getvalue()
+
+
+def tarred() -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("log.csv"))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("log.csv", CSV.encode("utf-16"), "is UTF-16 text, not UTF-8"),
+        ("be.csv", b"\xfe\xff" + CSV.encode("utf-16-be"), "is UTF-16 text"),
+        ("no_bom.csv", CSV.encode("utf-16-le"), "is UTF-16 text"),
+        ("no_bom_be.tsv", CSV.replace(",", "\t").encode("utf-16-be"), "is UTF-16 text"),
+        ("utf32.csv", CSV.encode("utf-32"), "is UTF-32 text"),
+        ("log.csv.gz", gzip.compress(CSV.encode("utf-16")), "is UTF-16 text"),
+        ("latin.csv", CSV.replace("x\n", "é\n").encode("latin1"), r"is not UTF-8 text \(line 2: "),
+        ("cp1252.csv", CSV.replace("x\n", "€\n").encode("cp1252"), r"is not UTF-8 text \(line 2: "),
+        ("latin.csv.gz", gzip.compress(CSV.replace("x\n", "é\n").encode("latin1")), "is not UTF-8 text"),
+        ("one_byte.csv", CSV.replace("x\n", "é\n").encode() + b"\n\xe9\n", r"is not UTF-8 text \(line 6: .*iconv -c"),
+        ("a log.csv", zipped("log.csv"), "is a zip file: unzip it"),
+        ("log.zip", zipped("log.csv"), "is a zip file: unzip it"),
+        ("log.csv.zip", zipped("log.csv"), "is a zip file: unzip it"),
+        ("log.csv.bz2", bz2.compress(CSV.encode()), "is bzip2 data: unpack it"),
+        ("named_csv.csv", lzma.compress(CSV.encode()), "is xz data: unpack it"),
+        ("log.xz", lzma.compress(CSV.encode()), "is xz data: unpack it"),
+        ("twice.csv.gz", gzip.compress(gzip.compress(CSV.encode())), "is gzip data inside gzip data"),
+        ("mac.csv", CSV.replace("\n", "\r"), "has lines that end in carriage returns alone"),
+        ("mac.csv.gz", gzip.compress(CSV.replace("\n", "\r").encode()), "has lines that end in carriage returns"),
+        ("mac.jsonl", "\r".join(map(json.dumps, OBJECTS)), "has lines that end in carriage returns"),
+        ("array.jsonl", json.dumps(OBJECTS), "is one JSON array: expected one JSON object per line"),
+        ("long_array.jsonl", json.dumps(OBJECTS, indent=1), "is one JSON array"),
+        ("pretty.jsonl", "\n".join(json.dumps(row, indent=1) for row in OBJECTS), "has JSON objects of several lines"),
+    ],
+)
+def test_the_remedy_of_a_foreign_file_works_as_typed(tmp_path: Path, name: str, content: str | bytes, what: str):
+    with pytest.raises(UserError, match=what) as error:
+        ids(written(tmp_path / name, content))
+    assert "\n" not in str(error.value)
+    assert ids(typed(error.value)) == ROWS
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl.gz", "log.parquet"])
+def test_the_remedy_of_a_wrong_suffix_works_as_typed(tmp_path: Path, name: str):
+    parquet = io.BytesIO()
+    pl.DataFrame(OBJECTS).write_parquet(parquet)
+    content = {"log.csv": parquet.getvalue(), "log.jsonl.gz": b"", "log.parquet": CSV.encode()}[name]
+    if not content:
+        name, content = "log.csv.gz", gzip.compress("".join(json.dumps(row) + "\n" for row in OBJECTS).encode())
+    with pytest.raises(UserError, match="rename it, for instance with mv") as error:
+        ids(written(tmp_path / name, content))
+    command = str(error.value).partition("for instance with ")[2].removesuffix(".")
+    subprocess.run(command, shell=True, check=True)
+    assert ids(command.split()[-1]) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (zipped("[Content_Types].xml"), "is an Excel or OpenDocument workbook: save its table as CSV"),
+        (b"\xd0\xcf\x11\xe0old", "is an Excel workbook"),
+        (tarred(), "is a tar archive: unpack it, for instance with tar -xf"),
+        (gzip.compress(tarred()), "is a tar archive"),
+        ("<!DOCTYPE html><html>", "is an HTML or XML page, not a log"),
+        ("\ufeff\n<?xml version='1.0'?>", "is an HTML or XML page"),
+        ("version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer: fetch the file itself with git lfs"),
+        (b"SQLite format 3\x00", "is an SQLite database"),
+    ],
+)
+def test_a_file_that_no_command_converts_is_named(tmp_path: Path, content: str | bytes, what: str):
+    with pytest.raises(UserError, match=what):
+        ids(written(tmp_path / "log.csv", content))
+
+
+def test_compressed_text_is_read_whatever_its_name(tmp_path: Path):
+    assert ids(written(tmp_path / "log.csv", gzip.compress(CSV.encode()))) == ROWS
+    assert ids(written(tmp_path / "log.csv.gz", CSV)) == ROWS

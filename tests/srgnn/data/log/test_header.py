@@ -1,0 +1,127 @@
+"""What stands above the rows of text files."""
+
+import gzip
+from pathlib import Path
+
+import polars as pl
+import pytest
+from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, typed, written
+
+from srgnn.data.log.files import RawFiles
+from srgnn.errors import ArgumentError, UserError
+
+NAMES = ["session_id", "item_id", "timestamp", "note"]
+
+
+def notices(path: Path, **options) -> list[str]:
+    return [notice.text.partition(": ")[2] for notice in read_rows(path, **options).notices]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("above", "comments"),
+    [
+        ("", 0),
+        ("\n\n", 0),
+        ("# exported 2014\n", 1),
+        ("# a, b, c, d\n\n# e\n\n", 2),
+        ("sep=,\n", 0),
+        ("sep=,\n#x\n", 1),
+    ],
+)
+def test_lines_above_the_header_are_skipped(
+    tmp_path: Path, end: str, mark: str, packed: bool, above: str, comments: int
+):
+    content = (mark + above + CSV + "1,,2014-04-01,x\n").replace("\n", end).encode()
+    path = written(tmp_path / "log.csv", gzip.compress(content) if packed else content)
+    rows = read_rows(path)
+    assert rows.table.select("key", "item").collect().rows() == [*ROWS, (1, None)]
+    text = f"{comments} line{'s' if comments > 1 else ''} at the top left out as comments"
+    assert [text in notice.text for notice in rows.notices] == ([True] if comments else [])
+    lines = RawFiles.find("path", path).rows(numbered=True).collect()["_line"].to_list()
+    assert lines == [number + above.count("\n") for number in (2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize("above", ["sep=;\n", '"SEP=;"\r\n', "\ufeffsep=;\n"])
+def test_a_line_that_names_the_separator_is_honoured(tmp_path: Path, above: str):
+    path = written(tmp_path / "log.csv", above + CSV.replace(",", ";").replace(";x", ";a,b,c,d,e,f"))
+    assert ids(path) == ROWS
+    assert ids(written(path, above + CSV), separator=",") == ROWS
+
+
+def test_a_hash_before_the_first_name_or_id_is_no_comment(tmp_path: Path):
+    assert ids(written(tmp_path / "log.csv", "#" + CSV)) == ROWS
+    path = written(tmp_path / "tags.csv", "# a comment\n#a,10,2014-04-01\n#b,11,2014-04-02\n")
+    assert ids(path, header=NAMES[:3]) == [("#a", 10), ("#b", 11)]
+
+
+@pytest.mark.parametrize("space", [" ", "   ", "\t"])
+def test_spaces_around_names_are_removed(tmp_path: Path, space: str):
+    path = written(tmp_path / "log.csv", CSV.replace(",item_id,timestamp", f",{space}item_id{space},{space}timestamp"))
+    assert ids(path) == ROWS
+    shown = f"{space}item_id{space}", f"{space}timestamp"
+    text = f"spaces removed from 2 column names ({shown[0]!r}, {shown[1]!r})"
+    assert notices(path) == [f"{text}; header=[NAME,NAME] gives other names."]
+    frame = pl.DataFrame(
+        {"session_id": [1], "item_id ": [10], " timestamp": [1396310400], "item_id  ": [5], "note": [0]}
+    )
+    frame.write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(UserError, match=r"expected the columns .* 'item_id '"):
+        ids(tmp_path / "log.parquet")  # both columns cannot have the name without spaces
+    frame.drop("item_id  ").write_parquet(tmp_path / "log.parquet")
+    assert ids(tmp_path / "log.parquet") == ROWS[:1]
+    assert notices(tmp_path / "log.parquet") == ["spaces removed from 2 column names ('item_id ', ' timestamp')."]
+
+
+def test_a_name_twice_is_an_error_only_where_it_is_used(tmp_path: Path):
+    twice = CSV.replace("note", "item_id")
+    with pytest.raises(UserError, match=r"log\.csv line 2 names the column item_id more than once: rename") as error:
+        ids(written(tmp_path / "log.csv", "\n" + twice))
+    header = str(error.value).partition("header=[")[2].partition("]")[0].split(",")
+    assert header == [*NAMES[:3], "item_id_2"]
+    assert ids(tmp_path / "log.csv", header=header) == ROWS
+    assert ids(written(tmp_path / "log.csv", CSV.replace("note", "note,note").replace(",x", ",x,y"))) == ROWS
+    assert ids(written(tmp_path / "log.csv", CSV.replace("note", "note,").replace(",x", ",x,y"))) == ROWS
+
+
+def test_names_for_a_file_with_a_header_replace_it(tmp_path: Path):
+    path = written(tmp_path / "log.csv", HEADER.replace("session_id", "sid") + "".join(f"{line},x\n" for line in LINES))
+    assert ids(path, header=NAMES) == ROWS
+    assert notices(path, header=NAMES) == [
+        "1 header line left out because header= names the columns; header=null takes the names of the file."
+    ]
+    path = written(path, "".join(f"{line},x\n" for line in LINES))
+    assert ids(path, header=NAMES) == ROWS
+    assert notices(path, header=NAMES) == []
+    assert ids(written(path, "\ufeff" + path.read_text()), header=NAMES) == ROWS
+    with pytest.raises(ArgumentError, match=r"expected the names of the 4 columns of log\.csv"):
+        ids(path, header=NAMES[:3])
+
+
+def test_names_may_hold_line_ends(tmp_path: Path):
+    path = written(tmp_path / "log.csv", CSV.replace("note", '"a\nnote"'))
+    assert ids(path) == ROWS
+    assert RawFiles.find("path", path).rows(numbered=True).collect()["_line"].to_list() == [3, 4, 5]
+    with pytest.raises(UserError, match="line 1 has a quote that is not closed"):
+        ids(written(path, CSV.replace("note", '"note')))
+
+
+def test_a_header_without_rows_and_one_column_are_read(tmp_path: Path):
+    assert ids(written(tmp_path / "log.csv", HEADER)) == []
+    frame = RawFiles.find("path", written(tmp_path / "log.csv", 'item\na\n\n"b\nc"\nd\n')).rows(numbered=True)
+    assert frame.collect().rows() == [(2, "a"), (4, "b\nc"), (6, "d")]
+
+
+def test_a_title_above_the_header_is_named(tmp_path: Path):
+    with pytest.raises(
+        UserError, match=r"log\.csv line 2 \('Report of 2014'\) has 1 field, and every row below"
+    ) as error:
+        ids(written(tmp_path / "log.csv", "\nReport of 2014\n" + CSV))
+    assert ids(typed(error.value)) == ROWS
+
+
+def test_rows_may_end_in_a_separator_that_the_header_lacks(tmp_path: Path):
+    assert ids(written(tmp_path / "log.csv", CSV.replace(",x", ",x,"))) == ROWS
+    assert ids(written(tmp_path / "log.tsv", CSV.replace(",x", ",,").replace(",note", "").replace(",", "\t"))) == ROWS

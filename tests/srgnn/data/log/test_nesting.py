@@ -1,0 +1,86 @@
+"""Lists and records in the columns of a log."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click_logs import LOG, TEST, TRAIN, load, raw
+
+from srgnn.data.log.files import RawFiles
+from srgnn.data.log.layout import Columns, LogFormat, find_layout
+from srgnn.errors import UserError
+
+
+def of_session(number: int, name: str) -> list[int]:
+    return [click[{"item": 1, "time": 2}[name]] for click in LOG if click[0] == number]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_column_may_be_the_path_of_a_field(tmp_path: Path, kind: str):
+    path = tmp_path / f"log.{kind}"
+    rows = [{"visit": {"id": s}, "product": {"ids": {"sku": i}, "name": "x"}, "time": t} for s, i, t in LOG]
+    frame = pl.DataFrame(rows)
+    frame.write_parquet(path) if kind == "parquet" else frame.write_ndjson(path)
+    options = ["dataset.columns.session=visit.id", "dataset.columns.item=product.ids.sku"]
+    data = load(tmp_path, "clicks", path, *options)
+    assert (raw(data, "train"), raw(data, "test")) == (TRAIN, TEST)
+    with pytest.raises(UserError, match=r"found visit\.id, product\.ids\.sku, product\.name, time\. Name yours"):
+        load(tmp_path, "clicks", path, options[0])
+    with pytest.raises(
+        UserError,
+        match=r"the column product holds records: name a field of it with dataset\.columns\.item=product\.ids\.sku or "
+        r"dataset\.columns\.item=product\.name\.",
+    ):
+        load(tmp_path, "clicks", path, options[0], "dataset.columns.item=product")
+
+
+def test_a_column_whose_name_has_a_dot_is_no_path(tmp_path: Path, log: Path):
+    log.write_text(log.read_text().replace("item", "item.sku"))
+    assert raw(load(tmp_path, "clicks", log, "dataset.columns.item=item.sku"), "train") == TRAIN
+
+
+def test_lists_of_records_may_be_a_path_and_hold_paths(tmp_path: Path):
+    path = tmp_path / "log.jsonl"
+    lines = []
+    for number in (1, 2, 3, 4):
+        # The fields of a click count, not those of the same name outside.
+        clicks = [{"item": {"sku": i}, "time": t, "session": "inner"} for s, i, t in LOG if s == number]
+        lines.append({"session": {"id": number}, "data": {"clicks": clicks}, "item": {"sku": 0}, "time": 0})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    options = ["dataset.columns.session=session.id", "dataset.columns.item=item.sku"]
+    data = load(tmp_path, "clicks", path, "dataset.nested=data.clicks", *options)
+    assert (raw(data, "train"), raw(data, "test")) == (TRAIN, TEST)
+
+
+def test_a_log_with_lists_of_records_is_sent_to_nested(tmp_path: Path):
+    path = tmp_path / "log.jsonl"
+    lines = [{"session": s, "clicks": [{"item": i, "time": t} for n, i, t in LOG if n == s]} for s in (1, 2, 3, 4)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UserError, match=r"make each record in clicks a row of its own with dataset\.nested=clicks\.$"):
+        load(tmp_path, "clicks", path)
+    assert raw(load(tmp_path, "clicks", path, "dataset.nested=clicks"), "train") == TRAIN
+
+
+def test_lists_in_step_are_unpacked_together(tmp_path: Path):
+    path = tmp_path / "log.parquet"
+    rows = [(s, of_session(s, "item"), of_session(s, "time")) for s in (1, 2, 3, 4)]
+    pl.DataFrame(rows, schema=["session", "item", "time"], orient="row").write_parquet(path)
+    with pytest.raises(
+        UserError, match=r"item holds lists: make each value a row of its own with dataset\.nested=item\."
+    ):
+        load(tmp_path, "clicks", path)
+    assert raw(load(tmp_path, "clicks", path, "dataset.nested=item"), "train") == TRAIN
+
+
+@pytest.mark.parametrize("dtype", [pl.List(pl.Int64), pl.Array(pl.Int64, 3)])
+def test_the_values_of_a_list_share_the_time_of_their_row_and_keep_their_order(tmp_path: Path, dtype):
+    path = tmp_path / "log.parquet"
+    frame = pl.DataFrame({"session": [1, 2], "item": pl.Series([[3, 1, 3], [1, 3, 2]], dtype=dtype)})
+    frame.with_columns(time=1396310400).write_parquet(path)
+    layout = find_layout(RawFiles((path,)), LogFormat(Columns(), nested="item"))
+    rows = layout.frame.select(**layout.readers).collect()
+    assert rows.select("key", "item").rows() == [(1, 3), (1, 1), (1, 3), (2, 1), (2, 3), (2, 2)]
+    assert layout.shares_times
+    with pytest.raises(UserError, match=r"dataset\.nested=session: expected a column of lists, such as item\."):
+        load(tmp_path, "clicks", path, "dataset.nested=session")

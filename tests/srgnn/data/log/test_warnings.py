@@ -1,0 +1,127 @@
+"""Warnings about times, sessions and sets: what triggers each, and that its remedy works."""
+
+from pathlib import Path
+
+import pytest
+from click_logs import DAY, START, load, raw
+
+from srgnn.errors import UserError
+
+HOUR = 3600
+
+
+def write(path: Path, rows: list[tuple]) -> Path:
+    path.write_text("session,item,time\n" + "".join(f"{s},{i},{t}\n" for s, i, t in rows))
+    return path
+
+
+def visits(number: int, begin: int = START) -> list[tuple]:
+    """Visits of three clicks, one a day."""
+    return [(f"v{n}", "abc"[i], begin + n * DAY + i * 60) for n in range(number) for i in range(3)]
+
+
+def texts(data) -> list[str]:
+    return [notice["text"] for notice in data.manifest["notices"]]
+
+
+def test_an_ordinary_log_has_no_warnings(tmp_path: Path):
+    assert texts(load(tmp_path, "clicks", write(tmp_path / "log.csv", visits(20)))) == []  # all in whole minutes
+
+
+@pytest.mark.parametrize(
+    ("times", "unit"),
+    [
+        (["2014-04-01", "2014-04-01", "2014-04-01", "2014-04-01"], "days"),
+        (["2014-04-01 10:00", "2014-04-01 10:00", "2014-04-01 10:00", "2014-04-01 10:00"], "hours"),
+        (["2014-04-01 10:05", "2014-04-01 10:05", "2014-04-01 10:05", "2014-04-01 10:06"], "minutes"),
+        (["2014-04-01 10:05:07", "2014-04-01 10:05:07", "2014-04-01 10:05:07", "2014-04-01 10:05:08"], "seconds"),
+    ],
+)
+def test_in_coarse_times_no_click_is_dropped_as_a_duplicate(tmp_path: Path, times: list[str], unit: str):
+    rows = [("1", item, time) for item, time in zip("ABAC", times, strict=True)]
+    rows += [(s, i, time.replace("-04-", "-05-")) for s in "23" for _, i, time in rows]
+    path = write(tmp_path / "log.csv", rows)
+    data = load(tmp_path, "clicks", path)
+    assert raw(data, "train") == [[*"ABAC"]]
+    *order, duplicates = texts(data)
+    assert duplicates.startswith("3 rows repeat the session, item and time of another one; they are kept")
+    assert f"whole {unit}" in duplicates
+    assert [text.startswith(f"All times are whole {unit}") for text in order] == [True] * (unit != "seconds")
+    dropped = load(tmp_path, "clicks", path, "dataset.rules.duplicates=drop")
+    assert raw(dropped, "train") == [[*"ABC"]]
+    assert len(texts(dropped)) == len(order)
+
+
+def test_in_fine_times_and_with_an_order_duplicates_are_dropped(tmp_path: Path):
+    rows = [("1", item, f"2014-04-01 10:00:00.{n}") for n, item in ((1, "A"), (2, "B"), (1, "A"), (3, "A"))]
+    rows += [(2, i, time.replace("-04-", "-05-")) for _, i, time in rows]
+    data = load(tmp_path, "clicks", write(tmp_path / "log.csv", rows))
+    assert (raw(data, "train"), texts(data)) == ([[*"ABA"]], [])
+    lines = [f"{s},{i},2014-0{s + 3}-01,{n}\n" for s in (1, 2) for i, n in (("A", 1), ("A", 3), ("B", 2), ("A", 1))]
+    path = tmp_path / "ordered.csv"
+    path.write_text("session,item,time,place\n" + "".join(lines))
+    data = load(tmp_path, "clicks", path, "dataset.columns.order=place")
+    assert (raw(data, "train"), texts(data)) == ([[*"ABA"]], [])
+
+
+def test_equal_items_of_one_list_are_no_duplicates(tmp_path: Path):
+    path = tmp_path / "log.jsonl"
+    lines = [f'{{"session": {s}, "item": ["A", "B", "A"], "time": "2014-0{s}-01 10:00:00.5"}}\n' for s in (1, 2)]
+    path.write_text("".join(lines))
+    data = load(tmp_path, "clicks", path, "dataset.nested=item")
+    assert raw(data, "train") == [[*"ABA"]]
+    assert "in a list that has one time" in texts(data)[0]
+
+
+def test_session_ids_that_start_anew_every_day_are_noticed_and_their_remedy_works(tmp_path: Path):
+    # The ids 0 to 9 every day for three days; and 30 ordinary visits.
+    rows = [(s, "ab"[c], START + day * DAY + s * 60 + c) for day in range(3) for s in range(10) for c in range(2)]
+    path = write(tmp_path / "log.csv", rows + visits(30, START - 40 * DAY))
+    (text,) = texts(load(tmp_path, "clicks", path))
+    assert text.startswith("10 of 40 sessions last longer than a day, up to 2.0 days, while 30 end within an hour")
+    data = load(tmp_path, "clicks", path, "dataset.columns.user=session", "dataset.session_gap=30m")
+    assert len(data.train) + len(data.test) == 60
+    assert texts(data) == []
+
+
+def test_sessions_that_last_for_days_as_a_rule_are_not_noticed(tmp_path: Path):
+    rows = [(s, "abc"[i], START + s * DAY + i * 2 * DAY) for s in range(20) for i in range(3)]
+    assert texts(load(tmp_path, "clicks", write(tmp_path / "log.csv", rows))) == []
+
+
+def test_robots_are_noticed_with_their_share_and_the_remedy_works(tmp_path: Path):
+    path = write(tmp_path / "log.csv", visits(30) + [("bot", "abcd"[n % 4], START + n) for n in range(500)])
+    (text,) = texts(load(tmp_path, "clicks", path))
+    assert text.startswith("1 of 24 training sessions have more than 200 clicks, up to 500, and make up 100 % of")
+    data = load(tmp_path, "clicks", path, "dataset.rules.max_session_length=200")
+    assert (texts(data), int(data.train.lengths.max())) == ([], 200)
+    data = load(tmp_path, "clicks", path, "dataset.rules.max_session_length=200", "dataset.rules.too_long=drop")
+    assert (texts(data), int(data.train.lengths.max())) == ([], 3)
+
+
+def test_a_test_set_made_by_a_wrong_clock_is_noticed_and_the_remedies_work(tmp_path: Path):
+    path = write(
+        tmp_path / "log.csv", [*visits(150), ("late", "a", START + 200 * DAY), ("late", "b", START + 201 * DAY)]
+    )
+    (text,) = texts(load(tmp_path, "clicks", path))
+    assert text.startswith(
+        "The test set has only 1 sessions, from 2014-10-19 00:00:00 to 2014-10-19 00:00:00, and the 150"
+    )
+    assert "if a clock is wrong" in text
+    limit = START + 160 * DAY
+    data = load(tmp_path, "clicks", path, f"dataset.where='CAST(time AS BIGINT) < {limit}'")
+    assert (texts(data), len(data.test)) == ([], 7)
+    data = load(tmp_path, "clicks", path, "dataset.rules.test_from=2014-08-01")
+    assert (texts(data), len(data.test)) == ([], 29)
+
+
+def test_strict_makes_warnings_errors_whether_the_log_was_prepared_before_or_not(tmp_path: Path):
+    path = write(tmp_path / "log.csv", [("1", "a", "2014-04-01"), ("1", "b", "2014-04-01")] * 2 + [
+        ("2", "a", "2014-05-01"), ("2", "b", "2014-05-01")
+    ])  # fmt: skip
+    for _ in range(2):
+        with pytest.raises(
+            UserError, match=r"dataset\.strict=true makes them errors: All times are whole days.*order="
+        ):
+            load(tmp_path, "clicks", path, "dataset.strict=true")
+    assert len(texts(load(tmp_path, "clicks", path))) == 2
