@@ -7,6 +7,7 @@ import polars as pl
 from srgnn.data.log import files as raw
 from srgnn.data.log import times
 from srgnn.data.log.arguments import listed
+from srgnn.data.log.ids import BLANKS
 from srgnn.data.log.layout import Layout, LogFormat
 
 
@@ -36,7 +37,7 @@ def find_causes(layout: Layout, form: LogFormat, role: str) -> list[Cause]:
         role: The role of the column: `key`, `item`, `time` or `order`.
     """
     column = pl.col(layout.names[role])
-    text = shown(layout, layout.names[role]).str.strip_chars()
+    text = shown(layout, layout.names[role]).str.strip_chars(BLANKS)
     causes = [Cause((text == "") | text.is_null())]
     if role in layout.texts:
         word = text.is_in(listed(form.missing)) & (not layout.frame.collect_schema()[layout.names[role]].is_float())

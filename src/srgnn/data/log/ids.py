@@ -6,6 +6,9 @@ import polars as pl
 
 # Words that programs write where there is no value: pandas, NumPy, R, SQL dumps, Python, JavaScript, spreadsheets.
 MISSING = ("NaN", "nan", "NULL", "null", "None", "NA", "N/A", "n/a", "<NA>", "#N/A", "undefined", r"\N")
+# White space, listed: polars computes an expression with `strip_chars()` anew wherever it occurs.
+BLANKS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
+BLANKS += "".join(map(chr, range(0x2000, 0x200B)))
 EXACT = 2**53  # integers below it are exact as 64-bit floats
 LIMITS: dict[type[pl.DataType], int] = {pl.Float16: 2**11, pl.Float32: 2**24}  # those of shorter floats
 INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)  # those that fit 64 bits with sign
@@ -33,7 +36,7 @@ def id_reader(sample: pl.Series, as_text: bool = False, missing: Collection[str]
     if as_text:
         return text
     fraction = sample.to_frame().select(text.str.extract(FRACTION)).to_series().drop_nulls()
-    whole = text_reader(sample).str.strip_suffix(fraction[0] if len(fraction) else ".0")
+    whole = _stripped(sample).str.strip_suffix(fraction[0] if len(fraction) else ".0")
     # "007" and "+7" are different ids from 7.
     is_text = whole.str.starts_with("0") & (whole != "0") | whole.str.starts_with("+") | whole.str.starts_with("-0")
     number = pl.when(~is_text).then(whole.cast(pl.Int64, strict=False))
@@ -68,12 +71,16 @@ def text_reader(sample: pl.Series, missing: Collection[str] = ()) -> pl.Expr:
         sample: First values of the column, with its name.
         missing: The words that stand for a missing value, besides the empty text.
     """
+    text = _stripped(sample)
+    is_value = (text != "") & ~text.is_in(list(missing)) if missing else text != ""
+    return pl.when(is_value).then(text)
+
+
+def _stripped(sample: pl.Series) -> pl.Expr:
     column = pl.col(sample.name)
     if sample.dtype == pl.Binary and not _is_utf8(sample):
         column = column.bin.encode("hex")
-    text = column.cast(pl.String).str.strip_chars()
-    is_value = (text != "") & ~text.is_in(list(missing)) if missing else text != ""
-    return pl.when(is_value).then(text)
+    return column.cast(pl.String).str.strip_chars(BLANKS)
 
 
 def exact_limit(dtype: pl.DataType) -> int:

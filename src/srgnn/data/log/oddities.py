@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from srgnn.data.log.ids import FRACTION
+from srgnn.data.log.ids import BLANKS, FRACTION
 
 SHORTENED = r"^-?\d(\.\d+)?[eE]\+\d+$"  # a large integer as spreadsheets and floats show it
 
@@ -32,7 +32,7 @@ def find_oddities(sample: pl.DataFrame, names: Mapping[str, str], integer_ids: C
         integer_ids: The roles, of `key` and `item`, whose ids are read as integers.
     """
     columns = [name for name in dict.fromkeys(names.values()) if _is_text(sample.schema[name])]
-    spaced = {name: _text(name) != _text(name).str.strip_chars() for name in columns}
+    spaced = {name: _text(name) != _text(name).str.strip_chars(BLANKS) for name in columns}
     spaced = {name: condition for name, condition in spaced.items() if _example(sample, name, condition) is not None}
     oddities = []
     if spaced:
@@ -43,7 +43,7 @@ def find_oddities(sample: pl.DataFrame, names: Mapping[str, str], integer_ids: C
         name = names[role]
         if name not in columns:
             continue
-        value = _text(name).str.strip_chars()
+        value = _text(name).str.strip_chars(BLANKS)
         whole = value.str.contains(FRACTION)
         example = _example(sample.with_columns(value), name, whole)
         if role in integer_ids and example is not None:

@@ -139,7 +139,7 @@ def _written(tables: Tables, name: str) -> Sessions:
 def _vocabulary(items: pl.DataFrame, titles: pl.DataFrame | None) -> Vocabulary:
     """The candidates with their counts, their first and last times, and the columns of the table of items."""
     seen = pl.col("first_seen", "last_seen").cast(pl.Datetime("us", "UTC"))
-    known = items.select("item", "count", seen)
+    known = items.select("item", pl.col("count").cast(pl.Int64), seen)  # engines count in several types
     if titles is not None:
         known = with_titles(known, titles)
     return Vocabulary(known["item"].to_list(), known.drop("item"))

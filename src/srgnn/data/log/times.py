@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from srgnn.data.log.ids import BLANKS
 from srgnn.errors import ArgumentError, UserError
 
 SECOND = 1_000_000  # in µs, the unit of every time here
@@ -51,7 +52,7 @@ class TimeFormat:
             zone = getattr(self.dtype, "time_zone", None)
             return self._in_utc(column.cast(pl.Datetime("us", zone)), None if zone else self.zone)
         if not self.dtype.is_numeric():  # text, or categories of text
-            column = column.cast(pl.String).str.strip_chars()
+            column = column.cast(pl.String).str.strip_chars(BLANKS)
         if self.name in UNITS:
             is_whole = self.dtype.is_integer() or not self.dtype.is_numeric()
             return _in_units(column, self.dtype, UNITS[self.name], is_whole, self.limits)

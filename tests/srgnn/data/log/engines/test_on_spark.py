@@ -62,6 +62,7 @@ def test_every_rule_gives_the_same_sessions_and_manifest_as_polars(tmp_path: Pat
     )
     assert data.manifest == expected.manifest
     assert data.vocabulary.ids == expected.vocabulary.ids
+    assert data.vocabulary.about.schema == expected.vocabulary.about.schema
     assert data.vocabulary.about.equals(expected.vocabulary.about)
     for part in ("train", "test"):
         ours, theirs = getattr(data, part), getattr(expected, part)
