@@ -30,7 +30,7 @@ PAGES = [
 ]
 TESTED = "<!-- test -->"  # before a shell block that runs here
 FENCE = re.compile(rf"^({TESTED}\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OWN = {"wide", "shop"}  # names of files that a reader would add
+OWN = {"wide", "shop", "cluster"}  # names of files that a reader would add
 SMALL = "max_epochs=1 model.hidden_size=16"
 FINISHED_RUN = "outputs/2026-01-31/12-00-00-clicks"  # the one that README.md loads
 CHOICES = {
@@ -143,12 +143,19 @@ def test_every_relative_link_leads_to_a_file(page: Path):
 
 @pytest.mark.parametrize(
     ("program", "choices"),
-    [("train", ["dataset=clicks", "dataset.path=log.csv"]), ("train", []), ("evaluate", []), ("recommend", [])],
+    [
+        ("train", ["dataset=clicks", "dataset.path=log.csv"]),
+        ("prepare", ["dataset.path=log.csv", "engine=duckdb"]),
+        ("prepare", ["dataset.path=log.csv", "engine=spark"]),
+        ("train", []),
+        ("evaluate", []),
+        ("recommend", []),
+    ],
 )
 def test_every_option_is_described(program: str, choices: list[str]):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = OmegaConf.to_container(compose(program, choices))
-    text = "".join((ROOT / "docs" / name).read_text() for name in ("settings.md", "data.md"))
+    text = "".join((ROOT / "docs" / name).read_text() for name in ("settings.md", "data.md", "scaling.md"))
     names = [name.replace("dataset.rules.", "") for name in options(config) if not name.startswith("logger.")]
     assert [name for name in names if not re.search(rf"`{re.escape(name)}\b", text)] == []
 
@@ -158,7 +165,7 @@ def options(values: dict, prefix: str = "") -> Iterator[str]:
     for key, value in values.items():
         if isinstance(value, dict):
             yield from options(value, f"{prefix}{key}.")
-        elif key != "_target_":
+        elif key != "_target_" and value != "${engine}":  # that group has options of its own
             yield f"{prefix}{key}"
 
 

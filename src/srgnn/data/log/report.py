@@ -33,13 +33,15 @@ class Notice:
 
 def count(rule: str, tables: Tables, clicks: Frame) -> Step:
     """The step after a rule that left these clicks."""
-    ids = ("session", "item")
-    distinct = {f"{name}s": nw.col(name).n_unique() for name in ids}
-    nulls = {f"no_{name}": nw.col(name).is_null().any() for name in ids}  # counted as one more id, and is none
-    found = tables.collect(clicks.select(clicks=nw.len(), **distinct, **nulls)).row(0, named=True)
-    # Some engines count no rows as null.
-    sessions, items = ((found[f"{name}s"] or 0) - (found[f"no_{name}"] or 0) for name in ids)
-    return Step(rule, found["clicks"] or 0, sessions, items)
+    num_clicks = tables.collect(clicks.select(nw.len())).item()
+    return Step(rule, num_clicks, count_distinct(tables, clicks, "session"), count_distinct(tables, clicks, "item"))
+
+
+def count_distinct(tables: Tables, frame: Frame, name: str) -> int:
+    """The number of distinct values of a column that are not null."""
+    # Not n_unique(): DuckDB keeps the values of a count in memory, whatever its limit.
+    values = frame.filter(~nw.col(name).is_null()).select(name).unique()
+    return int(tables.collect(values.select(nw.len())).item())
 
 
 def in_words(steps: Sequence[Step]) -> str:

@@ -8,7 +8,7 @@ import narwhals as nw
 import polars as pl
 
 from srgnn.data.log.engines import Frame, Tables, add
-from srgnn.data.log.report import Step, count, in_words
+from srgnn.data.log.report import Step, count, count_distinct, in_words
 from srgnn.data.log.rules import Rules, at_least, keep_items, with_place_in_session
 from srgnn.data.log.sort import ORDER
 from srgnn.data.log.times import DAY, moment, stamp
@@ -156,7 +156,7 @@ def _divide_by_time(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules
     exclusive = rules.boundary == "drop" and rules.test_from is None
     train = clicks.filter(nw.col("session") <= _last(tables, sessions.filter(when < cut if exclusive else when <= cut)))
     test = clicks.filter(nw.col("session") > _last(tables, sessions.filter(when <= cut)))
-    num_train, num_test = (_num_sessions(tables, part) for part in (train, test))
+    num_train, num_test = (count_distinct(tables, part, "session") for part in (train, test))
     if not num_train or not num_test:
         first, last = _dates(tables, clicks, sessions)
         raise UserError(
@@ -177,7 +177,7 @@ def _divide_by_file(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules
     """
     last = _last(tables, sessions.filter(~nw.col("is_test")))  # the sessions of the test files come after those
     train, test = clicks.filter(nw.col("session") <= last), clicks.filter(nw.col("session") > last)
-    num_train, num_test = (_num_sessions(tables, part) for part in (train, test))
+    num_train, num_test = (count_distinct(tables, part, "session") for part in (train, test))
     if not num_train or not num_test:
         raise UserError(
             f"The rules leave {num_train:,} training and {num_test:,} test sessions of the files: loosen "
@@ -192,10 +192,6 @@ def _last(tables: Tables, sessions: Frame) -> int:
     """The largest number of sessions; -1 if there are none."""
     last = tables.collect(sessions.select(nw.col("session").max())).item()
     return -1 if last is None else int(last)
-
-
-def _num_sessions(tables: Tables, clicks: Frame) -> int:
-    return tables.collect(clicks.select(nw.col("session").n_unique())).item() or 0
 
 
 def _first_sessions(tables: Tables, clicks: Frame) -> pl.DataFrame:
