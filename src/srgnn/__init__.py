@@ -1,3 +1,3 @@
 """Session-based recommendation with SR-GNN (Wu et al., AAAI 2019)."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

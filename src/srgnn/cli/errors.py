@@ -82,6 +82,9 @@ def referred(config: DictConfig, group: str) -> str:
 def _renamed(error: UserError, config: DictConfig, group: str) -> UserError:
     prefix = f"{group}." if group else ""
     values = {name: value for name, value in _options(OmegaConf.to_container(config)) if name.startswith(prefix)}
+    for reference in map(REFERENCE.fullmatch, map(str, [*values.values()])):  # with those of groups referred to
+        if reference and OmegaConf.is_dict(OmegaConf.select(config, reference[1])):
+            values |= _options(OmegaConf.to_container(OmegaConf.select(config, reference[1])), f"{reference[1]}.")
     names = {}
     for argument in error.arguments:
         matches = [name for name in values if f".{name}".endswith(f".{argument}")]

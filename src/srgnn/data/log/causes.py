@@ -37,13 +37,14 @@ def find_causes(layout: Layout, form: LogFormat, role: str) -> list[Cause]:
         role: The role of the column: `key`, `item`, `time` or `order`.
     """
     column = pl.col(layout.names[role])
+    words = [word.lower() for word in listed(form.missing)]
     text = shown(layout, layout.names[role]).str.strip_chars(BLANKS)
     causes = [Cause((text == "") | text.is_null())]
     if role in layout.texts:
-        word = text.is_in(listed(form.missing)) & (not layout.frame.collect_schema()[layout.names[role]].is_float())
+        word = text.str.to_lowercase().is_in(words) & (not layout.frame.collect_schema()[layout.names[role]].is_float())
         causes.append(Cause(word, remedy='keep such words as ids with "missing=[]"', argument="missing"))
     elif role == "time":
-        causes.append(Cause(text.is_in(listed(form.missing))))
+        causes.append(Cause(text.str.to_lowercase().is_in(words)))
         causes += _causes_of_times(layout, column)
     return [*causes, Cause(pl.lit(True))]
 

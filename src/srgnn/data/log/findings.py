@@ -19,7 +19,9 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
     heads = [files.head(path) for path in files.paths] if files.kind in TEXT else []
     spaced = [name for head in heads for name in head.spaced]
     if files.kind == PARQUET:
-        spaced = [name for path in files.paths for name in cleaned([*pl.read_parquet_schema(path)])]
+        spaced = [
+            name for path in files.paths for name in cleaned(pl.scan_parquet(path, glob=False).collect_schema().names())
+        ]
     comments, headers = sum(head.comments for head in heads), sum(head.replaced for head in heads)
     notices = []
     if comments:

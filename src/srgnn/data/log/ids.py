@@ -5,7 +5,11 @@ from collections.abc import Collection
 import polars as pl
 
 # Words that programs write where there is no value: pandas, NumPy, R, SQL dumps, Python, JavaScript, spreadsheets.
-MISSING = ("NaN", "nan", "NULL", "null", "None", "NA", "N/A", "n/a", "<NA>", "#N/A", "undefined", r"\N")
+# In any case: nan and NAN are NaN, too.
+MISSING = (
+    *("NaN", "NaT", "NULL", "None", "nil", "NA", "N/A", "n.a.", "<NA>", "#N/A", "(null)", "<null>", "undefined"),
+    r"\N",
+)
 # White space, listed: polars computes an expression with `strip_chars()` anew wherever it occurs.
 BLANKS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
 BLANKS += "".join(map(chr, range(0x2000, 0x200B)))
@@ -23,7 +27,7 @@ def id_reader(sample: pl.Series, as_text: bool = False, missing: Collection[str]
     Args:
         sample: First values of the column, with its name.
         as_text: Whether to read text whatever the sample holds, for a column with other ids in later rows.
-        missing: The words that stand for a missing id, besides the empty text.
+        missing: The words that stand for a missing id in any case of letters, besides the empty text.
     """
     column = pl.col(sample.name)
     if sample.dtype in INTEGERS:
@@ -31,7 +35,8 @@ def id_reader(sample: pl.Series, as_text: bool = False, missing: Collection[str]
     if sample.dtype.is_float():
         column = column.fill_nan(None)
         whole = (column == column.floor()) & (column.abs() < exact_limit(sample.dtype))
-        return column.cast(pl.String) if as_text else pl.when(whole).then(column.cast(pl.Int64, strict=False))
+        integer = pl.when(whole).then(column.cast(pl.Int64, strict=False))
+        return pl.coalesce(integer.cast(pl.String), column.cast(pl.String)) if as_text else integer
     text = text_reader(sample, missing)
     if as_text:
         return text
@@ -72,7 +77,8 @@ def text_reader(sample: pl.Series, missing: Collection[str] = ()) -> pl.Expr:
         missing: The words that stand for a missing value, besides the empty text.
     """
     text = _stripped(sample)
-    is_value = (text != "") & ~text.is_in(list(missing)) if missing else text != ""
+    words = [word.lower() for word in missing]
+    is_value = (text != "") & ~text.str.to_lowercase().is_in(words) if words else text != ""
     return pl.when(is_value).then(text)
 
 

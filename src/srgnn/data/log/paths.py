@@ -39,6 +39,8 @@ def find_files(argument: str, path: PathNames, source: str = "") -> list[Path]:
         files += map(Path, found)
     for file in files:
         _check_file(argument, file)
+    if len({os.path.realpath(file) for file in files}) < len(files):
+        raise ArgumentError(argument, path, "each file once")
     if len({kind_of(file) for file in files}) != 1:
         raise ArgumentError(argument, path, "files of one kind")
     return files

@@ -78,7 +78,7 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     facts = data.facts()
     if titles is not None:
         facts["titled_items"] = vocabulary.about["title"].count()
-    notices = [*checked.notices, *log_of_clicks.notices, *warnings.of_sessions(data.train, log.rules)]
+    notices = [*checked.notices, *log_of_clicks.notices, *warnings.of_sessions(data, log.rules)]
     if log.test_path is None:
         notices += warnings.of_split(data, parts.facts)
     report = [*checked.steps, *log_of_clicks.steps, *rule_steps, *parts.steps]
@@ -119,14 +119,15 @@ def _sorted(log: "ClickLog", checked: Checked, tables: Tables) -> Sorted:
     items = code_items(tables.collect(find_items(rows)))
     place = "order" if has_order else "row" if file_order else "time"
     clicks = join_clicks(rows, found, add(tables, items, "items"), place)
+    if num_distinct < num_rows or log.session_gap is not None:
+        clicks = tables.checkpoint(clicks, "clicks")  # counted before the first rule
     if num_distinct < num_rows:
         steps.append(count("without duplicate rows", tables, clicks))
-    elif log.session_gap is not None:
+    if log.session_gap is not None:
         steps.append(count(f"visits cut after {log.session_gap} of inactivity", tables, clicks))
     else:
         notices += warnings.of_spans(tables, found)
-    if own_split and log.session_gap is None:
-        notices += warnings.of_leaks(tables, found)
+        notices += warnings.of_leaks(tables, found) if own_split else []
     return Sorted(clicks, found, items, steps, notices)
 
 

@@ -1,5 +1,6 @@
 """Files -> rows: reads a log as a stream by its layout, and widens the layout if a later row contradicts it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -85,7 +86,8 @@ def _write(layout: Layout, form: LogFormat, tables: Tables) -> Frame:
     columns = layout.columns
     if layout.files.may_hide_rows:
         text = pl.selectors.string().str
-        hides = text.contains("\n", literal=True), text.contains("\0", literal=True)
+        separators = "".join(sorted({layout.files.head(path).separator for path in layout.files.paths}))
+        hides = text.contains(f"\n[^\n]*[{re.escape(separators)}]"), text.contains("\0", literal=True)
         columns[HIDES] = pl.any_horizontal(*hides).fill_null(False)
     try:
         return tables.read(layout, columns, "rows")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import narwhals as nw
@@ -17,6 +18,7 @@ LONG_SESSION = 200  # clicks: above the longest session of the public sets
 LONG_SHARE = 0.2  # of the clicks in all prefixes, which the time of an epoch grows with
 FEW_TEST_SESSIONS = 30
 FEW_TEST_SHARE = 0.01
+LATE = timedelta(days=30)  # between the last training session and the first test session
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def of_duplicates(number: int, resolution: Resolution) -> list[Notice]:
         return []
     times = f"in times of whole {resolution.unit}s" if resolution.is_coarse else "in a list that has one time"
     text = (
-        f"{number:,} rows repeat the session, item and time of another one; they are kept, because {times} two clicks "
-        "look like one row written twice: leave them out with rules.duplicates=drop."
+        f"Rows that repeat the session, item and time of another one: {number:,}; they are kept, because {times} two "
+        "clicks look like one row written twice: leave them out with rules.duplicates=drop."
     )
     return [Notice(text, ("rules.duplicates",))]
 
@@ -101,28 +103,36 @@ def of_leaks(tables: Tables, sessions: Frame) -> list[Notice]:
     return [Notice(text, ("path", "test_path"))]
 
 
-def of_sessions(train: Sessions, rules: Rules) -> list[Notice]:
-    """A warning about sessions so long that an epoch takes most of its time for a few of them."""
-    lengths = train.lengths.double()
+def of_sessions(data: SessionData, rules: Rules) -> list[Notice]:
+    """Warnings about sessions so long that training or evaluation takes most of its time for a few of them."""
+    sets = {"training": data.train, "test": data.test}
+    return [notice for name, part in sets.items() for notice in _of_long_sessions(name, part, rules)]
+
+
+def _of_long_sessions(name: str, sessions: Sessions, rules: Rules) -> list[Notice]:
+    lengths = sessions.lengths.double()
     long = lengths > LONG_SESSION
     share = float((lengths[long] ** 2).sum() / (lengths**2).sum())
     if share <= LONG_SHARE or (rules.max_session_length or LONG_SESSION + 1) <= LONG_SESSION:
         return []
     text = (
-        f"{int(long.sum()):,} of {len(train):,} training sessions have more than {LONG_SESSION} clicks, up to "
-        f"{int(lengths.max()):,}, and make up {100 * share:.0f} % of the clicks in all prefixes, which an epoch takes "
-        f"its time for: if they are robots, keep their latest clicks with rules.max_session_length={LONG_SESSION}, or "
-        "drop them with rules.too_long=drop as well."
+        f"Of {len(sessions):,} {name} sessions, {int(long.sum()):,} with more than {LONG_SESSION} clicks, up to "
+        f"{int(lengths.max()):,}, make up {100 * share:.0f} % of the clicks in all prefixes, and so of the time: if "
+        f"they are robots, keep their latest clicks with rules.max_session_length={LONG_SESSION}, or drop them with "
+        "rules.too_long=drop as well."
     )
     return [Notice(text, ("rules.max_session_length", "rules.too_long"))]
 
 
 def of_split(data: SessionData, facts: Mapping[str, Any]) -> list[Notice]:
     """A warning about a test set of very few sessions."""
-    if len(data.test) >= FEW_TEST_SESSIONS or len(data.test) >= FEW_TEST_SHARE * len(data.train):
+    pause = datetime.fromisoformat(facts["test"][0]) - datetime.fromisoformat(facts["train"][1])
+    is_late = len(data.test) < FEW_TEST_SESSIONS and pause > LATE
+    is_small = len(data.test) < min(FEW_TEST_SESSIONS, FEW_TEST_SHARE * len(data.train))
+    if not is_late and not is_small:
         return []
     text = (
-        f"The test set has only {len(data.test):,} sessions, from {facts['test'][0]} to {facts['test'][1]}, and the "
+        f"Number of test sessions: only {len(data.test):,}, from {facts['test'][0]} to {facts['test'][1]}, and the "
         f"{len(data.train):,} training sessions end at {facts['train'][1]}: if a clock is wrong, leave its rows out "
         "with where=CONDITION, else choose another split with rules.test_days=DAYS or rules.test_from=DATE."
     )

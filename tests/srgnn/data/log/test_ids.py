@@ -53,7 +53,7 @@ def test_float_ids_that_are_not_whole_numbers_are_text(tmp_path: Path):
     path = tmp_path / "log.parquet"
     rows = [(1, 2.0, START), (1, 2.5, START + 1), (2, 2.0, START + 30 * DAY), (2, 2.5, START + 30 * DAY + 1)]
     pl.DataFrame(rows, schema=["session", "item", "time"], orient="row").write_parquet(path)
-    assert load(tmp_path, "clicks", path).vocabulary.ids == ["2.0", "2.5"]
+    assert load(tmp_path, "clicks", path).vocabulary.ids == ["2", "2.5"]
 
 
 def test_an_inexact_float_id_is_refused_and_nan_counts_as_missing(tmp_path: Path):

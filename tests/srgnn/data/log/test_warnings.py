@@ -44,7 +44,7 @@ def test_in_coarse_times_no_click_is_dropped_as_a_duplicate(tmp_path: Path, time
     data = load(tmp_path, "clicks", path)
     assert raw(data, "train") == [[*"ABAC"]]
     *order, duplicates = texts(data)
-    assert duplicates.startswith("3 rows repeat the session, item and time of another one; they are kept")
+    assert duplicates.startswith("Rows that repeat the session, item and time of another one: 3; they are kept")
     assert f"whole {unit}" in duplicates
     assert [text.startswith(f"All times are whole {unit}") for text in order] == [True] * (unit != "seconds")
     dropped = load(tmp_path, "clicks", path, "dataset.rules.duplicates=drop")
@@ -92,27 +92,39 @@ def test_sessions_that_last_for_days_as_a_rule_are_not_noticed(tmp_path: Path):
 def test_robots_are_noticed_with_their_share_and_the_remedy_works(tmp_path: Path):
     path = write(tmp_path / "log.csv", visits(30) + [("bot", "abcd"[n % 4], START + n) for n in range(500)])
     (text,) = texts(load(tmp_path, "clicks", path))
-    assert text.startswith("1 of 24 training sessions have more than 200 clicks, up to 500, and make up 100 % of")
+    assert text.startswith(
+        "Of 24 training sessions, 1 with more than 200 clicks, up to 500, make up 100 % of the clicks"
+    )
     data = load(tmp_path, "clicks", path, "dataset.rules.max_session_length=200")
     assert (texts(data), int(data.train.lengths.max())) == ([], 200)
     data = load(tmp_path, "clicks", path, "dataset.rules.max_session_length=200", "dataset.rules.too_long=drop")
     assert (texts(data), int(data.train.lengths.max())) == ([], 3)
 
 
-def test_a_test_set_made_by_a_wrong_clock_is_noticed_and_the_remedies_work(tmp_path: Path):
-    path = write(
-        tmp_path / "log.csv", [*visits(150), ("late", "a", START + 200 * DAY), ("late", "b", START + 201 * DAY)]
-    )
+@pytest.mark.parametrize("number", [60, 150])
+def test_a_test_set_made_by_a_wrong_clock_is_noticed_and_the_remedies_work(tmp_path: Path, number: int):
+    late = [("late", item, START + (number + 51) * DAY + 7) for item in "ab"]
+    path = write(tmp_path / "log.csv", [*visits(number), *late])
     (text,) = texts(load(tmp_path, "clicks", path))
-    assert text.startswith(
-        "The test set has only 1 sessions, from 2014-10-19 00:00:00 to 2014-10-19 00:00:00, and the 150"
-    )
+    assert text.startswith("Number of test sessions: only 1, from 20")
+    assert f"the {number} training sessions end at 2014-" in text
     assert "if a clock is wrong" in text
-    limit = START + 160 * DAY
+    limit = START + (number + 1) * DAY
     data = load(tmp_path, "clicks", path, f"dataset.where='CAST(time AS BIGINT) < {limit}'")
     assert (texts(data), len(data.test)) == ([], 7)
-    data = load(tmp_path, "clicks", path, "dataset.rules.test_from=2014-08-01")
-    assert (texts(data), len(data.test)) == ([], 29)
+    data = load(tmp_path, "clicks", path, "dataset.rules.test_from=2014-05-20")
+    assert (texts(data), len(data.test)) == ([], number - 48)
+
+
+def test_a_robot_in_the_test_set_is_noticed_and_a_dropped_duplicate_hides_no_warning(tmp_path: Path):
+    rows = [(s, "ab"[c], f"2014-04-{day + 1:02} 10:0{s}:0{c}.5") for day in range(3) for s in range(9) for c in (0, 1)]
+    rows += [(f"v{n}", "ab"[c], f"2014-03-{n + 1:02} 10:00:0{c}.5") for n in range(20) for c in (0, 1)]
+    rows += [("bot", "ab"[n % 2], f"2014-04-03 11:{n // 60:02}:{n % 60:02}.5") for n in range(500)]
+    data = load(tmp_path, "clicks", write(tmp_path / "log.csv", [*rows, rows[0]]), "dataset.rules.test_days=1")
+    assert "without duplicate rows" in [step["rule"] for step in data.manifest["steps"]]
+    spans, robots = texts(data)
+    assert spans.startswith("9 of 30 sessions last longer than a day")
+    assert robots.startswith("Of 10 test sessions, 1 with more than 200 clicks, up to 500")
 
 
 def test_strict_makes_warnings_errors_whether_the_log_was_prepared_before_or_not(tmp_path: Path):

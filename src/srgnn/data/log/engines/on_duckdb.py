@@ -15,7 +15,7 @@ from srgnn.data.log.engines import Frame
 from srgnn.data.log.engines.reading import read_with_polars
 from srgnn.data.log.files import writing
 from srgnn.errors import ArgumentError, UserError, check_int
-from srgnn.saving import error_number, write_error
+from srgnn.saving import write_error
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -76,8 +76,6 @@ class DuckDB:
                 "temp_directory",
             ) from error
         except duckdb.IOException as error:
-            if error_number(error) is None:
-                raise
             raise write_error(f"the tables of DuckDB in {folder.parent}", error, "temp_directory") from error
 
 

@@ -110,7 +110,7 @@ class SparkTables:
         _check_columns(layout)
         schema = layout.frame.select(**columns).collect_schema()
         types = {column: _spark_type(dtype) for column, dtype in schema.items()}
-        numbers = {str(path.absolute()): number * ROWS_PER_FILE for number, path in enumerate(files.paths)}
+        numbers = {os.path.abspath(path): number * ROWS_PER_FILE for number, path in enumerate(files.paths)}
         rows = self.session.read.parquet(*map(_pattern, files.paths))
         rows = rows.select("*", "_metadata.file_path", "_metadata.row_index")
 
@@ -146,7 +146,7 @@ class SparkTables:
     def _store(self, table: "DataFrame", name: str) -> Frame:
         path = self._path(name)
         shutil.rmtree(path, ignore_errors=True)  # of a reading that was given up
-        table.write.parquet(f"file://{path.absolute()}")
+        table.write.parquet(f"file://{os.path.abspath(path)}")
         return self.scan(path)
 
     def _path(self, name: str) -> Path:
@@ -162,9 +162,18 @@ def _check_columns(layout: "Layout") -> None:
             "into other rows: convert it to Parquet, or choose engine=duckdb.",
             "engine",
         )
+    if files.num_test:
+        raise UserError(
+            "engine=spark takes no test_path=: split by time, or choose engine=duckdb.", "engine", "test_path"
+        )
+    hidden = next((path for path in files.paths if path.name.startswith(("_", "."))), None)
+    if hidden is not None:
+        raise UserError(
+            f"engine=spark leaves out files whose names begin with _ or a dot, such as {hidden}: rename it.", "engine"
+        )
     schema = layout.frame.collect_schema()
     for path in files.paths:
-        if dict(pl.read_parquet_schema(path)) != dict(schema):
+        if dict(pl.scan_parquet(path, glob=False).collect_schema()) != dict(schema):
             raise UserError(
                 f"engine=spark reads files with the same plain columns, and those of {path} are not the columns "
                 "that the log is read with: write them alike and without nested values, or choose engine=duckdb.",
@@ -174,7 +183,7 @@ def _check_columns(layout: "Layout") -> None:
 
 def _pattern(path: Path) -> str:
     """The name of a file or folder, as Spark's pattern that matches it alone."""
-    return "file://" + re.sub(r"([*?\[\]{}\\])", r"\\\1", str(path.absolute()))
+    return "file://" + re.sub(r"([*?\[\]{}\\])", r"\\\1", os.path.abspath(path))
 
 
 def _spark_type(dtype: pl.DataType) -> tuple[type[pl.DataType], str]:

@@ -90,6 +90,13 @@ def test_files_that_spark_would_read_otherwise_are_refused(tmp_path: Path, spark
         ClickLog(tmp_path / "*.parquet", engine=spark, cache=tmp_path / "cache").load()
 
 
+def test_a_file_whose_name_spark_passes_over_is_refused(tmp_path: Path, spark: Spark):
+    for name in ("a", "_b"):
+        pl.DataFrame({"session": [1], "item": [1], "time": [START]}).write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(UserError, match=r"names begin with _ or a dot, such as .*_b\.parquet: rename it"):
+        ClickLog(tmp_path / "*.parquet", engine=spark, cache=tmp_path / "cache").load()
+
+
 def test_a_spark_that_does_not_start_is_one_sentence(tmp_path: Path, monkeypatch):
     def fail(*args: object) -> None:
         raise RuntimeError("[JAVA_GATEWAY_EXITED] Java gateway process exited\n\tat java.base")
