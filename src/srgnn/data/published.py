@@ -105,8 +105,8 @@ class PublishedSet:
     def _download(self, path: Path, url: str, sha256: str) -> Path:
         logger.info("Downloading %s", url)
         # A bar of our own: pooch's would ignore the encoding of the terminal. pooch sets the total.
-        bar = tqdm(total=1, unit="B", unit_scale=True)
-        with whole_file(path, "the download", "data") as partial, bar:
+        file = whole_file(path, "the download", "data")
+        with file as partial, tqdm(total=1, unit="B", unit_scale=True) as bar:
             try:
                 pooch.HTTPDownloader(progressbar=bar, timeout=30)(url, str(partial), None)
             except _network_errors() as error:

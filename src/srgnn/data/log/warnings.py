@@ -69,7 +69,7 @@ def of_duplicates(number: int, resolution: Resolution) -> list[Notice]:
 
 
 def of_spans(tables: Tables, sessions: Frame) -> list[Notice]:
-    """A warning about sessions of several days among visits of less than an hour: ids that are used again."""
+    """A warning about sessions of several days: their ids are used again, or are those of users."""
     span = nw.col("when") - nw.col("began")
     spans = sessions.filter(nw.col("length") > 1).select(span=span)
     counts = spans.select(
@@ -79,12 +79,12 @@ def of_spans(tables: Tables, sessions: Frame) -> list[Notice]:
         longest=nw.col("span").max(),
     )
     found = tables.collect(counts).row(0, named=True)
-    if not found["long"] or 2 * found["short"] < found["all"]:
+    if not found["long"]:
         return []
     text = (
         f"{found['long']:,} of {found['all']:,} sessions last longer than a day, up to {found['longest'] / DAY:.1f} "
-        f"days, while {found['short']:,} end within an hour: if session ids are used again, cut the visits by time "
-        "with columns.user=NAME session_gap=30m, where NAME is the column of these ids."
+        f"days, and {found['short']:,} end within an hour: if the ids are used again, or are those of users, cut the "
+        "visits by time with columns.user=NAME session_gap=30m, where NAME is the column of these ids."
     )
     return [Notice(text, ("columns.user", "session_gap"))]
 

@@ -81,11 +81,13 @@ def test_a_log_is_prepared_again_only_when_it_or_a_rule_changes(tmp_path: Path, 
     assert all((folder / "manifest.json").is_file() for folder in (tmp_path / "cache").iterdir())
 
 
-def test_the_same_file_given_twice_or_as_another_kind_is_another_log(tmp_path: Path, log: Path):
-    once, keep = load(tmp_path, "clicks", log).folder, "dataset.rules.duplicates=keep"
-    twice = load(tmp_path, "clicks", None, f"dataset.path=['{log}','{log}']", keep)
-    assert twice.manifest["steps"][0]["clicks"] == 20
-    assert load(tmp_path, "clicks", log, keep).manifest["steps"][0]["clicks"] == 10
+def test_a_file_given_twice_is_refused(tmp_path: Path, log: Path):
+    with pytest.raises(UserError, match=r"dataset\.path=.*expected each file once"):
+        load(tmp_path, "clicks", None, f"dataset.path=['{log}','{log.parent}/*.csv']")
+
+
+def test_a_file_of_another_kind_is_another_log(tmp_path: Path, log: Path):
+    once = load(tmp_path, "clicks", log).folder
     other = log.rename(tmp_path / "log.txt")
     assert load(tmp_path, "clicks", other).folder != once
 

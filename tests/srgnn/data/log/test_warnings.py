@@ -78,15 +78,16 @@ def test_session_ids_that_start_anew_every_day_are_noticed_and_their_remedy_work
     rows = [(s, "ab"[c], START + day * DAY + s * 60 + c) for day in range(3) for s in range(10) for c in range(2)]
     path = write(tmp_path / "log.csv", rows + visits(30, START - 40 * DAY))
     (text,) = texts(load(tmp_path, "clicks", path))
-    assert text.startswith("10 of 40 sessions last longer than a day, up to 2.0 days, while 30 end within an hour")
+    assert text.startswith("10 of 40 sessions last longer than a day, up to 2.0 days, and 30 end within an hour")
     data = load(tmp_path, "clicks", path, "dataset.columns.user=session", "dataset.session_gap=30m")
     assert len(data.train) + len(data.test) == 60
     assert texts(data) == []
 
 
-def test_sessions_that_last_for_days_as_a_rule_are_not_noticed(tmp_path: Path):
-    rows = [(s, "abc"[i], START + s * DAY + i * 2 * DAY) for s in range(20) for i in range(3)]
-    assert texts(load(tmp_path, "clicks", write(tmp_path / "log.csv", rows))) == []
+def test_session_ids_of_which_all_start_anew_are_noticed_too(tmp_path: Path):
+    rows = [(s, "ab"[c], START + day * DAY + s * 60 + c) for day in range(9) for s in range(10 + day) for c in range(2)]
+    (text,) = texts(load(tmp_path, "clicks", write(tmp_path / "log.csv", rows), "dataset.rules.test_days=0.0005"))
+    assert text.startswith("17 of 18 sessions last longer than a day, up to 8.0 days, and 1 end within an hour")
 
 
 def test_robots_are_noticed_with_their_share_and_the_remedy_works(tmp_path: Path):
