@@ -24,14 +24,8 @@ from srgnn.errors import ArgumentError, UserError, check_bool, check_choice
 from srgnn.saving import temporary_folder
 
 RECIPE = 2  # increase it when the preparation changes, so that older caches are no longer used
-NO_RECIPE = (
-    "path",
-    "test_path",
-    "source",
-    "cache",
-    "engine",
-    "strict",
-)  # arguments that the prepared data does not depend on
+# The arguments that the prepared data does not depend on.
+NO_RECIPE = ("path", "test_path", "source", "cache", "engine", "strict")
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,10 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     if log.test_path is None:
         notices += warnings.of_split(data, parts.facts)
     report = [*checked.steps, *log_of_clicks.steps, *rule_steps, *parts.steps]
+    division = "test sessions are later in time" if log.test_path is None else "test sessions are those of test_path"
     manifest = {
         "name": log.name,
-        "protocol": "every prefix of every session; test sessions are later in time; full ranking",
+        "protocol": f"every prefix of every session; {division}; full ranking",
         **facts,
         "split": parts.facts,
         "steps": [asdict(step) for step in report],

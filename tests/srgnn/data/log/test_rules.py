@@ -245,6 +245,7 @@ def test_a_log_that_is_split_already_stays_so(tmp_path: Path, engine: str, gap):
     assert raw(data, "train") == [["a", "b", "c"], ["b", "c"]]
     assert raw(data, "test") == [["c", "a"], ["b", "a"]]
     assert data.manifest["split"]["test_sessions_begun_before"] == 1
+    assert "test sessions are those of test_path" in data.manifest["protocol"]
     notices = [notice["text"] for notice in data.manifest["notices"]]
     assert notices == [] if gap else notices[0].startswith("1 of 2 test sessions have the id of a training session")
 

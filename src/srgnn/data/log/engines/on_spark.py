@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from srgnn.data.log.layout import Layout
 
 VECTORS = "--add-modules=jdk.incubator.vector"
-ROWS_PER_FILE = (
-    2**40
-)  # more than a Parquet file has: the number of a file times this, plus the row in it, is a row's place
+ROWS_PER_FILE = 2**40  # more than a Parquet file has: a row's place is the number of its file times this, plus its row
 
 
 @dataclass(frozen=True)
