@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from srgnn.data.log import files as raw
-from srgnn.data.log import times
 from srgnn.data.log.arguments import listed
-from srgnn.data.log.ids import BLANKS
-from srgnn.data.log.layout import Layout, LogFormat
+from srgnn.data.log.columns import times
+from srgnn.data.log.columns.ids import BLANKS
+from srgnn.data.log.columns.layout import Layout, LogFormat
+from srgnn.data.log.raw import files as raw
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import narwhals as nw
 
+from srgnn.data.log.columns.layout import Layout, LogFormat
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.faults import bad_rows, no_clicks
-from srgnn.data.log.layout import Layout, LogFormat
 from srgnn.data.log.read import Rows
 from srgnn.data.log.report import Notice, Step, count
 from srgnn.errors import UserError

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from srgnn.data.log import times
 from srgnn.data.log.arguments import check_names, check_text
+from srgnn.data.log.columns import times
+from srgnn.data.log.columns.ids import MISSING
+from srgnn.data.log.columns.layout import Columns, LogFormat
 from srgnn.data.log.engines import Engine
 from srgnn.data.log.engines.on_polars import Polars
-from srgnn.data.log.files import RawFiles
-from srgnn.data.log.ids import MISSING
 from srgnn.data.log.items import ItemTable
-from srgnn.data.log.layout import Columns, LogFormat
-from srgnn.data.log.paths import PathName, PathNames
 from srgnn.data.log.prepare import prepare
+from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import PathName, PathNames
 from srgnn.data.log.rules import Rules
 from srgnn.data.sessions import SessionData
 from srgnn.errors import ArgumentError, UserError, check_bool, check_choice

@@ -7,10 +7,10 @@ import narwhals as nw
 import polars as pl
 
 from srgnn.data.log.causes import Cause, find_causes, shown
+from srgnn.data.log.columns.ids import text_reader
+from srgnn.data.log.columns.layout import Layout, LogFormat
 from srgnn.data.log.engines import Frame, Tables
-from srgnn.data.log.ids import text_reader
-from srgnn.data.log.layout import Layout, LogFormat
-from srgnn.data.log.paths import PARQUET
+from srgnn.data.log.raw.paths import PARQUET
 from srgnn.errors import UserError
 
 EXAMPLES = 3

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from srgnn.data.log.broken import EXAMPLES, Findings
-from srgnn.data.log.files import RawFiles
-from srgnn.data.log.header import cleaned
-from srgnn.data.log.paths import PARQUET, TEXT
+from srgnn.data.log.raw.broken import EXAMPLES, Findings
+from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.header import cleaned
+from srgnn.data.log.raw.paths import PARQUET, TEXT
 from srgnn.data.log.report import Notice
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from srgnn.data.log.arguments import check_text
-from srgnn.data.log.files import RawFiles
-from srgnn.data.log.ids import id_reader
-from srgnn.data.log.nesting import all_paths, unpacked
-from srgnn.data.log.paths import PathNames, check_paths
-from srgnn.data.log.roles import check_type, name_yours, shown
+from srgnn.data.log.columns.ids import id_reader
+from srgnn.data.log.columns.nesting import all_paths, unpacked
+from srgnn.data.log.columns.roles import check_type, name_yours, shown
+from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import PathNames, check_paths
 from srgnn.errors import UserError
 
 OURS = ("index", "id", "title", "count", "first_seen", "last_seen", "item")  # columns of the vocabulary

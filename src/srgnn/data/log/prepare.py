@@ -10,15 +10,15 @@ import polars as pl
 from srgnn.data.arrays import write_sessions
 from srgnn.data.log import warnings
 from srgnn.data.log.check import Checked, check
+from srgnn.data.log.columns.times import duration
 from srgnn.data.log.engines import Frame, Tables, add
-from srgnn.data.log.files import RawFiles
 from srgnn.data.log.items import read_items, with_titles
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.read import read
 from srgnn.data.log.report import Notice, Step, count
 from srgnn.data.log.rules import apply_rules
 from srgnn.data.log.sort import code_items, cut_visits, drop_duplicates, find_items, find_sessions, join_clicks
 from srgnn.data.log.split import split
-from srgnn.data.log.times import duration
 from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 
 if TYPE_CHECKING:

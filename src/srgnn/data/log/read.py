@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import narwhals as nw
 import polars as pl
 
-from srgnn.data.log.broken import BrokenLine, Findings
+from srgnn.data.log.columns.layout import Layout, LogFormat, find_layout
+from srgnn.data.log.columns.roles import MissingColumnsError
 from srgnn.data.log.engines import Frame, Tables
-from srgnn.data.log.files import RawFiles
 from srgnn.data.log.findings import file_notices
-from srgnn.data.log.layout import Layout, LogFormat, find_layout
-from srgnn.data.log.paths import JSON
+from srgnn.data.log.raw.broken import BrokenLine, Findings
+from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import JSON
 from srgnn.data.log.report import Notice
-from srgnn.data.log.roles import MissingColumnsError
 from srgnn.data.log.text_ids import find_text_ids
 from srgnn.errors import ArgumentError
 

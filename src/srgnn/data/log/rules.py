@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import narwhals as nw
 
+from srgnn.data.log.columns.times import moment
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.report import Step, count, in_words
 from srgnn.data.log.sort import CLICKS, ORDER
-from srgnn.data.log.times import moment
 from srgnn.errors import ArgumentError, UserError, check_choice, check_float, check_int
 
 CHOICES = {

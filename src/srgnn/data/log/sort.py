@@ -6,8 +6,8 @@ Every function maps lazy frames to lazy frames, over narwhals, so that any engin
 import narwhals as nw
 import polars as pl
 
+from srgnn.data.log.columns.times import SECOND
 from srgnn.data.log.engines import Frame
-from srgnn.data.log.times import SECOND
 
 CLICKS = ("session", "length", "item", "place", "row")  # the columns of clicks
 ORDER = ("place", "row")  # the order of the clicks of a session: by time, number or row, and ties as in the log

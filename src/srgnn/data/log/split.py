@@ -7,11 +7,11 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 
+from srgnn.data.log.columns.times import DAY, moment, stamp
 from srgnn.data.log.engines import Frame, Tables, add
 from srgnn.data.log.report import Step, count, count_distinct, in_words
 from srgnn.data.log.rules import Rules, at_least, keep_items, with_place_in_session
 from srgnn.data.log.sort import ORDER
-from srgnn.data.log.times import DAY, moment, stamp
 from srgnn.errors import ArgumentError, UserError
 
 BLOCK = 2**16  # consecutive session numbers whose prefixes are summed together, to find where a fraction begins

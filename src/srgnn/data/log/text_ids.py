@@ -3,9 +3,9 @@
 import narwhals as nw
 import polars as pl
 
+from srgnn.data.log.columns.ids import exact_limit
+from srgnn.data.log.columns.layout import Layout
 from srgnn.data.log.engines import Frame, Tables
-from srgnn.data.log.ids import exact_limit
-from srgnn.data.log.layout import Layout
 from srgnn.errors import UserError
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import narwhals as nw
 
+from srgnn.data.log.columns.times import DAY, SECOND
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.report import Notice
 from srgnn.data.log.rules import Rules
-from srgnn.data.log.times import DAY, SECOND
 from srgnn.data.sessions import SessionData, Sessions
 
 UNITS = {"day": DAY, "hour": 3600 * SECOND, "minute": 60 * SECOND, "second": SECOND}

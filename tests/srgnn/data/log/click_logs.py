@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from srgnn.cli import CONF
 from srgnn.cli import config as cli
 from srgnn.data import SessionData
-from srgnn.data.log.times import moment
+from srgnn.data.log.columns.times import moment
 
 DAY = 86_400
 START = moment("", "2014-04-01") // 1_000_000

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from srgnn.data import Polars
-from srgnn.data.log.files import RawFiles
-from srgnn.data.log.layout import Columns, LogFormat
+from srgnn.data.log.columns.layout import Columns, LogFormat
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.read import Rows, read
 from srgnn.errors import UserError
 

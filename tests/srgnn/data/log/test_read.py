@@ -8,7 +8,7 @@ import pytest
 from click_logs import DAY, LOG, START, TRAIN, load, raw
 from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, written
 
-from srgnn.data.log import files
+from srgnn.data.log.raw import files
 from srgnn.errors import UserError
 
 

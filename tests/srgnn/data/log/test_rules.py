@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srgnn.data import ClickLog, Columns, DuckDB, Polars, Rules, SessionData
-from srgnn.data.log import files
+from srgnn.data.log.raw import files
 from srgnn.errors import ArgumentError, UserError
 
 HOUR = 3600

@@ -12,7 +12,7 @@ import narwhals as nw
 import polars as pl
 
 if TYPE_CHECKING:
-    from srgnn.data.log.layout import Layout
+    from srgnn.data.log.columns.layout import Layout
 
 Frame = nw.LazyFrame[Any]
 

@@ -13,14 +13,14 @@ import polars as pl
 
 from srgnn.data.log.engines import Frame
 from srgnn.data.log.engines.reading import read_with_polars
-from srgnn.data.log.files import writing
+from srgnn.data.log.raw.files import writing
 from srgnn.errors import ArgumentError, UserError, check_int
 from srgnn.saving import write_error
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from srgnn.data.log.layout import Layout
+    from srgnn.data.log.columns.layout import Layout
 
 SIZE = re.compile(r"[1-9]\d*(\.\d+)? ?[KMGT]i?B")
 

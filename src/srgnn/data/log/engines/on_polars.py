@@ -11,10 +11,10 @@ import polars as pl
 
 from srgnn.data.log.engines import Frame
 from srgnn.data.log.engines.reading import read_with_polars
-from srgnn.data.log.files import writing
+from srgnn.data.log.raw.files import writing
 
 if TYPE_CHECKING:
-    from srgnn.data.log.layout import Layout
+    from srgnn.data.log.columns.layout import Layout
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ import narwhals as nw
 import polars as pl
 
 from srgnn.data.log.engines import Frame
-from srgnn.data.log.paths import PARQUET
+from srgnn.data.log.raw.paths import PARQUET
 from srgnn.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow
     from pyspark.sql import DataFrame, SparkSession
 
-    from srgnn.data.log.layout import Layout
+    from srgnn.data.log.columns.layout import Layout
 
 VECTORS = "--add-modules=jdk.incubator.vector"
 ROWS_PER_FILE = 2**40  # more than a Parquet file has: a row's place is the number of its file times this, plus its row

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from srgnn.data.log.files import writing
+from srgnn.data.log.raw.files import writing
 
 if TYPE_CHECKING:
-    from srgnn.data.log.layout import Layout
+    from srgnn.data.log.columns.layout import Layout
 
 
 def read_with_polars(layout: "Layout", columns: Mapping[str, pl.Expr], path: Path) -> Path:

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from srgnn.data import ClickLog, Columns, DuckDB, Polars, Rules
+from srgnn.data.log.columns.layout import LogFormat, find_layout
 from srgnn.data.log.engines import Engine, add
-from srgnn.data.log.files import RawFiles
-from srgnn.data.log.layout import LogFormat, find_layout
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.errors import ArgumentError, UserError
 
 ENGINES = [Polars(), DuckDB(memory_limit="1GB", threads=2)]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.header import Head
-from srgnn.data.log.text import State, command, parse, raw_lines
+from srgnn.data.log.raw.header import Head
+from srgnn.data.log.raw.text import State, command, parse, raw_lines
 from srgnn.errors import UserError
 
 EXAMPLES = 3

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.text import UNPACK, command, raw_lines
+from srgnn.data.log.raw.text import UNPACK, command, raw_lines
 from srgnn.errors import UserError
 
 START = 65_536  # bytes: enough for the first rows

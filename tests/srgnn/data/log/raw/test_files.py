@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from srgnn.data.log.files import RawFiles
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.errors import ArgumentError, UserError
 
 ROWS = [("1", "a"), ("2", "b"), ("2", "é")]

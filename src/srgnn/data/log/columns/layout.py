@@ -5,17 +5,17 @@ from dataclasses import dataclass, field, fields
 
 import polars as pl
 
-from srgnn.data.log import files as raw
-from srgnn.data.log import times
 from srgnn.data.log.arguments import check_names, listed
-from srgnn.data.log.files import RawFiles
-from srgnn.data.log.ids import MISSING, id_reader, number_reader, text_reader
-from srgnn.data.log.nesting import unpacked
-from srgnn.data.log.oddities import Oddity, find_oddities
-from srgnn.data.log.paths import JSON
+from srgnn.data.log.columns import times
+from srgnn.data.log.columns.ids import MISSING, id_reader, number_reader, text_reader
+from srgnn.data.log.columns.nesting import unpacked
+from srgnn.data.log.columns.oddities import Oddity, find_oddities
+from srgnn.data.log.columns.roles import MissingColumnsError, find_names
+from srgnn.data.log.columns.times import TimeFormat
+from srgnn.data.log.raw import files as raw
+from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import JSON
 from srgnn.data.log.report import Notice
-from srgnn.data.log.roles import MissingColumnsError, find_names
-from srgnn.data.log.times import TimeFormat
 from srgnn.errors import ArgumentError
 
 Names = str | Sequence[str] | None

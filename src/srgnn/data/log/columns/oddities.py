@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from srgnn.data.log.ids import BLANKS, FRACTION
+from srgnn.data.log.columns.ids import BLANKS, FRACTION
 
 SHORTENED = r"^-?\d(\.\d+)?[eE]\+\d+$"  # a large integer as spreadsheets and floats show it
 

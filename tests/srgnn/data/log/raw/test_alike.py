@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from raw_rows import ids, written
 
-from srgnn.data.log.files import RawFiles
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.errors import UserError
 
 TIME = datetime(2014, 4, 1, 10)

@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from srgnn.data.log.content import check_content
-from srgnn.data.log.header import empty
+from srgnn.data.log.raw.content import check_content
+from srgnn.data.log.raw.header import empty
 from srgnn.errors import ArgumentError, UserError
 
 TEXT = (".csv", ".tsv", ".dat", ".txt")

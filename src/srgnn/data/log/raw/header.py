@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from srgnn.data.log.content import carriage_returns, utf16
-from srgnn.data.log.text import Parsed, State, command, parse, raw_lines
+from srgnn.data.log.raw.content import carriage_returns, utf16
+from srgnn.data.log.raw.text import Parsed, State, command, parse, raw_lines
 from srgnn.errors import ArgumentError, UserError
 
 ROWS = 20  # the rows that are compared with the header

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, typed, written
 
-from srgnn.data.log.broken import Fault
-from srgnn.data.log.files import RawFiles
+from srgnn.data.log.raw.broken import Fault
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.errors import UserError
 
 GOOD = "".join(f"{line},x\n" for line in LINES)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from srgnn.data.log import times
-from srgnn.data.log.files import RawFiles
-from srgnn.data.log.nesting import Types, all_paths
-from srgnn.data.log.paths import TEXT
+from srgnn.data.log.columns import times
+from srgnn.data.log.columns.nesting import Types, all_paths
+from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import TEXT
 from srgnn.errors import UserError
 
 Possible = Mapping[str, Sequence[str]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from srgnn.data.log.ids import BLANKS
+from srgnn.data.log.columns.ids import BLANKS
 from srgnn.errors import ArgumentError, UserError
 
 SECOND = 1_000_000  # in µs, the unit of every time here

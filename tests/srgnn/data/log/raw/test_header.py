@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, typed, written
 
-from srgnn.data.log.files import RawFiles
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.errors import ArgumentError, UserError
 
 NAMES = ["session_id", "item_id", "timestamp", "note"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.alike import alike
-from srgnn.data.log.broken import (
+from srgnn.data.log.raw.alike import alike
+from srgnn.data.log.raw.broken import (
     UNPYTHON,
     BrokenLine,
     Findings,
@@ -22,10 +22,10 @@ from srgnn.data.log.broken import (
     find_broken_json,
     quotes_are_text,
 )
-from srgnn.data.log.content import not_utf8, starts_with_bom
-from srgnn.data.log.header import Head, cleaned, empty, read_head
-from srgnn.data.log.paths import JSON, PACKED, PARQUET, TEXT, PathNames, find_files, kind_of
-from srgnn.data.log.text import command, raw_lines
+from srgnn.data.log.raw.content import not_utf8, starts_with_bom
+from srgnn.data.log.raw.header import Head, cleaned, empty, read_head
+from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, PathNames, find_files, kind_of
+from srgnn.data.log.raw.text import command, raw_lines
 from srgnn.errors import UserError
 from srgnn.saving import FULL, error_number, write_error
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from click_logs import LOG, TEST, TRAIN, load, raw
 
-from srgnn.data.log.files import RawFiles
-from srgnn.data.log.layout import Columns, LogFormat, find_layout
+from srgnn.data.log.columns.layout import Columns, LogFormat, find_layout
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.errors import UserError
 
 

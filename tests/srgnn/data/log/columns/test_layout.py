@@ -9,8 +9,8 @@ import pytest
 from click_logs import LOG, START, TEST, TRAIN, load, raw, stamp
 
 from srgnn.data import ClickLog, Columns, ItemTable, Rules
-from srgnn.data.log.files import RawFiles
-from srgnn.data.log.layout import LogFormat, find_layout
+from srgnn.data.log.columns.layout import LogFormat, find_layout
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.errors import ArgumentError, UserError
 
 

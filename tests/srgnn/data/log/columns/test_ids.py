@@ -8,9 +8,9 @@ import pytest
 from click_logs import DAY, LOG, START, TRAIN, load, raw
 
 from srgnn.data import ClickLog, Polars, Rules
-from srgnn.data.log import files
-from srgnn.data.log.ids import MISSING, id_reader, number_reader
-from srgnn.data.log.layout import Columns, LogFormat, find_layout
+from srgnn.data.log.columns.ids import MISSING, id_reader, number_reader
+from srgnn.data.log.columns.layout import Columns, LogFormat, find_layout
+from srgnn.data.log.raw import files
 from srgnn.data.log.text_ids import find_text_ids
 from srgnn.errors import UserError
 

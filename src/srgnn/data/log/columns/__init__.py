@@ -1,0 +1,1 @@
+"""Rows as columns: which column has which role, and how its ids and times are read."""

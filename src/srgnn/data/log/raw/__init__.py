@@ -1,0 +1,1 @@
+"""Files as rows: what a file holds, its header, its broken lines, and errors about files that cannot be read."""
