@@ -5,8 +5,12 @@ command-line options, renames them with :meth:`UserError.renamed`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+PLAIN = re.compile(r"[a-z_%][\w%./:$| -]*\w|[a-z_]", re.ASCII | re.IGNORECASE)  # text that Hydra reads unquoted,
+HYDRA_VALUES = ("true", "false", "null", "nan", "inf")  # except these words
 
 
 class UserError(Exception):
@@ -60,6 +64,21 @@ class ArgumentError(UserError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.argument, self.value, self.expected)
+
+
+def typed(value: str | Sequence[str]) -> str:
+    """A text or a list of texts as it is typed after `name=` on a command line: a shell reads it, and then Hydra."""
+    words = _for_hydra(value) if isinstance(value, str) else f"[{','.join(map(_for_hydra, value))}]"
+    if "'" not in words or "!" in words:
+        return shlex.quote(words)
+    return '"{}"'.format(re.sub(r'(["\\$`])', r"\\\1", words))
+
+
+def _for_hydra(text: str) -> str:
+    if PLAIN.fullmatch(text) and text.lower() not in HYDRA_VALUES:
+        return text
+    escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + (match[2] and r"\'"), text)
+    return f"'{escaped}'"
 
 
 def check_int(argument: str, value: Any, minimum: int, maximum: int | None = None) -> int:

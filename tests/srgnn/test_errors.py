@@ -1,8 +1,10 @@
 import pickle
+import subprocess
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from srgnn.errors import ArgumentError, UserError, check_bool, check_choice, check_float, check_int
+from srgnn.errors import ArgumentError, UserError, check_bool, check_choice, check_float, check_int, typed
 
 
 def test_arguments_are_renamed_only_where_the_message_means_them():
@@ -36,3 +38,30 @@ def test_the_message_holds_the_expected_and_the_given_value(check, sentence: str
     with pytest.raises(ArgumentError) as error:
         check()
     assert str(error.value) == sentence
+
+
+ODD = [
+    "Item ID",
+    "item_id.$oid",
+    "[session_id]",
+    "a,b",
+    "it's",
+    "#1",
+    '"q"',
+    "ä",
+    "true",
+    "12",
+    "a!b",
+    "x`y",
+    "\\'",
+    "*",
+    " x ",
+]
+
+
+@pytest.mark.parametrize("value", [*ODD, ODD])
+def test_a_typed_value_survives_the_shell_and_hydra(value):
+    word = subprocess.run(
+        ["bash", "-c", f"printf %s name={typed(value)}"], stdout=subprocess.PIPE, check=True, text=True
+    )
+    assert OverridesParser.create().parse_override(word.stdout).value() == value

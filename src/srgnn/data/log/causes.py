@@ -9,6 +9,7 @@ from srgnn.data.log.columns import times
 from srgnn.data.log.columns.ids import BLANKS
 from srgnn.data.log.columns.layout import Layout, LogFormat
 from srgnn.data.log.raw import files as raw
+from srgnn.errors import typed
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def shown(layout: Layout, name: str) -> pl.Expr:
 def _causes_of_times(layout: Layout, column: pl.Expr) -> list[Cause]:
     time = layout.time
     anytime, anywhere = replace(time, limits=times.ALL).reader, replace(time, zone="UTC").reader
-    take = f"take such times as they are with time_format={times.typed(time.name)}"
+    take = f"take such times as they are with time_format={typed(time.name)}"
     causes = [
         Cause(anytime > time.limits[1], "which is in the future", take, "time_format"),
         Cause(anytime < time.limits[0], "which is before 1990", take, "time_format"),

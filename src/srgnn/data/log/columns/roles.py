@@ -1,7 +1,6 @@
 """The roles of columns: which column holds the sessions, items and times, and what to type if none is found."""
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 
 import polars as pl
@@ -10,7 +9,7 @@ from srgnn.data.log.columns import times
 from srgnn.data.log.columns.nesting import Types, all_paths
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import TEXT
-from srgnn.errors import UserError
+from srgnn.errors import UserError, typed
 
 Possible = Mapping[str, Sequence[str]]
 
@@ -40,8 +39,8 @@ def find_names(files: RawFiles, possible: Possible, types: Types, nested: str | 
     for role in ("item", *names):  # a list of items comes first: other lists may be unpacked in step with it
         dtype = types[names[role]]
         if nested is None and isinstance(dtype, pl.List | pl.Array):
-            text = f"the column {names[role]} holds lists: make each value a row of its own with nested={names[role]}"
-            raise UserError(f"{files.name}: {text}.", "nested")
+            remedy = f"make each value a row of its own with nested={typed(names[role])}"
+            raise UserError(f"{files.name}: the column {names[role]} holds lists: {remedy}.", "nested")
         check_type(files, f"columns.{role}", names[role], dtype)
     return names
 
@@ -59,7 +58,7 @@ def check_type(files: RawFiles, argument: str, name: str, dtype: pl.DataType) ->
         UserError: for lists, records and durations.
     """
     if isinstance(dtype, pl.Struct):
-        paths = " or ".join(f"{argument}={path}" for path in all_paths({name: dtype}))
+        paths = " or ".join(f"{argument}={typed(path)}" for path in all_paths({name: dtype}))
         raise UserError(f"{files.name}: the column {name} holds records: name a field of it with {paths}.", argument)
     what = "lists" if isinstance(dtype, pl.List | pl.Array) else "durations" if dtype == pl.Duration else None
     if what is not None:
@@ -75,9 +74,7 @@ def name_yours(names: Mapping[str, Sequence[str]], columns: Sequence[str]) -> st
         columns: The columns that there are.
     """
     alike = {argument: find_alike(expected, columns) for argument, expected in names.items()}
-    return "Name yours with " + " ".join(
-        f"{argument}={shlex.quote(name or 'NAME')}" for argument, name in alike.items()
-    )
+    return "Name yours with " + " ".join(f"{argument}={typed(name or 'NAME')}" for argument, name in alike.items())
 
 
 def shown(columns: Sequence[str]) -> str:
@@ -96,12 +93,12 @@ def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str]
     paths = list(dict.fromkeys(all_paths(types)))
     text = f"{files.name}: expected the columns {expected}; found {shown(paths)}"
     if files.kind in TEXT and files.header is None and _is_data(paths):
-        header = ",".join(_guessed_header(possible, paths))
-        text += f', which look like values: if the file has no header, name all its columns with "header=[{header}]"'
+        header = typed(_guessed_header(possible, paths))
+        text += f", which look like values: if the file has no header, name all its columns with header={header}"
         return MissingColumnsError(f"{text}.", "header")
     for name, fields in _lists(types).items():
         if all(set(possible[role]).intersection(fields) for role in missing):
-            text += f": make each record in {name} a row of its own with nested={name}"
+            text += f": make each record in {name} a row of its own with nested={typed(name)}"
             return MissingColumnsError(f"{text}.", "nested")
     alike = {role: find_alike(possible[role] or [role], paths) for role in missing}
     unclean = [name for name in alike.values() if name is not None and not _is_clean(name)]

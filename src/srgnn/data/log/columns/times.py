@@ -2,7 +2,6 @@
 
 import math
 import re
-import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from srgnn.data.log.columns.ids import BLANKS
-from srgnn.errors import ArgumentError, UserError
+from srgnn.errors import ArgumentError, UserError, typed
 
 SECOND = 1_000_000  # in µs, the unit of every time here
 DAY = 86_400 * SECOND
@@ -109,11 +108,6 @@ def detect(sample: pl.Series, limits: tuple[int, int]) -> str | None:
 def plausible() -> tuple[int, int]:
     """The years of times in a format that is detected: 1990 to next year."""
     return WEB, moment("", datetime.now(UTC) + timedelta(days=366))
-
-
-def typed(time_format: str) -> str:
-    """A format as it is typed in a shell; Hydra would take what follows a bare # for a comment."""
-    return f"\"'{time_format}'\"" if "#" in time_format else shlex.quote(time_format)
 
 
 def _detect(sample: pl.Series, limits: tuple[int, int], *names: str) -> str | None:

@@ -26,7 +26,7 @@ from srgnn.data.log.raw.content import not_utf8, starts_with_bom
 from srgnn.data.log.raw.header import Head, cleaned, empty, read_head
 from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, PathNames, find_files, kind_of
 from srgnn.data.log.raw.text import command, raw_lines
-from srgnn.errors import UserError
+from srgnn.errors import UserError, typed
 from srgnn.saving import FULL, error_number, write_error
 
 IS_TEST = "_is_test"  # the column that marks the rows of test files
@@ -160,10 +160,9 @@ class RawFiles:
             head = self.head(path) if self.kind in TEXT and self.header is None else None
             twice = [name for name in names if head is not None and name in head.repeated]
             if head is not None and twice:
-                listed = ",".join(name if name.replace("_", "").isalnum() else f"'{name}'" for name in head.columns)
                 raise UserError(
                     f"{known_path} line {head.height} names the column {twice[0]} more than once: rename one of them, "
-                    f'or name all columns with "header=[{listed}]", which replaces that line.',
+                    f"or name all columns with header={typed(head.columns)}, which replaces that line.",
                     "header",
                 )
 

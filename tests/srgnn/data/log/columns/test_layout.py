@@ -200,7 +200,7 @@ def test_event_types_may_be_numbers(tmp_path: Path, log: Path):
         (
             "",
             r"found 1, 10, 1396310400, which look like values: if the file has no header, name all its columns with "
-            r"\"dataset\.header=\[session_id,item_id,timestamp\]\"\.$",
+            r"dataset\.header='\[session_id,item_id,timestamp\]'\.$",
             ["dataset.header=[session_id,item_id,timestamp]"],
         ),
         (
@@ -231,7 +231,7 @@ def test_a_header_that_is_missing_or_unusual(tmp_path: Path, log: Path, header: 
 def test_names_for_a_missing_header_follow_the_values(tmp_path: Path):
     path = tmp_path / "log.tsv"
     path.write_text("2014-04-01 10:00:00\tu1\tlamp\t5\n")
-    with pytest.raises(UserError, match=r"header=\[timestamp,session_id,item_id,column_4\]"):
+    with pytest.raises(UserError, match=r"header='\[timestamp,session_id,item_id,column_4\]'"):
         load(tmp_path, "clicks", path)
 
 

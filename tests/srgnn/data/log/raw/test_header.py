@@ -79,7 +79,7 @@ def test_a_name_twice_is_an_error_only_where_it_is_used(tmp_path: Path):
     twice = CSV.replace("note", "item_id")
     with pytest.raises(UserError, match=r"log\.csv line 2 names the column item_id more than once: rename") as error:
         ids(written(tmp_path / "log.csv", "\n" + twice))
-    header = str(error.value).partition("header=[")[2].partition("]")[0].split(",")
+    header = str(error.value).partition("header='[")[2].partition("]")[0].split(",")
     assert header == [*NAMES[:3], "item_id_2"]
     assert ids(tmp_path / "log.csv", header=header) == ROWS
     assert ids(written(tmp_path / "log.csv", CSV.replace("note", "note,note").replace(",x", ",x,y"))) == ROWS
