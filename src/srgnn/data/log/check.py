@@ -9,7 +9,7 @@ from srgnn.data.log.columns.layout import Layout, LogFormat
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.faults import bad_rows, no_clicks
 from srgnn.data.log.read import Rows
-from srgnn.data.log.report import Notice, Step, count
+from srgnn.data.log.report import Notice, Step, count_distinct, count_rows
 from srgnn.errors import UserError
 
 
@@ -56,7 +56,7 @@ def check(rows: Rows, form: LogFormat, skip: bool, tables: Tables) -> Checked:
     table = table.select("row", *layout.readers, *(["is_test"] if layout.files.num_test else []))
     is_bad = nw.any_horizontal(*(nw.col(role).is_null() for role in layout.readers), ignore_nulls=True)
     bad, readable = table.filter(is_bad), table.filter(~is_bad)
-    number_of_bad = tables.collect(bad.select(nw.len())).item()
+    number_of_bad = count_rows(tables, bad)
     if number_of_bad and not skip:
         raise bad_rows(layout, form, tables, table, skip)
     if not number_of_bad and not rows.broken:
@@ -70,8 +70,9 @@ def check(rows: Rows, form: LogFormat, skip: bool, tables: Tables) -> Checked:
 
 
 def _count(rule: str, tables: Tables, table: Frame, form: LogFormat) -> Step:
-    step = count(rule, tables, table.rename({"key": "session"}))
-    return step if form.session_gap is None else replace(step, sessions=None)  # visits are cut later
+    # Visits are cut later.
+    sessions = None if form.session_gap is not None else count_distinct(tables, table, "key")
+    return Step(rule, count_rows(tables, table), sessions, count_distinct(tables, table, "item"))
 
 
 def _oddities(tables: Tables, table: Frame, layout: Layout) -> list[Notice]:

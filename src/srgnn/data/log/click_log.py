@@ -23,7 +23,7 @@ from srgnn.data.sessions import SessionData
 from srgnn.errors import ArgumentError, UserError, check_bool, check_choice
 from srgnn.saving import temporary_folder
 
-RECIPE = 2  # increase it when the preparation changes, so that older caches are no longer used
+RECIPE = 3  # increase it when the preparation changes, so that older caches are no longer used
 # The arguments that the prepared data does not depend on.
 NO_RECIPE = ("path", "test_path", "source", "cache", "engine", "strict")
 
@@ -101,6 +101,13 @@ class ClickLog:
                 text = f"{argument}={value}: expected {expected}, such as {example}."
                 raise UserError(text, argument, example.partition("=")[0])
         check_text("name", self.name, "clicks")
+        for rule, value, neutral in (
+            ("test_from", self.rules.test_from, None),
+            ("boundary", self.rules.boundary, "train"),
+        ):
+            if self.test_path is not None and value != neutral:
+                default = "null" if neutral is None else neutral
+                raise ArgumentError(f"rules.{rule}", value, f"{default}, because test_path= names the test set")
         check_names("events", self.events, "view")
         check_names("missing", self.missing, "NULL")
         check_text("nested", self.nested, "events", optional=True)

@@ -10,15 +10,16 @@ import polars as pl
 from srgnn.data.arrays import write_sessions
 from srgnn.data.log import warnings
 from srgnn.data.log.check import Checked, check
-from srgnn.data.log.columns.times import duration
+from srgnn.data.log.columns.times import SECOND, duration
 from srgnn.data.log.engines import Frame, Tables, add
 from srgnn.data.log.items import read_items, with_titles
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.read import read
-from srgnn.data.log.report import Notice, Step, count
+from srgnn.data.log.report import Notice, Step, count, count_rows
 from srgnn.data.log.rules import apply_rules
 from srgnn.data.log.sort import code_items, cut_visits, drop_duplicates, find_items, find_sessions, join_clicks
 from srgnn.data.log.split import split
+from srgnn.data.log.warnings import Resolution
 from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     if titles is not None:
         facts["titled_items"] = vocabulary.about["title"].count()
     notices = [*checked.notices, *log_of_clicks.notices, *warnings.of_sessions(data, log.rules)]
-    if log.test_path is None:
-        notices += warnings.of_split(data, parts.facts)
+    of_split = warnings.of_split if log.test_path is None else warnings.of_own_split
+    notices += of_split(data, parts.facts)
     report = [*checked.steps, *log_of_clicks.steps, *rule_steps, *parts.steps]
     division = "test sessions are later in time" if log.test_path is None else "test sessions are those of test_path"
     manifest = {
@@ -96,22 +97,17 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
 
 def _sorted(log: "ClickLog", checked: Checked, tables: Tables) -> Sorted:
     """Drops duplicates, cuts visits, numbers sessions and items."""
-    rows, num_rows = checked.table, checked.steps[-1].clicks
+    rows = checked.table
     has_order = "order" in rows.collect_schema().names()
     file_order = log.rules.order == "file"
     resolution = warnings.resolution(tables, rows)
     steps: list[Step] = []
     notices = [] if has_order or file_order else warnings.of_resolution(tables, rows, resolution)
-    num_distinct = num_rows
+    num_duplicates = 0
     if log.rules.duplicates != "keep":
-        distinct = tables.checkpoint(drop_duplicates(rows), "distinct")
-        num_distinct = tables.collect(distinct.select(nw.len())).item()
-        is_unclear = checked.shares_times or resolution.is_coarse
-        if log.rules.duplicates == "auto" and is_unclear and not has_order:
-            notices += warnings.of_duplicates(num_rows - num_distinct, resolution)
-            num_distinct = num_rows
-        elif num_distinct < num_rows:
-            rows = distinct
+        judge = log.rules.duplicates == "auto" and not has_order
+        rows, num_duplicates, of_duplicates = _without_duplicates(checked, tables, resolution, judge)
+        notices += of_duplicates
     if log.session_gap is not None:
         rows = tables.checkpoint(cut_visits(rows, duration("session_gap", log.session_gap)), "visits")
     own_split = ["is_test"] if log.test_path is not None else []
@@ -120,16 +116,46 @@ def _sorted(log: "ClickLog", checked: Checked, tables: Tables) -> Sorted:
     items = code_items(tables.collect(find_items(rows)))
     place = "order" if has_order else "row" if file_order else "time"
     clicks = join_clicks(rows, found, add(tables, items, "items"), place)
-    if num_distinct < num_rows or log.session_gap is not None:
+    if num_duplicates or log.session_gap is not None:
         clicks = tables.checkpoint(clicks, "clicks")  # counted before the first rule
-    if num_distinct < num_rows:
+    if num_duplicates:
         steps.append(count("without duplicate rows", tables, clicks))
     if log.session_gap is not None:
         steps.append(count(f"visits cut after {log.session_gap} of inactivity", tables, clicks))
+        notices += warnings.of_shared_rows(tables, rows) if own_split else []
     else:
         notices += warnings.of_spans(tables, found)
         notices += warnings.of_leaks(tables, found) if own_split else []
     return Sorted(clicks, found, items, steps, notices)
+
+
+def _without_duplicates(
+    checked: Checked, tables: Tables, resolution: Resolution, judge: bool
+) -> tuple[Frame, int, list[Notice]]:
+    """The rows without duplicates, the number of these, and warnings.
+
+    Args:
+        checked: The rows.
+        tables: The tables of the engine.
+        resolution: The resolution of their times.
+        judge: Whether to keep those that may be two clicks: in whole seconds, and in lists that have one time.
+    """
+    rows = checked.table
+    distinct = tables.checkpoint(drop_duplicates(rows), "distinct")
+    number = resolution.rows - count_rows(tables, distinct)
+    may_be_clicks = checked.shares_times or resolution.has_seconds
+    if not number or not judge or not may_be_clicks:
+        return (distinct if number else rows), number, []
+    if checked.shares_times:
+        return rows, 0, warnings.of_duplicates(number, in_lists=True)
+    is_whole = nw.col("time") % SECOND == 0
+    num_whole = resolution.whole_seconds - count_rows(tables, distinct.filter(is_whole))
+    notices = warnings.of_duplicates(num_whole, in_lists=False)
+    if num_whole == number:
+        return rows, 0, notices
+    columns = rows.collect_schema().names()
+    rows = nw.concat([rows.filter(is_whole), distinct.filter(~is_whole).select(columns)])
+    return rows, number - num_whole, notices
 
 
 def _written(tables: Tables, name: str) -> Sessions:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import narwhals as nw
+import polars as pl
 
 from srgnn.data.log.engines import Frame, Tables
 
@@ -32,16 +33,28 @@ class Notice:
 
 
 def count(rule: str, tables: Tables, clicks: Frame) -> Step:
-    """The step after a rule that left these clicks."""
-    num_clicks = tables.collect(clicks.select(nw.len())).item()
-    return Step(rule, num_clicks, count_distinct(tables, clicks, "session"), count_distinct(tables, clicks, "item"))
+    """The step after a rule that left these clicks, which have the columns of :mod:`srgnn.data.log.sort`."""
+    num_clicks, num_sessions = count_sessions(tables, clicks)
+    return Step(rule, num_clicks, num_sessions, count_distinct(tables, clicks, "item"))
+
+
+def count_sessions(tables: Tables, clicks: Frame) -> tuple[int, int]:
+    """The numbers of clicks and of their sessions."""
+    # A session of n clicks has n rows: far cheaper than to find the distinct sessions.
+    by_length = tables.collect(clicks.group_by("length").agg(clicks=nw.len()))
+    num_clicks = by_length["clicks"].cast(pl.Int64)
+    return int(num_clicks.sum()), int((num_clicks // by_length["length"]).sum())
+
+
+def count_rows(tables: Tables, rows: Frame) -> int:
+    """The number of rows."""
+    return int(tables.collect(rows.select(nw.len())).item())
 
 
 def count_distinct(tables: Tables, frame: Frame, name: str) -> int:
     """The number of distinct values of a column that are not null."""
     # Not n_unique(): DuckDB keeps the values of a count in memory, whatever its limit.
-    values = frame.filter(~nw.col(name).is_null()).select(name).unique()
-    return int(tables.collect(values.select(nw.len())).item())
+    return count_rows(tables, frame.filter(~nw.col(name).is_null()).select(name).unique())
 
 
 def in_words(steps: Sequence[Step]) -> str:

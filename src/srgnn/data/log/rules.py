@@ -4,6 +4,7 @@ Clicks are a lazy frame of the columns of :func:`~srgnn.data.log.sort.join_click
 narwhals, so that any engine can run them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import narwhals as nw
@@ -28,11 +29,11 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules, in the order in which they are applied. The defaults are those of the SR-GNN paper.
+    """The rules, in the order in which they are applied. The defaults are those of the SR-GNN paper, and no duplicates.
 
     Args:
-        duplicates: `keep`, or `drop` clicks that repeat session, item, time and order; `auto` drops them where the
-            times are finer than a second, or `order` is given: in whole seconds, two clicks look like one row twice.
+        duplicates: `keep`, or `drop` clicks that repeat session, item, time and order; `auto` drops them where their
+            time is finer than a second, or `order` is given: in whole seconds, two clicks look like one row twice.
         repeats: `keep`, or `drop` clicks on the same item as the click before.
         min_session_length: Minimum number of clicks of a session; shorter ones are dropped, before and after the rule
             on items.
@@ -53,7 +54,7 @@ class Rules:
         ArgumentError: for a value that is not allowed.
     """
 
-    duplicates: str = "keep"
+    duplicates: str = "auto"
     repeats: str = "keep"
     min_session_length: int = 2
     min_item_support: int = 5
@@ -99,28 +100,32 @@ def apply_rules(tables: Tables, clicks: Frame, rules: Rules) -> tuple[Frame, lis
         steps.append(count("without consecutive repeats", tables, clicks))
     clicks = tables.checkpoint(at_least(clicks, rules.min_session_length), "min_session_length")
     steps.append(count(f"sessions of {rules.min_session_length} clicks or more", tables, clicks))
+    if rules.min_session_length > 2:
+        _check_left(steps, f"lower rules.min_session_length={rules.min_session_length}", "rules.min_session_length")
+    _check_left(
+        steps,
+        "name the column of sessions with columns.session=NAME, or one that holds a list of items in each row with "
+        "nested=NAME; if visits are cut by time, choose a longer session_gap=",
+        *("columns.session", "nested", "session_gap"),
+    )
     if rules.min_item_support > 1:
         rule = f"items of {rules.min_item_support} clicks or more ({rules.support})"
         before, rounds = steps[-1].clicks, 0
         while True:
-            clicks = at_least(drop_rare_items(clicks, rules.min_item_support), rules.min_session_length)
+            rare = tables.checkpoint(find_rare_items(clicks, rules.min_item_support), f"rare_items-{rounds}")
+            clicks = at_least(drop_items(clicks, rare), rules.min_session_length)
             clicks = tables.checkpoint(clicks, f"min_item_support-{rounds}")
             step = count(rule, tables, clicks)
             if rules.support == "once" or step.clicks == before:
                 break
             before, rounds = step.clicks, rounds + 1
         steps.append(step)
+        _check_left(steps, f"lower rules.min_item_support={rules.min_item_support}", "rules.min_item_support")
     if rules.max_session_length is not None:
         shorten = drop_long_sessions if rules.too_long == "drop" else keep_latest_clicks
         clicks = tables.checkpoint(shorten(clicks, rules.max_session_length), "max_session_length")
         steps.append(count(f"sessions of up to {rules.max_session_length} clicks ({rules.too_long})", tables, clicks))
-    if not steps[-1].clicks:
-        raise UserError(
-            f"No session is left after the rules: {in_words(steps)}. Loosen rules.min_session_length= or "
-            "rules.min_item_support=.",
-            "rules.min_session_length",
-            "rules.min_item_support",
-        )
+        _check_left(steps, "keep parts of longer sessions with rules.too_long=latest", "rules.too_long")
     return clicks, steps
 
 
@@ -133,21 +138,23 @@ def drop_repeats(clicks: Frame) -> Frame:
     """Drops clicks on the same item as the click before."""
     before = nw.col("item").shift(1).over("session", order_by=ORDER)
     clicks = clicks.with_columns(before=before)
-    return _with_lengths(
-        clicks.filter(nw.col("before").is_null() | (nw.col("before") != nw.col("item"))).drop("before")
-    )
+    kept = clicks.filter(nw.col("before").is_null() | (nw.col("before") != nw.col("item"))).drop("before", "length")
+    lengths = kept.group_by("session").agg(length=nw.len().cast(nw.Int32))
+    return kept.join(lengths, on="session", how="inner").select(*CLICKS)
 
 
-def drop_rare_items(clicks: Frame, support: int) -> Frame:
-    """Drops items of fewer than `support` clicks."""
+def find_rare_items(clicks: Frame, support: int) -> Frame:
+    """The items of fewer than `support` clicks."""
     # Not a window over the items: it would give all clicks on the most popular one to one task of a cluster.
-    supported = clicks.group_by("item").agg(clicks=nw.len()).filter(nw.col("clicks") >= support)
-    return keep_items(clicks, supported)
+    return clicks.group_by("item").agg(clicks=nw.len()).filter(nw.col("clicks") < support).select("item")
 
 
-def keep_items(clicks: Frame, items: Frame) -> Frame:
-    """Keeps the clicks on the items of a table."""
-    return _with_lengths(clicks.join(items.select("item"), on="item", how="semi"))
+def drop_items(clicks: Frame, items: Frame) -> Frame:
+    """Drops the clicks on the items of a table."""
+    # Only sessions with such a click get a new length: they are few, and the others pass through.
+    lost = clicks.join(items, on="item", how="semi").group_by("session").agg(lost=nw.len().cast(nw.Int32))
+    kept = clicks.join(items, on="item", how="anti").join(lost, on="session", how="left")
+    return kept.with_columns(length=nw.col("length") - nw.col("lost").fill_null(0)).select(*CLICKS)
 
 
 def drop_long_sessions(clicks: Frame, longest: int) -> Frame:
@@ -169,7 +176,6 @@ def with_place_in_session(clicks: Frame) -> Frame:
     return clicks.with_columns(place_in_session=nw.col("row").cum_count().over("session", order_by=ORDER))
 
 
-def _with_lengths(clicks: Frame) -> Frame:
-    """The clicks with the new lengths of their sessions."""
-    lengths = clicks.group_by("session").agg(length=nw.len().cast(nw.Int32))
-    return clicks.drop("length").join(lengths, on="session", how="inner").select(*CLICKS)
+def _check_left(steps: Sequence[Step], remedy: str, *arguments: str) -> None:
+    if not steps[-1].clicks:
+        raise UserError(f"No session is left after the rules ({in_words(steps)}): {remedy}.", *arguments)

@@ -9,8 +9,8 @@ import polars as pl
 
 from srgnn.data.log.columns.times import DAY, moment, stamp
 from srgnn.data.log.engines import Frame, Tables, add
-from srgnn.data.log.report import Step, count, count_distinct, in_words
-from srgnn.data.log.rules import Rules, at_least, keep_items, with_place_in_session
+from srgnn.data.log.report import Step, count, count_rows, count_sessions, in_words
+from srgnn.data.log.rules import Rules, at_least, drop_items, with_place_in_session
 from srgnn.data.log.sort import ORDER
 from srgnn.errors import ArgumentError, UserError
 
@@ -35,13 +35,29 @@ class Split:
     facts: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """The clicks on both sides of the split.
+
+    Args:
+        train, test: The clicks of the sessions of both sides; neither is empty.
+        cut: The time of the split, in µs.
+        steps: The report of the rule on sessions exactly on the split, if it dropped some.
+    """
+
+    train: Frame
+    test: Frame
+    cut: int
+    steps: Sequence[Step] = ()
+
+
 def split(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules, steps: Sequence[Step]) -> Split:
     """Applies the rules from the split on, and stores the tables `train` and `test`.
 
     Args:
         tables: The tables of the engine.
         clicks: The clicks that the other rules left; not empty.
-        sessions: The sessions: `session`, `when` and `began`.
+        sessions: The sessions: `session`, `when` and `began`; `is_test` where a file is the test set.
         rules: The rules.
         steps: The report of the rules so far.
 
@@ -49,32 +65,25 @@ def split(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules, steps: S
         UserError: if no training or no test session is left.
     """
     divide = _divide_by_file if "is_test" in sessions.collect_schema().names() else _divide_by_time
-    whole, test, cut = divide(tables, clicks, sessions, rules)
-    new_steps = []
-    if divide is _divide_by_time and rules.boundary == "drop" and rules.test_from is None:
-        step = count("without the sessions exactly on the split", tables, nw.concat([whole, test]))
-        if step.sessions != steps[-1].sessions:
-            new_steps.append(step)
-    train = keep_latest_prefixes(tables, whole, rules.fraction) if rules.fraction < 1 else whole
-
-    known = _first_sessions(tables, whole)  # of every item
+    parts = divide(tables, clicks, sessions, rules)
+    train = keep_latest_prefixes(tables, parts.train, rules.fraction) if rules.fraction < 1 else parts.train
+    known = _first_sessions(tables, parts.train)
     trained = _first_sessions(tables, train) if rules.fraction < 1 else known
-    begun_before = sessions.join(test, on="session", how="semi").filter(nw.col("began") <= cut)
+    begun_before = sessions.join(parts.test, on="session", how="semi").filter(nw.col("began") <= parts.cut)
     facts: dict[str, Any] = {
-        "test_after": stamp(cut),
-        "test_sessions_begun_before": tables.collect(begun_before.select(nw.len())).item(),
-        "unseen_share_before_rule": _unseen_share(tables, test, add(tables, trained, "trained_items")),
+        "test_after": stamp(parts.cut),
+        "test_sessions_begun_before": count_rows(tables, begun_before),
+        "unseen_share_before_rule": _unseen_share(tables, parts.test, add(tables, trained, "trained_items")),
     }
+
     candidates = known if rules.candidates == "all" else trained
+    test, new_steps = parts.test, list(parts.steps)
     if rules.unseen == "drop":
-        on_candidates = keep_items(test, add(tables, candidates, "candidates"))
-        on_candidates = tables.checkpoint(at_least(on_candidates, rules.min_session_length), "test_candidates")
-        is_smaller = (
-            tables.collect(test.select(nw.len())).item() > tables.collect(on_candidates.select(nw.len())).item()
-        )
-        test = on_candidates
-        if is_smaller:
-            new_steps.append(count("test clicks on candidates only", tables, nw.concat([whole, test])))
+        unseen = test.select("item").unique().join(add(tables, candidates, "candidates"), on="item", how="anti")
+        unseen = tables.checkpoint(unseen, "unseen_items")
+        test = tables.checkpoint(at_least(drop_items(test, unseen), rules.min_session_length), "test_candidates")
+        if count_rows(tables, unseen):
+            new_steps.append(count("test clicks on candidates only", tables, nw.concat([parts.train, test])))
     tested = _first_sessions(tables, test)
     if not tested.height:
         raise UserError(
@@ -92,7 +101,7 @@ def split(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules, steps: S
         candidates = pl.concat([candidates, tested])
     first = pl.concat([known, tested]).join(candidates, on="item", how="semi")
     first = first.group_by("item").agg(pl.col("session").min())
-    numbers = _numbers(tables, nw.concat([whole, test]), first)
+    numbers = _numbers(tables, nw.concat([parts.train, test]), first)
     table = add(tables, numbers, "numbers")
     train, test = (_numbered(tables, part, table, name) for part, name in ((train, "train"), (test, "test")))
     return Split(train, test, numbers["item"], new_steps, facts)
@@ -142,8 +151,8 @@ def _dates(tables: Tables, clicks: Frame, sessions: Frame) -> list[str]:
     return [stamp(date) for date in _span(tables, clicks, sessions)]
 
 
-def _divide_by_time(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules) -> tuple[Frame, Frame, int]:
-    """The clicks of the sessions up to the split and after it, and the time of the split in µs.
+def _divide_by_time(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules) -> _Parts:
+    """The sessions up to the split, and those after it.
 
     Raises:
         UserError: if there are none on one side.
@@ -153,31 +162,36 @@ def _divide_by_time(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules
     else:
         cut = _span(tables, clicks, sessions)[1] - round(rules.test_days * DAY)
     when = nw.col("when")
-    exclusive = rules.boundary == "drop" and rules.test_from is None
-    train = clicks.filter(nw.col("session") <= _last(tables, sessions.filter(when < cut if exclusive else when <= cut)))
-    test = clicks.filter(nw.col("session") > _last(tables, sessions.filter(when <= cut)))
-    num_train, num_test = (count_distinct(tables, part, "session") for part in (train, test))
+    last = _last(tables, sessions.filter(when <= cut))
+    train, test = clicks.filter(nw.col("session") <= last), clicks.filter(nw.col("session") > last)
+    steps = []
+    if rules.boundary == "drop" and rules.test_from is None:
+        last_before = _last(tables, sessions.filter(when < cut))
+        if count_rows(tables, train.filter(nw.col("session") > last_before)):
+            train = train.filter(nw.col("session") <= last_before)
+            steps.append(count("without the sessions exactly on the split", tables, nw.concat([train, test])))
+    num_train, num_test = (count_sessions(tables, part)[1] for part in (train, test))
     if not num_train or not num_test:
-        first, last = _dates(tables, clicks, sessions)
+        first_date, last_date = _dates(tables, clicks, sessions)
         raise UserError(
             f"The split leaves {num_train:,} training and {num_test:,} test sessions: the sessions are from "
-            f"{first} to {last}, and the test set begins after {stamp(cut)}; choose another split with "
+            f"{first_date} to {last_date}, and the test set begins after {stamp(cut)}; choose another split with "
             "rules.test_days=DAYS or rules.test_from=DATE.",
             "rules.test_days",
             "rules.test_from",
         )
-    return train, test, cut
+    return _Parts(train, test, cut, steps)
 
 
-def _divide_by_file(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules) -> tuple[Frame, Frame, int]:
-    """The clicks of the training files and of the test files, and the date of the last training session in µs.
+def _divide_by_file(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules) -> _Parts:
+    """The sessions of the training files and those of the test files; the split is the last date in training.
 
     Raises:
         UserError: if the rules left none of one of them.
     """
     last = _last(tables, sessions.filter(~nw.col("is_test")))  # the sessions of the test files come after those
     train, test = clicks.filter(nw.col("session") <= last), clicks.filter(nw.col("session") > last)
-    num_train, num_test = (count_distinct(tables, part, "session") for part in (train, test))
+    num_train, num_test = (count_sessions(tables, part)[1] for part in (train, test))
     if not num_train or not num_test:
         raise UserError(
             f"The rules leave {num_train:,} training and {num_test:,} test sessions of the files: loosen "
@@ -185,7 +199,7 @@ def _divide_by_file(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules
             "rules.min_session_length",
             "rules.min_item_support",
         )
-    return train, test, _span(tables, train, sessions)[1]
+    return _Parts(train, test, _span(tables, train, sessions)[1])
 
 
 def _last(tables: Tables, sessions: Frame) -> int:
@@ -203,7 +217,7 @@ def _unseen_share(tables: Tables, test: Frame, trained: Frame) -> float:
     """The share of test targets whose items do not occur in training; a target is any click but a session's first."""
     targets = with_place_in_session(test).filter(nw.col("place_in_session") > 1)
     unseen = targets.join(trained, on="item", how="anti")
-    num_unseen, num_targets = (int(tables.collect(part.select(nw.len())).item()) for part in (unseen, targets))
+    num_unseen, num_targets = (count_rows(tables, part) for part in (unseen, targets))
     return round(num_unseen / num_targets, 6)
 
 

@@ -9,11 +9,12 @@ import narwhals as nw
 
 from srgnn.data.log.columns.times import DAY, SECOND
 from srgnn.data.log.engines import Frame, Tables
-from srgnn.data.log.report import Notice
+from srgnn.data.log.report import Notice, count_rows
 from srgnn.data.log.rules import Rules
 from srgnn.data.sessions import SessionData, Sessions
 
 UNITS = {"day": DAY, "hour": 3600 * SECOND, "minute": 60 * SECOND, "second": SECOND}
+NEARLY_ALL = 0.99  # a time in milliseconds is a whole second once in a thousand times
 LONG_SESSION = 200  # clicks: above the longest session of the public sets
 LONG_SHARE = 0.2  # of the clicks in all prefixes, which the time of an epoch grows with
 FEW_TEST_SESSIONS = 30
@@ -23,44 +24,58 @@ LATE = timedelta(days=30)  # between the last training session and the first tes
 
 @dataclass(frozen=True)
 class Resolution:
-    """The unit that all times of a log are multiples of; None if they are finer than a second."""
+    """How finely the times of a log are given.
+
+    Args:
+        unit: The largest unit that nearly all times are multiples of; None if they are finer than a second.
+        whole_seconds: Number of rows whose time is a whole second.
+        rows: Number of rows.
+    """
 
     unit: str | None
+    whole_seconds: int
+    rows: int
 
     @property
-    def is_coarse(self) -> bool:
-        """Whether two clicks on an item within one unit cannot be told from one row that was written twice."""
-        return self.unit is not None
+    def has_seconds(self) -> bool:
+        """Whether so many times are whole seconds that a part of the log, at least, gives no finer ones."""
+        return self.whole_seconds > (1 - NEARLY_ALL) * self.rows
 
 
 def resolution(tables: Tables, rows: Frame) -> Resolution:
     """The resolution of the times of rows."""
-    time = nw.col("time")
-    rest = {unit: (time % length != 0).any() for unit, length in UNITS.items()}
-    found = tables.collect(rows.select(**rest)).row(0, named=True)
-    return Resolution(next((unit for unit in UNITS if not found[unit]), None))
+    whole = {unit: (nw.col("time") % length == 0).cast(nw.Int64).sum() for unit, length in UNITS.items()}
+    found = tables.collect(rows.select(nw.len().alias("rows"), **whole)).row(0, named=True)
+    number = int(found["rows"])
+    unit = next((unit for unit in UNITS if found[unit] >= NEARLY_ALL * number), None)
+    return Resolution(unit, int(found["second"]), number)
 
 
 def of_resolution(tables: Tables, rows: Frame, resolution: Resolution) -> list[Notice]:
     """A warning about times too coarse to order the clicks of a session."""
-    if resolution.unit in (None, "second"):
+    if resolution.unit is None or resolution.unit == "second":
         return []
-    times = rows.group_by("key", "time").agg(nw.len())
-    num_rows, num_times = (tables.collect(part.select(nw.len())).item() for part in (rows, times))
-    if num_rows == num_times:
+    coarse = rows.filter(nw.col("time") % UNITS[resolution.unit] == 0).select("key", "time")
+    ties = count_rows(tables, coarse) - count_rows(tables, coarse.unique())
+    if not ties:
         return []
     text = (
-        f"All times are whole {resolution.unit}s: {num_rows - num_times:,} clicks have the time of an earlier one of "
-        "their session, and stay in the order of the log; if a column numbers them, name it with columns.order=NAME."
+        f"The times are whole {resolution.unit}s: {ties:,} clicks have the time of an earlier one of their session, "
+        "and stay in the order of the log; if a column numbers them, name it with columns.order=NAME."
     )
     return [Notice(text, ("columns.order",))]
 
 
-def of_duplicates(number: int, resolution: Resolution) -> list[Notice]:
-    """A warning about rows that may be duplicates."""
+def of_duplicates(number: int, in_lists: bool) -> list[Notice]:
+    """A warning about rows that may be duplicates.
+
+    Args:
+        number: Number of rows that repeat another one.
+        in_lists: Whether they are values of lists, which have one time.
+    """
     if not number:
         return []
-    times = f"in times of whole {resolution.unit}s" if resolution.is_coarse else "in a list that has one time"
+    times = "in a list that has one time" if in_lists else "in times of whole seconds or coarser ones"
     text = (
         f"Rows that repeat the session, item and time of another one: {number:,}; they are kept, because {times} two "
         "clicks look like one row written twice: leave them out with rules.duplicates=drop."
@@ -93,12 +108,26 @@ def of_leaks(tables: Tables, sessions: Frame) -> list[Notice]:
     """A warning about sessions of the test files that occur in the training files, too."""
     test = sessions.filter(nw.col("is_test"))
     both = test.join(sessions.filter(~nw.col("is_test")), on="key", how="semi")
-    num_test, num_both = (tables.collect(part.select(nw.len())).item() for part in (test, both))
+    num_test, num_both = (count_rows(tables, part) for part in (test, both))
     if not num_both:
         return []
     text = (
         f"{num_both:,} of {num_test:,} test sessions have the id of a training session: if they are the same visits, "
         "part of the test set was trained on; split the files of path= and test_path= between sessions."
+    )
+    return [Notice(text, ("path", "test_path"))]
+
+
+def of_shared_rows(tables: Tables, rows: Frame) -> list[Notice]:
+    """A warning about rows that are in the training files and in the test files."""
+    click = ["key", "item", "time"]
+    test = rows.filter(nw.col("is_test")).select(click)
+    both = count_rows(tables, test.join(rows.filter(~nw.col("is_test")).select(click), on=click, how="semi"))
+    if not both:
+        return []
+    text = (
+        f"Test clicks that are training clicks, too: {both:,}, so that part of the test set was trained on; leave "
+        "their rows out of the files of path= or test_path=."
     )
     return [Notice(text, ("path", "test_path"))]
 
@@ -137,3 +166,16 @@ def of_split(data: SessionData, facts: Mapping[str, Any]) -> list[Notice]:
         "with where=CONDITION, else choose another split with rules.test_days=DAYS or rules.test_from=DATE."
     )
     return [Notice(text, ("where", "rules.test_days", "rules.test_from"))]
+
+
+def of_own_split(data: SessionData, facts: Mapping[str, Any]) -> list[Notice]:
+    """A warning about test files that are not later than the training files."""
+    early = facts["test_sessions_begun_before"]
+    if not early:
+        return []
+    text = (
+        f"{early:,} of {len(data.test):,} sessions of test_path= began before the last training session ended, at "
+        f"{facts['train'][1]}: the model knows clicks that came after them, as it would not in use; split by time with "
+        "test_path=null and all files in path=."
+    )
+    return [Notice(text, ("test_path", "path"))]

@@ -247,7 +247,21 @@ def test_a_log_that_is_split_already_stays_so(tmp_path: Path, engine: str, gap):
     assert data.manifest["split"]["test_sessions_begun_before"] == 1
     assert "test sessions are those of test_path" in data.manifest["protocol"]
     notices = [notice["text"] for notice in data.manifest["notices"]]
-    assert notices == [] if gap else notices[0].startswith("1 of 2 test sessions have the id of a training session")
+    *leaks, early = notices
+    assert [text.partition(" have the id")[0] for text in leaks] == ["1 of 2 test sessions"] * (gap is None)
+    assert early.startswith("1 of 2 sessions of test_path= began before the last training session ended, at ")
+
+
+def test_clicks_in_the_files_of_both_sets_are_noticed_whatever_cuts_the_visits(tmp_path: Path):
+    data = split_by_file(tmp_path, [*EARLY[:3], (7, "a", 9000), (7, "b", 9030)], "polars", "1h")
+    texts = [notice["text"] for notice in data.manifest["notices"]]
+    assert texts[0].startswith("Test clicks that are training clicks, too: 3, so that part of the test set was trained")
+    with pytest.raises(
+        UserError, match=r"rules\.test_from=1970-01-02: expected null, because test_path= names the test"
+    ):
+        ClickLog("train.csv", test_path="test.csv", rules=Rules(test_from="1970-01-02"))
+    with pytest.raises(UserError, match=r"rules\.boundary=drop: expected train, because test_path= names the test set"):
+        ClickLog("train.csv", test_path="test.csv", rules=Rules(boundary="drop"))
 
 
 def test_a_test_file_on_whose_items_nothing_was_trained_is_an_error(tmp_path: Path):

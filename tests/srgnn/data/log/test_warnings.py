@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from click_logs import DAY, START, load, raw
+from click_logs import DAY, START, load, raw, stamp
 
 from srgnn.errors import UserError
 
@@ -45,8 +45,8 @@ def test_in_coarse_times_no_click_is_dropped_as_a_duplicate(tmp_path: Path, time
     assert raw(data, "train") == [[*"ABAC"]]
     *order, duplicates = texts(data)
     assert duplicates.startswith("Rows that repeat the session, item and time of another one: 3; they are kept")
-    assert f"whole {unit}" in duplicates
-    assert [text.startswith(f"All times are whole {unit}") for text in order] == [True] * (unit != "seconds")
+    assert "in times of whole seconds or coarser ones" in duplicates
+    assert [text.startswith(f"The times are whole {unit}: ") for text in order] == [True] * (unit != "seconds")
     dropped = load(tmp_path, "clicks", path, "dataset.rules.duplicates=drop")
     assert raw(dropped, "train") == [[*"ABC"]]
     assert len(texts(dropped)) == len(order)
@@ -62,6 +62,23 @@ def test_in_fine_times_and_with_an_order_duplicates_are_dropped(tmp_path: Path):
     path.write_text("session,item,time,place\n" + "".join(lines))
     data = load(tmp_path, "clicks", path, "dataset.columns.order=place")
     assert (raw(data, "train"), texts(data)) == ([[*"ABA"]], [])
+
+
+def test_duplicates_are_judged_one_by_one_where_only_a_part_of_the_times_is_fine(tmp_path: Path):
+    rows = [("1", item, f"2014-04-01 10:00:0{t}") for item, t in (("A", "1"), ("B", "2"), ("A", "1"), ("B", "3.5"))]
+    rows += [("1", "B", "2014-04-01 10:00:03.5"), ("2", "A", "2014-05-01 10:00:00"), ("2", "B", "2014-05-01 10:00:00")]
+    data = load(tmp_path, "clicks", write(tmp_path / "log.csv", rows))
+    assert raw(data, "train") == [[*"AABB"]]  # both clicks on A at 10:00:01 stay, one of B's at 10:00:03.5 is dropped
+    assert [text.partition(" are kept")[0] for text in texts(data)] == [
+        "Rows that repeat the session, item and time of another one: 1; they"
+    ]
+    one_fine = visits(40) + [visits(1)[0], ("v1", "b", "2014-04-02 00:02:00.5")]
+    data = load(tmp_path, "clicks", write(tmp_path / "fine.csv", [(s, i, iso(t)) for s, i, t in one_fine]))
+    assert raw(data, "train")[0] == [*"aabc"]
+
+
+def iso(time) -> str:
+    return time if isinstance(time, str) else stamp(time, "%Y-%m-%d %H:%M:%S")
 
 
 def test_equal_items_of_one_list_are_no_duplicates(tmp_path: Path):
@@ -134,7 +151,7 @@ def test_strict_makes_warnings_errors_whether_the_log_was_prepared_before_or_not
     ])  # fmt: skip
     for _ in range(2):
         with pytest.raises(
-            UserError, match=r"dataset\.strict=true makes them errors: All times are whole days.*order="
+            UserError, match=r"dataset\.strict=true makes them errors: The times are whole days.*order="
         ):
             load(tmp_path, "clicks", path, "dataset.strict=true")
     assert len(texts(load(tmp_path, "clicks", path))) == 2

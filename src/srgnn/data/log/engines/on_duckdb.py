@@ -1,7 +1,7 @@
 """An engine for logs larger than memory: DuckDB, which moves to disk what exceeds its limit."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import escape
@@ -12,15 +12,13 @@ import narwhals as nw
 import polars as pl
 
 from srgnn.data.log.engines import Frame
-from srgnn.data.log.engines.reading import read_with_polars
+from srgnn.data.log.engines.one_machine import FileTables
 from srgnn.data.log.raw.files import writing
 from srgnn.errors import ArgumentError, UserError, check_int
 from srgnn.saving import write_error
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-    from srgnn.data.log.columns.layout import Layout
 
 SIZE = re.compile(r"[1-9]\d*(\.\d+)? ?[KMGT]i?B")
 
@@ -56,8 +54,13 @@ class DuckDB:
             import duckdb
         except ImportError as error:
             raise UserError("engine=duckdb needs DuckDB: pip install 'srgnn[duckdb]'.", "engine") from error
+        temp_directory = Path(self.temp_directory or folder / "spill")
+        try:
+            temp_directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(f"to {temp_directory}", error, "temp_directory") from error
         settings: dict[str, str | bool | int | float | list[str]] = {
-            "temp_directory": str(self.temp_directory or folder / "spill"),
+            "temp_directory": str(temp_directory),
             "preserve_insertion_order": "false",  # a table that is not sorted needs no order, and less memory
         }
         if self.threads is not None:
@@ -80,20 +83,16 @@ class DuckDB:
 
 
 @dataclass(frozen=True)
-class DuckDBTables:
-    """The tables of one preparation with DuckDB, each a Parquet file."""
+class DuckDBTables(FileTables):
+    """The tables of one preparation with DuckDB."""
 
-    folder: Path
     connection: "DuckDBPyConnection"
-
-    def read(self, layout: "Layout", columns: Mapping[str, pl.Expr], name: str) -> Frame:
-        return self.scan(read_with_polars(layout, columns, self._path(name)))
 
     def scan(self, path: Path) -> Frame:
         return nw.from_native(self.connection.read_parquet(escape(str(path))))
 
     def checkpoint(self, frame: Frame, name: str, by: Sequence[str] = (), number: str | None = None) -> Frame:
-        path = self._path(name)
+        path = self.path(name)
         ordered = frame.sort(*by) if by else frame
         ordered.to_native().to_parquet(str(path), compression="lz4")
         if number is None:
@@ -102,12 +101,6 @@ class DuckDBTables:
         return rows.rename({"file_row_number": number})
 
     def collect(self, frame: Frame) -> pl.DataFrame:
-        path = self._path("collected")  # by way of a file: a direct conversion would need pyarrow
+        path = self.path("collected")  # by way of a file: a direct conversion would need pyarrow
         frame.to_native().to_parquet(str(path))
         return pl.read_parquet(path, glob=False, memory_map=False)
-
-    def parts(self, name: str) -> pl.LazyFrame:
-        return pl.scan_parquet(self._path(name), glob=False)
-
-    def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.parquet"

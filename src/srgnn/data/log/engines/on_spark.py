@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from srgnn.data.log.columns.layout import Layout
 
 VECTORS = "--add-modules=jdk.incubator.vector"
+NANOSECONDS = "spark.sql.legacy.parquet.nanosAsLong"  # otherwise Spark refuses such times
+PLACE = {"file_path": "_file", "row_index": "_row"}  # of a row, in Spark's words and in ours
 ROWS_PER_FILE = 2**40  # more than a Parquet file has: a row's place is the number of its file times this, plus its row
 
 
@@ -62,18 +64,21 @@ class Spark:
                 session = self._session()
         else:
             session = running
+        nanoseconds = str(session.conf.get(NANOSECONDS))
         try:
+            session.conf.set(NANOSECONDS, "true")
             yield SparkTables(folder, session)
         except (PySparkException, Py4JError) as error:
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise UserError(
-                f"Spark failed ({reason}): see its log; all its machines need the log and {folder.parent} under the "
-                "same names, and polars, pyarrow and pandas.",
+                f"Spark failed ({_first_line(error)}): see its log; all its machines need the log and {folder.parent} "
+                "under the same names, and polars, pyarrow and pandas.",
                 "cache",
             ) from error
         finally:
             if running is None:
                 session.stop()
+            else:
+                session.conf.set(NANOSECONDS, nanoseconds)
 
     def _session(self) -> "SparkSession":
         from pyspark.sql import SparkSession
@@ -85,14 +90,16 @@ class Spark:
             if self.master.startswith("local"):
                 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # Spark's workers need polars, too
             builder = builder.master(self.master).config("spark.ui.showConsoleProgress", "false")
-        for name, value in {"spark.sql.session.timeZone": "UTC", "spark.log.level": "ERROR", **self.settings}.items():
+        settings: dict[str, Any] = {"spark.sql.session.timeZone": "UTC"}
+        if self.remote is None:  # a server has its own
+            settings["spark.log.level"] = "ERROR"
+        for name, value in {**settings, **self.settings}.items():
             builder = builder.config(name, value)
         try:
             return builder.getOrCreate()
         except Exception as error:  # Spark, its network and Java each have errors of their own
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(
-                f"Spark does not start ({reason}): check master= or remote=.", "master", "remote"
+                f"Spark does not start ({_first_line(error)}): check master= or remote=.", "master", "remote"
             ) from error
 
 
@@ -104,24 +111,41 @@ class SparkTables:
     session: "SparkSession"
 
     def read(self, layout: "Layout", columns: Mapping[str, pl.Expr], name: str) -> Frame:
-        files = layout.files
-        _check_columns(layout)
-        schema = layout.frame.select(**columns).collect_schema()
-        types = {column: _spark_type(dtype) for column, dtype in schema.items()}
-        numbers = {os.path.abspath(path): number * ROWS_PER_FILE for number, path in enumerate(files.paths)}
-        rows = self.session.read.parquet(*map(_pattern, files.paths))
-        rows = rows.select("*", "_metadata.file_path", "_metadata.row_index")
+        from pyspark.errors import AnalysisException
+        from pyspark.sql import functions
+
+        paths = layout.files.paths
+        used = list(dict.fromkeys(column for each in columns.values() for column in each.meta.root_names()))
+        _check_files(layout, used)
+        schema = {column: layout.frame.collect_schema()[column] for column in used}
+        types = {
+            column: _spark_type(dtype) for column, dtype in layout.frame.select(**columns).collect_schema().items()
+        }
+        numbers = {os.path.abspath(path): number * ROWS_PER_FILE for number, path in enumerate(paths)}
+        try:
+            rows = self.session.read.parquet(*map(_pattern, paths))
+            metadata = rows.metadataColumn("_metadata")
+            place = [metadata.getField(field).alias(alias) for field, alias in PLACE.items()]
+            rows = rows.select(*(functions.col(_quoted(column)) for column in used), *place)
+        except AnalysisException as error:
+            raise UserError(
+                f"engine=spark cannot read {layout.files.name} ({_first_line(error)}): write it without such columns, "
+                "or choose engine=duckdb.",
+                "engine",
+            ) from error
 
         def read(batches: Iterator["pyarrow.RecordBatch"]) -> Iterator["pyarrow.RecordBatch"]:
             # The layout's own expressions run in Spark's workers, so every engine reads the same values.
             for batch in batches:
                 table: pl.DataFrame = pl.from_arrow(batch)  # type: ignore[assignment]
-                place = [numbers[unquote(urlsplit(path).path)] for path in table["file_path"]]
-                row = pl.Series("row", place, pl.Int64) + table["row_index"]
+                file, index = (table[alias] for alias in PLACE.values())
+                starts = [numbers[unquote(urlsplit(path).path)] for path in file]
+                row = pl.Series("row", starts, pl.Int64) + index
                 casts = [pl.col(column).cast(kind) for column, (kind, _) in types.items()]
+                table = table.select(used).cast(schema)  # type: ignore[arg-type]  # Spark has fewer types
                 yield from table.select(**columns).select(row, *casts).to_arrow().to_batches()
 
-        names = ", ".join(f"`{column}` {kind}" for column, (_, kind) in types.items())
+        names = ", ".join(f"{_quoted(column)} {kind}" for column, (_, kind) in types.items())
         return self._store(rows.mapInArrow(read, f"row bigint, {names}"), name)
 
     def scan(self, path: Path) -> Frame:
@@ -151,8 +175,8 @@ class SparkTables:
         return self.folder / f"{name}.parquet"
 
 
-def _check_columns(layout: "Layout") -> None:
-    """Raises a :class:`UserError` for files whose rows Spark would read in another way than the layout."""
+def _check_files(layout: "Layout", names: Sequence[str]) -> None:
+    """Raises a :class:`UserError` for files whose columns Spark would read in another way than the layout."""
     files = layout.files
     if files.kind != PARQUET:
         raise UserError(
@@ -171,12 +195,28 @@ def _check_columns(layout: "Layout") -> None:
         )
     schema = layout.frame.collect_schema()
     for path in files.paths:
-        if dict(pl.scan_parquet(path, glob=False).collect_schema()) != dict(schema):
+        types = pl.scan_parquet(path, glob=False).collect_schema()
+        other = next((name for name in names if types.get(name) != schema[name]), None)
+        if other is not None:
             raise UserError(
-                f"engine=spark reads files with the same plain columns, and those of {path} are not the columns "
-                "that the log is read with: write them alike and without nested values, or choose engine=duckdb.",
+                f"engine=spark reads files with the same plain columns, and {other} is not one in {path}: write all "
+                "files alike and without nested values, or choose engine=duckdb.",
                 "engine",
             )
+        if len({name.lower() for name in types}) < len(types):
+            raise UserError(
+                f"engine=spark does not tell apart the columns {', '.join(types)} of {path}, of which two differ in "
+                "capital letters alone: rename one, or choose engine=duckdb.",
+                "engine",
+            )
+
+
+def _quoted(column: str) -> str:
+    return "`{}`".format(column.replace("`", "``"))
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _pattern(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from srgnn.data import ClickLog, Columns, Rules, Spark
+from srgnn.data import ClickLog, Columns, Polars, Rules, Spark
 from srgnn.errors import UserError
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(600)]
@@ -86,8 +86,43 @@ def test_a_failure_of_spark_is_one_sentence(tmp_path: Path, spark: Spark):
 def test_files_that_spark_would_read_otherwise_are_refused(tmp_path: Path, spark: Spark):
     pl.DataFrame({"session": [1], "item": [1], "time": [START]}).write_parquet(tmp_path / "a.parquet")
     pl.DataFrame({"session": ["x"], "item": [1], "time": [START]}).write_parquet(tmp_path / "b.parquet")
-    with pytest.raises(UserError, match=r"those of .*a\.parquet are not the columns .*engine=duckdb"):
+    with pytest.raises(UserError, match=r"session is not one in .*a\.parquet: write all files alike.*engine=duckdb"):
         ClickLog(tmp_path / "*.parquet", engine=spark, cache=tmp_path / "cache").load()
+    pl.DataFrame({"session": [1], "item": [1], "time": [START], "Item": [1]}).write_parquet(tmp_path / "case.parquet")
+    with pytest.raises(UserError, match=r"session, item, time, Item of .*of which two differ in capital letters alone"):
+        ClickLog(tmp_path / "case.parquet", engine=spark, cache=tmp_path / "cache").load()
+
+
+def test_a_column_of_a_type_that_spark_lacks_is_one_sentence(tmp_path: Path, spark: Spark):
+    log = pl.DataFrame({"session": [1, 1], "item": [1, 2], "time": [START, START]}).with_columns(at=pl.time(1, 2))
+    log.write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(UserError, match=r"cannot read .*log\.parquet \(.*TIME.*\): write it without such columns, or"):
+        ClickLog(tmp_path / "log.parquet", engine=spark, cache=tmp_path / "cache").load()
+
+
+TYPES = [
+    (pl.Datetime("ns", "Europe/Berlin"), pl.UInt64, pl.Categorical()),
+    (pl.Datetime("us"), pl.Float64, pl.Binary()),
+    (pl.Datetime("ms", "UTC"), pl.Decimal(20, 0), pl.UInt16),
+]
+
+
+@pytest.mark.parametrize(("time", "session", "item"), TYPES)
+def test_every_type_is_read_as_with_polars(tmp_path: Path, spark: Spark, monkeypatch, time, session, item):
+    moments = pl.from_epoch(START + pl.Series(range(12)) // 4 * 10 * 86_400 + pl.Series(range(12)))
+    moments = moments.dt.replace_time_zone(time.time_zone).cast(time)
+    items = pl.Series([1, 2, 3, 1] * 3).cast(pl.String).cast(item)
+    sessions = pl.Series([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]).cast(session)
+    log = {"session": sessions, "item": items, "time": moments, "file_path": 1, "row_index": 1, "_metadata": 1}
+    pl.DataFrame(log).write_parquet(tmp_path / "log.parquet")
+    monkeypatch.chdir(tmp_path)  # the log has a relative path
+    data, expected = (
+        ClickLog("log.parquet", rules=Rules(min_item_support=1), engine=engine, cache=name).load()
+        for name, engine in (("spark", spark), ("polars", Polars()))
+    )
+    assert data.manifest == expected.manifest
+    assert data.vocabulary.ids == expected.vocabulary.ids
+    assert data.train.items.tolist() == expected.train.items.tolist() == [0, 1, 2, 0] * 2
 
 
 def test_a_file_whose_name_spark_passes_over_is_refused(tmp_path: Path, spark: Spark):
