@@ -51,6 +51,11 @@ def count_rows(tables: Tables, rows: Frame) -> int:
     return int(tables.collect(rows.select(nw.len())).item())
 
 
+def number_where(condition: nw.Expr) -> nw.Expr:
+    """The expression for the number of rows for which a condition is true."""
+    return condition.cast(nw.Int64).sum().cast(nw.Int64)  # DuckDB's own sums have a type that Parquet lacks
+
+
 def count_distinct(tables: Tables, frame: Frame, name: str) -> int:
     """The number of distinct values of a column that are not null."""
     # Not n_unique(): DuckDB keeps the values of a count in memory, whatever its limit.

@@ -125,7 +125,7 @@ def apply_rules(tables: Tables, clicks: Frame, rules: Rules) -> tuple[Frame, lis
         shorten = drop_long_sessions if rules.too_long == "drop" else keep_latest_clicks
         clicks = tables.checkpoint(shorten(clicks, rules.max_session_length), "max_session_length")
         steps.append(count(f"sessions of up to {rules.max_session_length} clicks ({rules.too_long})", tables, clicks))
-        _check_left(steps, "keep parts of longer sessions with rules.too_long=latest", "rules.too_long")
+        _check_left(steps, "keep parts of longer ones with rules.too_long=latest", "rules.too_long")
     return clicks, steps
 
 

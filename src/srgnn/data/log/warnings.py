@@ -9,7 +9,7 @@ import narwhals as nw
 
 from srgnn.data.log.columns.times import DAY, SECOND
 from srgnn.data.log.engines import Frame, Tables
-from srgnn.data.log.report import Notice, count_rows
+from srgnn.data.log.report import Notice, count_rows, number_where
 from srgnn.data.log.rules import Rules
 from srgnn.data.sessions import SessionData, Sessions
 
@@ -44,7 +44,7 @@ class Resolution:
 
 def resolution(tables: Tables, rows: Frame) -> Resolution:
     """The resolution of the times of rows."""
-    whole = {unit: (nw.col("time") % length == 0).cast(nw.Int64).sum() for unit, length in UNITS.items()}
+    whole = {unit: number_where(nw.col("time") % length == 0) for unit, length in UNITS.items()}
     found = tables.collect(rows.select(nw.len().alias("rows"), **whole)).row(0, named=True)
     number = int(found["rows"])
     unit = next((unit for unit in UNITS if found[unit] >= NEARLY_ALL * number), None)
@@ -89,8 +89,8 @@ def of_spans(tables: Tables, sessions: Frame) -> list[Notice]:
     spans = sessions.filter(nw.col("length") > 1).select(span=span)
     counts = spans.select(
         all=nw.len(),
-        short=(nw.col("span") < UNITS["hour"]).cast(nw.Int64).sum(),
-        long=(nw.col("span") > DAY).cast(nw.Int64).sum(),
+        short=number_where(nw.col("span") < UNITS["hour"]),
+        long=number_where(nw.col("span") > DAY),
         longest=nw.col("span").max(),
     )
     found = tables.collect(counts).row(0, named=True)

@@ -1,6 +1,7 @@
 """The rules, one by one on paper, and all together against plain Python."""
 
 from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -16,75 +17,127 @@ from srgnn.errors import ArgumentError, UserError
 
 HOUR = 3600
 START = 1_396_310_400  # 2014-04-01
-Row = tuple[int, str, int]  # session, item, seconds since 1970
+Row = tuple[int, str, float] | tuple[int, str, float, float]  # session, item, seconds since 1970, place
 
 
-TIMES = {  # forms of a time; all rows of the property test are after 1973, so that the unit of numbers can be detected
+INDIA = timezone(timedelta(hours=5.5))
+TIMES = {  # forms of a time
     "s": str,
-    "ms": lambda time: f"{time}000",
-    "us": lambda time: f"{time}000000",
-    "iso": lambda time: datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-    "zone": lambda time: datetime.fromtimestamp(time, timezone(timedelta(hours=5.5))).isoformat(),
+    "ms": lambda time: f"{time * 1000:.0f}",
+    "us": lambda time: f"{time * 1_000_000:.0f}",
+    "iso": lambda time: datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    "zone": lambda time: datetime.fromtimestamp(time, timezone(timedelta(hours=5.5))).isoformat(
+        timespec="microseconds"
+    ),
 }
 
 
 ENGINES = {"polars": Polars(), "duckdb": DuckDB(threads=1)}
 
 
-def prepare(rows: list[Row], gap: int | None = None, form: str = "s", engine: str = "polars", **rules) -> SessionData:
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "log.csv"
-        path.write_text("session,item,time\n" + "".join(f"{s},{i},{TIMES[form](t)}\n" for s, i, t in rows))
+@dataclass(frozen=True)
+class Log:
+    """A log and how it is read.
+
+    Args:
+        rows: Its rows; their places are used where all have one.
+        gap: The inactivity that ends a visit, in seconds.
+        form: The form of its times.
+        num_test: Number of its last rows that are a test file; 0 splits it by time.
+    """
+
+    rows: list[Row]
+    gap: int | None = None
+    form: str = "s"
+    num_test: int = 0
+
+    def prepare(self, folder: str, rules: Rules, engine: str = "polars") -> SessionData:
+        num_train = len(self.rows) - self.num_test
+        paths = {"path": Path(folder) / "log.csv", "test_path": Path(folder) / "test.csv"}
+        for path, rows in zip(paths.values(), (self.rows[:num_train], self.rows[num_train:]), strict=True):
+            lines = [",".join([str(s), i, TIMES[self.form](t), *map(str, place)]) for s, i, t, *place in rows]
+            path.write_text("\n".join(["session,item,time" + ",place" * self.has_places, *lines, ""]))
+        if not self.num_test:
+            del paths["test_path"]
         log = ClickLog(
-            str(path),
-            columns=Columns() if gap is None else Columns(user="session"),
-            session_gap=None if gap is None else f"{gap}s",
-            time_format="s" if form == "s" else None,
+            **paths,
+            columns=Columns(user="session", order="place" if self.has_places else None),
+            session_gap=None if self.gap is None else f"{self.gap}s",
+            time_format=self.form if self.form in ("s", "ms", "us") else None,
             engine=ENGINES[engine],
-            cache=folder,
-            rules=Rules(**{"min_item_support": 1, **rules}),
+            cache=f"{folder}/{engine}",
+            rules=rules,
         )
         return log.load()
+
+    @property
+    def has_places(self) -> bool:
+        return len(self.rows[0]) == 4
+
+
+def prepare(rows: list[Row], **rules) -> SessionData:
+    with TemporaryDirectory() as folder:
+        return Log(rows).prepare(folder, Rules(**{"min_item_support": 1, **rules}))
 
 
 def raw(data: SessionData, part: str) -> list[list[str]]:
     return [[data.vocabulary.ids[i] for i in session.tolist()] for session in getattr(data, part)]
 
 
-def oracle(rows: list[Row], r: Rules, gap: int | None) -> tuple[list, list, list] | None:
+def drops_duplicate(given: Log, r: Rules, time: float) -> bool:
+    num_whole = sum(row[2] == int(row[2]) for row in given.rows)
+    unclear = time == int(time) and num_whole > len(given.rows) / 100
+    return r.duplicates == "drop" or (r.duplicates == "auto" and (given.has_places or not unclear))
+
+
+def oracle(given: Log, r: Rules) -> tuple[list, list, list] | None:
     """Training sessions, test sessions and candidates, found by loops over rows; None if a set is empty."""
-    visits: dict[int, list] = {}
-    for row, (session, item, time) in enumerate(rows):
-        if r.duplicates == "keep" or all((time, item) != (t, i) for t, _, i in visits.get(session, [])):
-            visits.setdefault(session, []).append((time, row, item))
+    visits: dict[tuple, list] = {}
+    for row, (session, item, time, *place) in enumerate(given.rows):
+        is_test = row >= len(given.rows) - given.num_test if given.num_test else None
+        clicks = visits.setdefault((is_test, session), [])
+        repeats_another = any((time, item, place) == (t, i, p) for t, _, i, p in clicks)
+        if not repeats_another or not drops_duplicate(given, r, time):
+            clicks.append((time, row, item, place))
     by_file = r.order == "file"
-    log = []  # (when, first row, items)
-    for visit in visits.values():
-        ordered = sorted(visit)
+    log = []  # (is a test session by its file, when, first row, items)
+    for (is_test, _), visit in visits.items():
+        ordered, gap = sorted(visit), given.gap
         cuts = [n for n in range(1, len(ordered)) if gap is not None and ordered[n][0] - ordered[n - 1][0] > gap]
         for part in (ordered[a:b] for a, b in pairwise([0, *cuts, len(ordered)])):
-            part = sorted(part, key=lambda click: click[1]) if by_file else part
-            items = [item for _, _, item in part]
+            when, first_row = part[-1][0], min(click[1] for click in part)
+            if by_file:
+                when = max(part, key=lambda click: click[1])[0] // 1
+            if given.has_places:
+                part = sorted(part, key=lambda click: (click[3], click[1]))
+            elif by_file:
+                part = sorted(part, key=lambda click: click[1])
+            items = [item for _, _, item, _ in part]
             if r.repeats == "drop":
                 items = [item for n, item in enumerate(items) if n == 0 or item != items[n - 1]]
-            log.append((part[-1][0], min(row for _, row, _ in part), items))
-    log = [visit for visit in log if len(visit[2]) >= r.min_session_length]
+            log.append(((is_test, when, first_row), items))
+    log = [visit for visit in log if len(visit[1]) >= r.min_session_length]
     while True:
-        support = Counter(item for visit in log for item in visit[2])
-        filtered = [(w, f, [i for i in items if support[i] >= r.min_item_support]) for w, f, items in log]
-        changed, log = filtered != log, [visit for visit in filtered if len(visit[2]) >= r.min_session_length]
+        support = Counter(item for _, items in log for item in items)
+        filtered = [(w, [i for i in items if support[i] >= r.min_item_support]) for w, items in log]
+        changed, log = filtered != log, [visit for visit in filtered if len(visit[1]) >= r.min_session_length]
         if r.support == "once" or not changed:
             break
     if r.max_session_length:
         if r.too_long == "drop":
-            log = [visit for visit in log if len(visit[2]) <= r.max_session_length]
-        log = [(w, f, items[-r.max_session_length :]) for w, f, items in log]
+            log = [visit for visit in log if len(visit[1]) <= r.max_session_length]
+        log = [(w, items[-r.max_session_length :]) for w, items in log]
     log.sort()
     if not log:
         return None
-    cut = max(w for w, _, _ in log) - r.test_days * 24 * HOUR
-    full = train = [items for w, _, items in log if w < cut or (w == cut and r.boundary == "train")]
-    test = [items for w, _, items in log if w > cut]
+    if given.num_test:
+        full = train = [items for (is_test, _, _), items in log if not is_test]
+        test = [items for (is_test, _, _), items in log if is_test]
+    else:
+        cut = max(when for (_, when, _), _ in log) - r.test_days * 24 * HOUR
+        keeps_last = r.boundary == "train"
+        full = train = [items for (_, when, _), items in log if when < cut or (when == cut and keeps_last)]
+        test = [items for (_, when, _), items in log if when > cut]
     pairs = [(n, end) for n, items in enumerate(train) for end in range(len(items), 1, -1)]
     if r.fraction < 1:
         pairs = pairs[len(pairs) - int(len(pairs) * r.fraction) :]
@@ -101,14 +154,25 @@ def oracle(rows: list[Row], r: Rules, gap: int | None) -> tuple[list, list, list
     return train, test, ordered_ids
 
 
-rows = st.lists(
-    st.tuples(st.integers(1, 12), st.sampled_from("abcdefgh"), st.integers(0, 12).map(lambda n: START + n * 6 * HOUR)),
-    min_size=40,  # fewer leave little after the rules
-    max_size=80,
-)
+moments = st.builds(lambda n, part: n * 6 * HOUR + part, st.integers(0, 12), st.sampled_from([0, 0, 0.5, 0.25]))
+clicks = st.tuples(st.integers(1, 12), st.sampled_from("abcdefgh"), moments, st.sampled_from([1, 2, 2.5, -3]))
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> Log:
+    rows = draw(st.lists(clicks, min_size=40, max_size=80))  # fewer leave little after the rules
+    is_fine, has_places = draw(st.booleans()), draw(st.booleans())
+    form = draw(st.sampled_from([*TIMES]))
+    # Before 1970, the form of the times has to be given.
+    begin = draw(st.sampled_from([START, -START])) if form in ("s", "ms", "us") else START
+    rows = [(s, i, begin + (t if is_fine else int(t)), *[place] * has_places) for s, i, t, place in rows]
+    gap, num_test = draw(st.sampled_from([None, 6 * HOUR, 24 * HOUR])), draw(st.sampled_from([0, 0, 15]))
+    return Log(rows, gap, form, num_test)
+
+
 rules = st.builds(
     Rules,
-    duplicates=st.sampled_from(["keep", "drop"]),
+    duplicates=st.sampled_from(["keep", "drop", "auto"]),
     repeats=st.sampled_from(["keep", "drop"]),
     min_session_length=st.integers(2, 3),
     min_item_support=st.integers(1, 4),
@@ -124,23 +188,29 @@ rules = st.builds(
 )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@settings(max_examples=100, deadline=None)
-@given(rows, rules, st.sampled_from([None, 6 * HOUR, 24 * HOUR]), st.sampled_from([*TIMES]), st.booleans())
-def test_any_log_under_any_rules_equals_plain_python(engine, rows, rules, gap, form, small_sample):
-    expected = oracle(rows, rules, gap)
-    with pytest.MonkeyPatch.context() as patch:
+@settings(max_examples=150, deadline=None)
+@given(logs(), rules, st.booleans())
+def test_any_log_under_any_rules_equals_plain_python_on_every_engine(log: Log, rules: Rules, small_sample: bool):
+    rules = replace(rules, boundary="train") if log.num_test else rules
+    expected = oracle(log, rules)
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         if small_sample:
             patch.setattr(files, "SAMPLE", 2)
         if expected is None:  # nothing is left to train on or to test
-            with pytest.raises(UserError, match=r"session is left|split leaves|rules\.fraction="):
-                prepare(rows, gap, form, engine, **rules.__dict__)
+            for engine in ENGINES:
+                with pytest.raises(UserError, match=r"session is left|split leaves|rules leave|rules\.fraction="):
+                    log.prepare(folder, rules, engine)
             return
-        data = prepare(rows, gap, form, engine, **rules.__dict__)
+        first, *others = (log.prepare(folder, rules, engine) for engine in ENGINES)
     train, test, ids = expected
-    assert raw(data, "train") == train
-    assert raw(data, "test") == test
-    assert data.vocabulary.ids == ids
+    assert raw(first, "train") == train
+    assert raw(first, "test") == test
+    assert first.vocabulary.ids == ids
+    for other in others:
+        assert raw(other, "train") == train
+        assert raw(other, "test") == test
+        assert other.manifest == first.manifest
+        assert other.vocabulary.about.equals(first.vocabulary.about)
 
 
 EARLY = [(1, "a", 0), (1, "b", 60), (1, "c", 120), (2, "b", 180), (2, "c", 240)]  # two training sessions
@@ -200,6 +270,21 @@ def test_unseen_targets_are_counted_before_and_after_their_rule():
 def test_a_split_without_training_sessions_reports_their_times():
     with pytest.raises(UserError, match=r"leaves 0 training and 1 test sessions.*rules\.test_days="):
         prepare(LATE)
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        ({}, r"name the column of sessions with columns\.session=NAME, or one that holds a list .* with nested=NAME"),
+        ({"min_session_length": 4}, r"lower rules\.min_session_length=4\.$"),
+        ({"min_item_support": 4}, r"lower rules\.min_item_support=4\.$"),
+        ({"max_session_length": 2, "too_long": "drop"}, r"keep parts of longer ones with rules\.too_long=latest\.$"),
+    ],
+)
+def test_a_log_of_which_nothing_is_left_names_the_rule_to_loosen(rules, sentence: str):
+    rows = [(s, i, s * 60 + n) for s in (1, 2) for n, i in enumerate("abc")] if rules else EARLY[2:4]
+    with pytest.raises(UserError, match=rf"No session is left after the rules \(.*\): .*{sentence}"):
+        prepare(rows, **rules)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_duplicates_are_judged_one_by_one_where_only_a_part_of_the_times_is_fine
     assert [text.partition(" are kept")[0] for text in texts(data)] == [
         "Rows that repeat the session, item and time of another one: 1; they"
     ]
-    one_fine = visits(40) + [visits(1)[0], ("v1", "b", "2014-04-02 00:02:00.5")]
+    one_fine = [*visits(40), visits(1)[0], ("v1", "b", "2014-04-02 00:02:00.5")]
     data = load(tmp_path, "clicks", write(tmp_path / "fine.csv", [(s, i, iso(t)) for s, i, t in one_fine]))
     assert raw(data, "train")[0] == [*"aabc"]
 

@@ -94,6 +94,13 @@ def test_too_little_memory_and_disk_for_duckdb_is_one_sentence(tmp_path: Path):
         fill()
 
 
+def test_a_folder_for_spilling_that_cannot_be_made_is_one_sentence(tmp_path: Path):
+    (tmp_path / "file").touch()
+    sentence = r"Cannot write to .*file/spill \(Not a directory\): name a writable folder with temp_directory=FOLDER\."
+    with pytest.raises(UserError, match=sentence), DuckDB(temp_directory=f"{tmp_path}/file/spill").start(tmp_path):
+        pass
+
+
 @pytest.mark.parametrize("value", ["blue", "4", "-1GB", 4])
 def test_a_wrong_memory_limit_is_refused(value):
     with pytest.raises(ArgumentError, match="memory_limit="):
