@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import narwhals as nw
+import polars as pl
 
 from srgnn.data.log.columns.layout import Layout, LogFormat
+from srgnn.data.log.columns.names import shown
+from srgnn.data.log.columns.oddities import Oddity
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.faults import bad_rows, no_clicks
+from srgnn.data.log.odd_ids import odd_ids
 from srgnn.data.log.read import Rows
 from srgnn.data.log.report import Notice, Step, count_distinct, count_rows
 from srgnn.errors import UserError
@@ -52,13 +56,13 @@ def check(rows: Rows, form: LogFormat, skip: bool, tables: Tables) -> Checked:
         steps.append(_count("rows that are clicks (events, where)", tables, table, form))
         if not steps[-1].clicks:
             raise no_clicks(layout, form)
-    notices = [*rows.notices, *_oddities(tables, table, layout)]
+    notices = [*rows.notices, *_oddities(tables, table, layout), *odd_ids(tables, table, layout, form, steps[-1], skip)]
     table = table.select("row", *layout.readers, *(["is_test"] if layout.files.num_test else []))
     is_bad = nw.any_horizontal(*(nw.col(role).is_null() for role in layout.readers), ignore_nulls=True)
     bad, readable = table.filter(is_bad), table.filter(~is_bad)
     number_of_bad = count_rows(tables, bad)
     if number_of_bad and not skip:
-        raise bad_rows(layout, form, tables, table, skip)
+        raise bad_rows(layout, form, tables, table, number_of_bad == steps[-1].clicks)
     if not number_of_bad and not rows.broken:
         return Checked(table, steps, notices, layout.shares_times)
     steps.append(_count("readable rows (on_error=skip)", tables, readable, form))
@@ -79,9 +83,20 @@ def _oddities(tables: Tables, table: Frame, layout: Layout) -> list[Notice]:
     """The warnings about values that are read in another way than they are written, with the number of rows."""
     if not layout.oddities:
         return []
-    counts = tables.collect(table.select(*(nw.col(name).cast(nw.Int64).sum() for name in layout.oddities))).row(0)
+    sums = {name: nw.col(name).cast(nw.Int64).sum() for name in layout.oddities}
+    counts = tables.collect(table.select(**sums)).row(0, named=True)
     return [
-        Notice(f"{odd.text} (rows: {int(number):,}).")
-        for odd, number in zip(layout.oddities.values(), counts, strict=True)
-        if number
+        Notice(f"{oddity.found}, such as {_examples(layout, oddity)}, {oddity.done} (rows: {int(counts[name]):,}).")
+        for name, oddity in layout.oddities.items()
+        if counts[name]
     ]
+
+
+def _examples(layout: Layout, oddity: Oddity) -> str:
+    """The first odd value of each column, as `' lamp 10' in item`."""
+    rows = layout.frame if layout.is_click is None else layout.frame.filter(layout.is_click)
+    examples = []
+    for name, condition in oddity.conditions.items():
+        value = rows.filter(condition).select(pl.col(name).cast(pl.String)).head(1).collect(engine="streaming")
+        examples += [f"{text[:60]!r} in {shown(name)}" for text in value.to_series()]
+    return ", ".join(examples)

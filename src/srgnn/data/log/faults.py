@@ -9,6 +9,7 @@ import polars as pl
 from srgnn.data.log.causes import Cause, find_causes, shown
 from srgnn.data.log.columns.ids import text_reader
 from srgnn.data.log.columns.layout import Layout, LogFormat
+from srgnn.data.log.columns.names import shown as shown_name
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.raw.paths import PARQUET
 from srgnn.errors import UserError
@@ -18,8 +19,9 @@ EXAMPLES = 3
 
 def bad_rows(layout: Layout, form: LogFormat, tables: Tables, table: Frame, skip: bool) -> UserError:
     """The error for rows without session, item or readable time, which are null in `table`."""
+    key = "session" if form.session_gap is None else "user"
     faults = {
-        "key": "no session" if form.session_gap is None else "no user",
+        "key": f"no {key}",
         "item": "no item",
         "time": "a time that cannot be read",
         "order": "no number to order by",
@@ -33,6 +35,9 @@ def bad_rows(layout: Layout, form: LogFormat, tables: Tables, table: Frame, skip
             examples, their_causes = _examples(layout, form, role)
             kinds.append(f"{number:,} {'has' if number == 1 else 'have'} {faults[role]} ({examples})")
             causes += their_causes
+            if number == rows:
+                name = f"columns.{key if role == 'key' else role}"
+                causes.append(Cause(pl.lit(True), remedy=f"name another column with {name}=NAME", argument=name))
     remedies = ["Fix them", *dict.fromkeys(cause.remedy for cause in causes if cause.remedy)]
     return UserError(
         f"{layout.files.name}: of {rows:,} rows, {'; '.join(kinds)}. {', or '.join(remedies)}{_or_skip(skip)}.",
@@ -69,7 +74,7 @@ def _examples(layout: Layout, form: LogFormat, role: str) -> tuple[str, list[Cau
         prefix = "" if len(files.paths) == 1 else f"{known_path.name} "
         rows = form.unpacked(part.rows()).with_row_index("_line", 1) if form.nested else form.unpacked(part.rows(True))
         if name not in rows.collect_schema():
-            examples.append((f"{prefix}has no column {name}", None))
+            examples.append((f"{prefix}has no column {shown_name(name)}", None))
             continue
         bad = rows.filter(is_bad).select("_line", shown(layout, name), place.alias("_cause")).head(EXAMPLES)
         for line, text, index in bad.collect(engine="streaming").iter_rows():

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from srgnn.data.log.raw.broken import EXAMPLES, Findings
+from srgnn.data.log.raw.broken import Findings
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.header import cleaned
 from srgnn.data.log.raw.paths import PARQUET, TEXT
@@ -37,14 +37,13 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
     if headers:
         text = f"{files.name}: {_number(headers, 'header line')} left out because header= names the columns; "
         notices.append(Notice(f"{text}header=null takes the names of the file.", ("header",)))
+    repeated = files.repeated_headers()
+    if repeated:
+        text = f"{files.name}: {_number(repeated, 'header line')} among the rows left out"
+        notices.append(Notice(f"{text}, as in files that were joined."))
     if findings.constants:
         text = f"{files.name}: NaN or Infinity read as missing values in {_number(findings.constants, 'line')}"
         notices.append(Notice(f"{text}; write null or a value instead."))
-    if findings.hiding:
-        lines = findings.hiding
-        shown = ", ".join(f"{line.path.name} line {line.number}: {line.text[:60]!r}" for line in lines[:EXAMPLES])
-        text = f"{files.name}: {_number(len(lines), 'quoted field')} read as text, with lines that look like rows"
-        notices.append(Notice(f"{text} ({shown}); close the quote if one is missing."))
     return notices
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from srgnn.data.log.arguments import check_text
-from srgnn.data.log.columns.ids import id_reader
+from srgnn.data.log.columns.ids import id_reader, integer_reader, text_reader
+from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import all_paths, unpacked
-from srgnn.data.log.columns.roles import check_type, name_yours, shown
+from srgnn.data.log.columns.roles import check_type, name_yours
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import PathNames, check_paths
+from srgnn.data.log.report import Notice
 from srgnn.errors import UserError
 
 OURS = ("index", "id", "title", "count", "first_seen", "last_seen", "item")  # columns of the vocabulary
@@ -53,21 +55,67 @@ def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:
         argument = f"items.{role}"
         paths = list(all_paths(frame.schema))
         if name not in frame.columns:
-            text = f"{files.name}: expected the column {name}; found {shown(paths)}"
+            text = f"{files.name}: expected the column {shown(name)}; found {shown(*paths)}"
             raise UserError(f"{text}. {name_yours({argument: [name]}, paths)}.", argument)
         check_type(files, argument, name, frame.schema[name])
-    ids = frame.select(id_reader(frame[columns["id"]]).cast(pl.String)).to_series()
+    ids, titles = frame[columns["id"]], frame[columns["title"]]
+    ours = frame.select(id_reader(ids, True, ()).cast(pl.String).alias("id"), text_reader(titles).alias("title"))
     others = frame.drop(columns.values())
     for name in set(OURS).intersection(others.columns):
         free = f"item_{name}"
         while free in others.columns:
             free = f"item_{free}"
         others = others.rename({name: free})
-    named = others.with_columns(ids.alias("id"), frame[columns["title"]].cast(pl.String).alias("title"))
-    return named.select("id", "title", *others.columns).unique("id", keep="first", maintain_order=True)
+    return pl.concat([ours, others], how="horizontal")
 
 
 def with_titles(known: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """Joins the table of items to the rows of `known`, by their column `item`."""
-    known = known.with_columns(id=pl.col("item").cast(pl.String))
-    return known.join(items, on="id", how="left", maintain_order="left").drop("id")
+    """Joins the table of items to the rows of `known`, by their column `item`; the first title of an item counts."""
+    found = _matched(known, items).drop("id").drop_nulls("item").sort(pl.col("title").is_null(), maintain_order=True)
+    found = found.unique("item", keep="first", maintain_order=True)
+    return known.join(found, on="item", how="left", maintain_order="left")
+
+
+def of_items(known: pl.DataFrame, items: pl.DataFrame, name: str) -> list[Notice]:
+    """Warnings about the table of items.
+
+    Args:
+        known: The items of the log, with their ids in the column `item`.
+        items: The table.
+        name: Its name in messages.
+    """
+    matched = _matched(known, items)
+    is_known = matched["item"].is_in(known["item"].implode())
+    notices = []
+    without = items["id"].null_count()
+    if without:
+        notices.append(Notice(f"{name}: rows without an id were left out (rows: {without:,})."))
+    titles = matched.filter(is_known & matched["title"].is_not_null()).unique(["item", "title"], maintain_order=True)
+    several = titles.group_by("item", maintain_order=True).agg("title").filter(pl.col("title").list.len() > 1)
+    if len(several):
+        item, (first, second, *_) = several.row(0)
+        text = f"{name}: the first title was taken of items that have several, such as {first!r} and {second!r} of"
+        notices.append(Notice(f"{text} {item} (items: {len(several):,})."))
+    titled = titles["item"].n_unique()
+    if 2 * titled < len(known):
+        text = f"{name} has titles of only {titled:,} of {len(known):,} items"
+        other = items["id"].filter(~is_known.fill_null(False)).drop_nulls()
+        if len(other):
+            missing = known["item"].filter(~known["item"].is_in(titles["item"].implode()))
+            text += (
+                f": its ids, such as {other[0]!r}, have to be those of the log, such as {str(missing[0])!r}; name "
+                "another column with items.id=NAME if they are in it"
+            )
+        notices.append(Notice(f"{text}.", ("items.id",)))
+    return notices
+
+
+def _matched(known: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """The table with the column `item`: its ids, read as those of the log are."""
+    whole = integer_reader(items["id"])
+    if known.schema["item"] == pl.String:
+        is_known = pl.col("id").is_in(known["item"].implode())
+        item = pl.when(is_known).then("id").otherwise(whole.cast(pl.String))
+    else:
+        item = whole.cast(known.schema["item"], strict=False)
+    return items.with_columns(item=item)

@@ -12,7 +12,7 @@ from srgnn.data.log import warnings
 from srgnn.data.log.check import Checked, check
 from srgnn.data.log.columns.times import SECOND, duration
 from srgnn.data.log.engines import Frame, Tables, add
-from srgnn.data.log.items import read_items, with_titles
+from srgnn.data.log.items import of_items, read_items, with_titles
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.read import read
 from srgnn.data.log.report import Notice, Step, count, count_rows
@@ -82,6 +82,8 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     notices = [*checked.notices, *log_of_clicks.notices, *warnings.of_sessions(data, log.rules)]
     of_split = warnings.of_split if log.test_path is None else warnings.of_own_split
     notices += of_split(data, parts.facts)
+    if titles is not None and item_files is not None:
+        notices += of_items(log_of_clicks.items[parts.codes], titles, item_files.name)
     report = [*checked.steps, *log_of_clicks.steps, *rule_steps, *parts.steps]
     division = "test sessions are later in time" if log.test_path is None else "test sessions are those of test_path"
     manifest = {

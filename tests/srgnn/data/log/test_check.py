@@ -36,8 +36,7 @@ def test_bad_rows_are_reported_with_their_lines(tmp_path: Path):
     for part in (
         "log.csv: of 10 rows, 1 has no session (line 6: nothing); 1 has no item (line 7: nothing); ",
         "2 have a time that cannot be read (line 3: 'yesterday', line 8: nothing). ",
-        "Fix them, or name the format of all times with dataset.time_format=FORMAT, or leave them out with ",
-        "dataset.on_error=skip.",
+        "Fix them, or leave them out with dataset.on_error=skip.",
     ):
         assert part in str(error.value)
 
@@ -86,7 +85,9 @@ def test_a_log_whose_rows_are_all_bad_is_an_error(tmp_path: Path, log: Path):
     with pytest.raises(UserError, match=r"of 2 rows, 1 has no session .*1 has no item"):
         load(tmp_path, "clicks", log, "dataset.on_error=skip")
     log.write_text("session,item,time\n1,,1396310400\n1,a,1396310400,x\n")
-    with pytest.raises(UserError, match=r"^\S+/log\.csv: of 1 rows, 1 has no item \(line 2: nothing\)\. Fix them\.$"):
+    with pytest.raises(
+        UserError, match=r"^\S+/log\.csv: of 1 rows, 1 has no item \(line 2: nothing\)\. Fix them, or name"
+    ):
         load(tmp_path, "clicks", log, "dataset.on_error=skip")
 
 
@@ -134,6 +135,17 @@ GOOD = "1,a,2014-04-01 10:00:00\n1,b,2014-04-01 10:00:05\n2,a,2014-05-01 10:00:0
             "(line 6: '2014-03-30 02:30:00', which does not exist with dataset.time_zone=Europe/Berlin, whose clocks "
             "skip that hour). Fix them, or name the zone of these times, such as dataset.time_zone=UTC, or leave",
         ),
+        (
+            "1,a,13/04/2014 10:00",
+            [],
+            "(line 6: '13/04/2014 10:00', in the format %d/%m/%Y %H:%M instead of %Y-%m-%d %H:%M:%S%.f as in "
+            "'2014-04-01 10:00:00'). Fix them, or write all times in one format, or leave",
+        ),
+        (
+            "1,a,03/04/2014",
+            [],
+            "(line 6: '03/04/2014', in the format %d/%m/%Y or %m/%d/%Y instead of %Y-%m-%d %H:%M:%S%.f as in",
+        ),
     ],
 )
 def test_the_remedy_fits_the_fault(tmp_path: Path, row: str, options: list[str], sentence: str):
@@ -145,20 +157,28 @@ def test_the_remedy_fits_the_fault(tmp_path: Path, row: str, options: list[str],
     assert raw(load(tmp_path, "clicks", path, "dataset.on_error=skip", *options), "train") == [["a", "b"]]
 
 
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (
+            ",a,1396310400\n,b,1396310401\n",
+            "2 have no session .* name another column with dataset.columns.session=NAME",
+        ),
+        ("1,,1396310400\n1,,1396310401\n", "2 have no item .* name another column with dataset.columns.item=NAME"),
+        ("1,a,NULL\n1,b,\n", r"line 2: 'NULL', line 3: nothing.* name another column with dataset.columns.time=NAME"),
+        (",a,1396310400\n1,,1396310401\n", r"1 has no session .*; 1 has no item \(line 3: nothing\)\. Fix them"),
+    ],
+)
+def test_rows_are_not_to_be_left_out_where_all_are_bad(tmp_path: Path, rows: str, sentence: str):
+    path = tmp_path / "log.csv"
+    path.write_text(HEAD + rows)
+    with pytest.raises(UserError, match=sentence) as error:
+        load(tmp_path, "clicks", path)
+    assert "on_error=skip" not in str(error.value)
+
+
 def test_times_outside_the_plausible_years_are_taken_with_the_format_that_the_error_names(tmp_path: Path):
     path = tmp_path / "log.csv"
     path.write_text(HEAD + GOOD + "3,a,2061-04-01 10:00:00\n3,c,2061-04-01 10:00:05\n")
     data = load(tmp_path, "clicks", path, "dataset.time_format='%Y-%m-%d %H:%M:%S%.f'", "dataset.rules.unseen=keep")
     assert raw(data, "test") == [["a", "c"]]
-
-
-def test_spaces_are_removed_and_counted(tmp_path: Path):
-    path = tmp_path / "log.csv"
-    path.write_text((HEAD[:-1] + ",event\n" + GOOD.replace("\n", ", view\n")).replace(",a,", ", lamp 10,"))
-    data = load(tmp_path, "clicks", path, "dataset.events=view")
-    assert raw(data, "train") == [["lamp 10", "b"]]
-    assert [notice["text"] for notice in data.manifest["notices"]] == [
-        "Spaces around values, such as ' lamp 10' in item, ' view' in event, were removed (rows: 4)."
-    ]
-    path.write_text(HEAD + GOOD)
-    assert load(tmp_path, "clicks", path).manifest["notices"] == []

@@ -4,7 +4,9 @@ import polars as pl
 import pytest
 from click_logs import DAY, START, load
 
-from srgnn.data import SessionData
+from srgnn.data import ItemTable, SessionData
+from srgnn.data.log.items import of_items, read_items, with_titles
+from srgnn.data.log.raw.files import RawFiles
 from srgnn.errors import UserError
 
 
@@ -50,6 +52,55 @@ def test_the_table_of_items_may_be_nested_or_odd(tmp_path: Path, log: Path):
         UserError, match=r"title holds records: name a field of it with dataset\.items\.title=title\.en"
     ):
         load(tmp_path, "clicks", log, *options)
+
+
+def read(path: Path, rows: list[tuple[str, str]]) -> pl.DataFrame:
+    path.write_text("id\ttitle\n" + "".join(f"{id}\t{title}\n" for id, title in rows))
+    return read_items(ItemTable(), RawFiles((path,)))
+
+
+def titles(known: list, items: pl.DataFrame) -> list:
+    return with_titles(pl.DataFrame({"item": known}), items)["title"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("known", "ids", "expected"),
+    [
+        ([1, 2, 3], ["1.0", "2.0", "abc"], ["a", "b", None]),
+        ([1, 2], [" 1", "2 "], ["a", "b"]),
+        ([7], ["007"], [None]),
+        (["1", "x"], ["1.0", "x"], ["a", "b"]),
+        (["1.0", "x"], ["1.0", "x"], ["a", "b"]),
+        (["007", "7"], ["007", "7"], ["a", "b"]),
+        (["NA", "-"], ["NA", "-"], ["a", "b"]),  # a log may have such ids with missing=[]
+    ],
+)
+def test_ids_of_the_table_are_read_as_those_of_the_log(tmp_path: Path, known, ids, expected):
+    items = read(tmp_path / "items.tsv", [*zip(ids, "abc", strict=False)])
+    assert titles(known, items) == expected
+
+
+def test_the_first_title_counts_and_empty_ones_do_not(tmp_path: Path):
+    items = read(
+        tmp_path / "items.tsv", [("1", ""), ("1", " Lamp "), ("1.0", "Rug"), ("2", " "), ("", "Tea"), ("3", "Cup")]
+    )
+    assert titles([1, 2, 3], items) == ["Lamp", None, "Cup"]
+    assert [notice.text for notice in of_items(pl.DataFrame({"item": [1, 2, 3]}), items, "items.tsv")] == [
+        "items.tsv: rows without an id were left out (rows: 1).",
+        "items.tsv: the first title was taken of items that have several, such as 'Lamp' and 'Rug' of 1 (items: 1).",
+    ]
+
+
+def test_a_table_of_other_ids_is_a_warning(tmp_path: Path):
+    known = pl.DataFrame({"item": [7, 8, 9]})
+    (notice,) = of_items(known, read(tmp_path / "items.tsv", [("SKU7", "Lamp"), ("8", "Rug")]), "items.tsv")
+    assert notice.text == (
+        "items.tsv has titles of only 1 of 3 items: its ids, such as 'SKU7', have to be those of the log, such as '7'; "
+        "name another column with items.id=NAME if they are in it."
+    )
+    assert notice.arguments == ("items.id",)
+    same_twice = [("7", "Lamp"), ("8", "Rug"), ("7", "Lamp"), ("unclicked", "Tea"), ("unclicked", "Cup")]
+    assert of_items(known, read(tmp_path / "items.tsv", same_twice), "items.tsv") == []
 
 
 def test_a_column_of_another_case_is_suggested(tmp_path: Path, log: Path):

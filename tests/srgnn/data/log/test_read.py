@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click_logs import DAY, LOG, START, TRAIN, load, raw
 from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, written
@@ -25,10 +26,30 @@ def test_json_fields_may_come_late_or_in_another_file(tmp_path: Path):
     assert raw(load(tmp_path, "clicks", tmp_path / "a.jsonl", *options), "train") == TRAIN[2:]
     for name, part in (("b", rows[:5]), ("c", rows[5:])):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    with pytest.raises(UserError, match=r"b\.jsonl has no column event, which dataset\.events= needs: add the column"):
+        load(tmp_path, "clicks", None, f"dataset.path=['{tmp_path}/b.jsonl','{tmp_path}/c.jsonl']", *options)
+    for name, part in (("b", rows[:6]), ("c", rows[6:])):  # the first rows of one file lack the column
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
     data = load(tmp_path, "clicks", None, f"dataset.path=['{tmp_path}/b.jsonl','{tmp_path}/c.jsonl']", *options)
     assert raw(data, "train") == TRAIN[2:]
     where = ["dataset.where='event IS NOT NULL'", options[-1]]
     assert raw(load(tmp_path, "clicks", tmp_path / "a.jsonl", *where), "train") == TRAIN[2:]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_file_without_the_column_that_decides_what_is_a_click_is_named(tmp_path: Path, kind: str):
+    frame = pl.DataFrame(LOG, schema=["session", "item", "time"], orient="row").with_columns(event=pl.lit("view"))
+    for name, part in (("a", frame[:5]), ("b", frame[5:].drop("event")), ("c", frame[5:])):
+        path = tmp_path / f"{name}.{kind}"
+        {"csv": part.write_csv, "jsonl": part.write_ndjson, "parquet": part.write_parquet}[kind](path)
+    lacking = f"dataset.path=['{tmp_path}/a.{kind}','{tmp_path}/b.{kind}']"
+    for option in ("dataset.events=view", "\"dataset.where='event = \\'view\\''\"", "dataset.where='event IS NULL'"):
+        argument = option.strip('"').partition("=")[0]
+        with pytest.raises(UserError, match=rf"b\.{kind} has no column event, which {argument}= needs: add the column"):
+            load(tmp_path, "clicks", None, lacking, option.strip('"').replace("\\", "\\"))
+    whole = lacking.replace("/b.", "/c.")
+    assert raw(load(tmp_path, "clicks", None, whole, "dataset.events=view"), "train") == TRAIN
+    assert raw(load(tmp_path, "clicks", None, lacking), "train") == TRAIN
 
 
 def test_json_ids_of_two_types_are_text(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Ids and numbers of a click log: integers if all of them are integers, else text or floats."""
 
+import re
 from collections.abc import Collection
 
 import polars as pl
@@ -16,6 +17,9 @@ BLANKS += "".join(map(chr, range(0x2000, 0x200C))) + "\ufeff"  # with those that
 EXACT = 2**53  # integers below it are exact as 64-bit floats
 LIMITS: dict[type[pl.DataType], int] = {pl.Float16: 2**11, pl.Float32: 2**24}  # those of shorter floats
 INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)  # those that fit 64 bits with sign
+NUMBER = re.compile(r"-?\d{1,15}")  # a word for nothing that may stand among integers, such as 0 or -1
+# The text of a record or a list, as JSON or Python write it.
+RECORD = r"^(?:\{\s*\}|\{\s*[\"'][\s\S]*\}|\[\s*\]|\[\s*(?:[\"'\[{\d-]|true|false|null|True|False|None)[\s\S]*\])$"
 FRACTION = r"(\.0+)$"  # of whole floats, which pandas makes of integers where values are missing
 
 
@@ -31,29 +35,47 @@ def id_reader(sample: pl.Series, as_text: bool = False, missing: Collection[str]
     """
     column = pl.col(sample.name)
     if sample.dtype in INTEGERS:
-        return column
+        return _without_integers(column, missing)
     if sample.dtype.is_float():
-        column = column.fill_nan(None)
+        column = _without_integers(column.fill_nan(None), missing)
         whole = (column == column.floor()) & (column.abs() < exact_limit(sample.dtype))
         integer = pl.when(whole).then(column.cast(pl.Int64, strict=False))
         return pl.coalesce(integer.cast(pl.String), column.cast(pl.String)) if as_text else integer
     text = text_reader(sample, missing)
     if as_text:
         return text
-    fraction = sample.to_frame().select(text.str.extract(FRACTION)).to_series().drop_nulls()
-    whole = _stripped(sample).str.strip_suffix(fraction[0] if len(fraction) else ".0")
-    # "007" and "+7" are different ids from 7.
-    is_text = whole.str.starts_with("0") & (whole != "0") | whole.str.starts_with("+") | whole.str.starts_with("-0")
-    number = pl.when(~is_text).then(whole.cast(pl.Int64, strict=False))
+    number = integer_reader(sample)
+    if any(map(NUMBER.fullmatch, missing)):  # other words are no integers anyway: do not look for them in every row
+        number = pl.when(text.is_not_null()).then(number)
     contradicts = (number.is_null() & text.is_not_null()).any()
     return text if sample.to_frame().select(contradicts).item() else number
 
 
-def number_reader(sample: pl.Series, missing: Collection[str] = MISSING) -> pl.Expr:
+def integer_reader(sample: pl.Series) -> pl.Expr:
+    """The expression that reads text as integers, among them whole floats such as `12.0`; null for other text.
+
+    Args:
+        sample: First values of the column, with its name.
+    """
+    fraction = sample.to_frame().select(stripped(sample).str.extract(FRACTION)).to_series().drop_nulls()
+    whole = stripped(sample).str.strip_suffix(fraction[0] if len(fraction) else ".0")
+    # "007" and "+7" are different ids from 7.
+    is_text = whole.str.starts_with("0") & (whole != "0") | whole.str.starts_with("+") | whole.str.starts_with("-0")
+    return pl.when(~is_text).then(whole.cast(pl.Int64, strict=False))
+
+
+def _without_integers(ids: pl.Expr, missing: Collection[str]) -> pl.Expr:
+    """Null for those of the words that are integers, such as 0 or -1."""
+    words = [word for word in missing if NUMBER.fullmatch(word)]
+    return pl.when(pl.all_horizontal(ids != int(word) for word in words)).then(ids) if words else ids
+
+
+def number_reader(sample: pl.Series, as_float: bool = False, missing: Collection[str] = MISSING) -> pl.Expr:
     """The expression that reads a column of numbers or times: integers if all of the sample are, else floats.
 
     Args:
         sample: First values of the column, with its name.
+        as_float: Whether to read text as floats whatever the sample holds, for a column with fractions in later rows.
         missing: The words that stand for a missing number.
     """
     column = pl.col(sample.name)
@@ -64,7 +86,7 @@ def number_reader(sample: pl.Series, missing: Collection[str] = MISSING) -> pl.E
     if not sample.dtype.is_numeric():
         column = text_reader(sample, missing)
         integer = column.cast(pl.Int64, strict=False)
-        if not sample.to_frame().select((integer.is_null() & column.is_not_null()).any()).item():
+        if not as_float and not sample.to_frame().select((integer.is_null() & column.is_not_null()).any()).item():
             return integer
     return column.cast(pl.Float64, strict=False).fill_nan(None)
 
@@ -76,17 +98,29 @@ def text_reader(sample: pl.Series, missing: Collection[str] = ()) -> pl.Expr:
         sample: First values of the column, with its name.
         missing: The words that stand for a missing value, besides the empty text.
     """
-    text = _stripped(sample)
+    text = stripped(sample)
     words = [word.lower() for word in missing]
     is_value = (text != "") & ~text.str.to_lowercase().is_in(words) if words else text != ""
     return pl.when(is_value).then(text)
 
 
-def _stripped(sample: pl.Series) -> pl.Expr:
+def stripped(sample: pl.Series) -> pl.Expr:
+    """The expression for a column as text without surrounding spaces; bytes that are not UTF-8 are hexadecimal."""
     column = pl.col(sample.name)
     if sample.dtype == pl.Binary and not _is_utf8(sample):
         column = column.bin.encode("hex")
     return column.cast(pl.String).str.strip_chars(BLANKS)
+
+
+def without_records(ids: pl.Expr, sample: pl.DataFrame) -> pl.Expr:
+    """Ids of JSON lines, where polars reads records and lists among text as the text of their JSON: null for these.
+
+    Args:
+        ids: The expression that reads the ids.
+        sample: First rows.
+    """
+    is_text = sample.select(ids).to_series().dtype == pl.String
+    return pl.when(~ids.str.contains(RECORD)).then(ids) if is_text else ids
 
 
 def exact_limit(dtype: pl.DataType) -> int:

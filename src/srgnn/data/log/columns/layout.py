@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, fields
 import polars as pl
 
 from srgnn.data.log.arguments import check_names, listed
-from srgnn.data.log.columns import times
-from srgnn.data.log.columns.ids import MISSING, id_reader, number_reader, text_reader
-from srgnn.data.log.columns.nesting import unpacked
+from srgnn.data.log.columns.formats import find_format
+from srgnn.data.log.columns.ids import MISSING, id_reader, number_reader, text_reader, without_records
+from srgnn.data.log.columns.names import shown
+from srgnn.data.log.columns.nesting import lists_in_step, unpacked
 from srgnn.data.log.columns.oddities import Oddity, find_oddities
 from srgnn.data.log.columns.roles import MissingColumnsError, find_names
 from srgnn.data.log.columns.times import TimeFormat
@@ -19,6 +20,7 @@ from srgnn.data.log.report import Notice
 from srgnn.errors import ArgumentError
 
 Names = str | Sequence[str] | None
+FEW_ROWS = 100  # of the first rows, in which a condition on one row is told from one on several
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,11 @@ class Layout:
             `time`, and where used `order` and `event`.
         readers: The expressions that read the values of `key`, `item`, `time` and, where used, `order`; null where a
             value is missing or unreadable.
-        texts: The expressions that read the values of `key` and `item` as text; null where an id is missing.
+        wide: The expressions that read any value of `key` and `item`, as text, and of `order`, as a float; null where a
+            value is missing.
         time: How the times are written.
         is_click: The condition that a row counts as a click; None where every row does.
-        oddities: The values in the first rows that are read in another way than they are written, by name.
+        oddities: The kinds of values that are read in another way than they are written, by name.
         shares_times: Whether the values of a list share the time of their row, so that equal clicks are no duplicates.
         notices: Warnings about what was found while deciding the layout.
     """
@@ -112,7 +115,7 @@ class Layout:
     frame: pl.LazyFrame
     names: Mapping[str, str]
     readers: Mapping[str, pl.Expr]
-    texts: Mapping[str, pl.Expr]
+    wide: Mapping[str, pl.Expr]
     time: TimeFormat
     is_click: pl.Expr | None
     oddities: Mapping[str, Oddity] = field(default_factory=dict)
@@ -132,13 +135,14 @@ class Layout:
         return is_click | ({"is_test": pl.col(raw.IS_TEST)} if self.files.num_test else {})
 
 
-def find_layout(files: RawFiles, form: LogFormat, text_ids: Collection[str] = ()) -> Layout:
+def find_layout(files: RawFiles, form: LogFormat, wide: Collection[str] = ()) -> Layout:
     """Decides the layout of a log from its first rows.
 
     Args:
         files: The log.
         form: The user's description.
-        text_ids: The roles, of `key` and `item`, whose ids are read as text whatever the first rows hold.
+        wide: The roles whose values are read in their widest form whatever the first rows hold: `key` and `item` as
+            text, `order` as floats.
 
     Raises:
         MissingColumnsError: for a column that the first rows do not have.
@@ -151,24 +155,50 @@ def find_layout(files: RawFiles, form: LogFormat, text_ids: Collection[str] = ()
     names = {"key" if role in ("session", "user") else role: name for role, name in names.items()}
     is_click = _click_condition(files, form, sample, names)
     missing = listed(form.missing)
-    ids = {role: sample[names[role]] for role in ("key", "item")}
-    readers = {role: id_reader(values, role in text_ids, missing) for role, values in ids.items()}
-    time = times.find_format(sample[names["time"]], form.time_format, form.time_zone)
+    roles = [role for role in ("key", "item", "order") if role in names]
+    samples: dict[str, pl.Series] = {role: _with_later_bytes(frame, sample[names[role]]) for role in roles}
+
+    def reader(role: str, is_wide: bool) -> pl.Expr:
+        if role == "order":
+            return number_reader(samples[role], is_wide, missing)
+        ids = id_reader(samples[role], is_wide, missing)
+        return without_records(ids, sample) if files.kind in JSON else ids
+
+    readers = {role: reader(role, role in wide) for role in ("key", "item")}
+    time = find_format(_known(sample[names["time"]], missing), form.time_format, form.time_zone)
     readers["time"] = time.reader
     if "order" in names:
-        readers["order"] = number_reader(sample[names["order"]], missing)
+        readers["order"] = reader("order", "order" in wide)
     types = sample.select(**readers).schema
+    integer_ids = [names[role] for role in ("key", "item") if types[role].is_integer()]
     return Layout(
         files,
         frame,
         names,
         readers,
-        {role: id_reader(values, True, missing) for role, values in ids.items()},
+        {role: reader(role, True) for role in samples},
         time,
         is_click,
-        find_oddities(sample, names, [role for role in ids if types[role].is_integer()]),
-        form.nested == names["item"] and not isinstance(rows.collect_schema()[names["time"]], pl.List | pl.Array),
+        find_oddities(sample.schema, names, integer_ids, time),
+        form.nested == names["item"] and names["time"] not in lists_in_step(rows, form.nested, [names["time"]]),
     )
+
+
+def _known(sample: pl.Series, missing: Collection[str]) -> pl.Series:
+    """First values of a column, of text those that are no words for nothing."""
+    if sample.dtype != pl.String:
+        return sample
+    return sample.to_frame().select(text_reader(sample, missing).alias(sample.name)).to_series()
+
+
+def _with_later_bytes(frame: pl.LazyFrame, sample: pl.Series) -> pl.Series:
+    """First values of a column, and one that is not UTF-8 text if the column has such bytes in any row."""
+    if sample.dtype == pl.Binary:
+        try:
+            frame.select(pl.col(sample.name).cast(pl.String).is_null().any()).collect(engine="streaming")
+        except pl.exceptions.ComputeError:
+            return pl.concat([sample, pl.Series(sample.name, [b"\xff"])])
+    return sample
 
 
 def _click_condition(
@@ -182,6 +212,7 @@ def _click_condition(
         try:
             conditions.append(pl.sql_expr(form.where))
             sample.filter(conditions[-1])
+            _check_rows_alone(conditions[-1], form.where, sample)
         except pl.exceptions.PolarsError as error:
             reason = str(error).splitlines()[0]
             if isinstance(error, pl.exceptions.ColumnNotFoundError) and files.kind in JSON and not files.mixed:
@@ -189,7 +220,30 @@ def _click_condition(
             raise ArgumentError(
                 "where",
                 form.where,
-                f"an SQL expression over the columns {', '.join(sample.columns)}; CSV columns are text, "
+                f"an SQL expression over the columns {shown(*sample.columns)}; CSV columns are text, "
                 f"which CAST(x AS BIGINT) turns into numbers ({reason})",
             ) from error
     return pl.all_horizontal(conditions).fill_null(False) if conditions else None
+
+
+def _check_rows_alone(condition: pl.Expr, where: str, sample: pl.DataFrame) -> None:
+    """Checks that the condition is decided by each row alone: engines read a log in parts, and in any order.
+
+    Raises:
+        ArgumentError: for an aggregate or a window, such as `price > AVG(price)`.
+    """
+    rows = sample.head(FEW_ROWS)
+    together = rows.with_columns(is_click=condition)["is_click"]
+    alone = [rows[place : place + 1].with_columns(is_click=condition)["is_click"] for place in range(len(rows))]
+    if _looks_at_others(condition, sample.schema) or (alone and not together.equals(pl.concat(alone))):
+        text = "a condition on each row alone, without functions of several rows such as AVG, COUNT or ROW_NUMBER"
+        raise ArgumentError("where", where, text)
+
+
+def _looks_at_others(expression: pl.Expr, types: pl.Schema) -> bool:
+    try:
+        is_alone = expression.meta.is_row_separable() or not expression.meta.root_names()  # as of the list after IN
+    except pl.exceptions.ColumnNotFoundError:  # polars would need the types to know
+        is_alone = True
+    others = (_looks_at_others(part, types) for part in expression.meta.pop(schema=types))
+    return not is_alone or expression.meta.eq(pl.len()) or any(others)

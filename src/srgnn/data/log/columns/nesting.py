@@ -4,8 +4,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 import polars as pl
 
+from srgnn.data.log.columns.text_lists import SAMPLE, find_form, in_step
 from srgnn.errors import ArgumentError
 
+TEXTS = (pl.String, pl.Categorical, pl.Enum)
 Types = Mapping[str, pl.DataType]
 
 
@@ -13,7 +15,7 @@ def unpacked(frame: pl.LazyFrame, nested: str | None, names: Collection[str]) ->
     """One row per click, where the column `nested` holds a list of them; and a column for each path in `names`.
 
     A list of records gives a column per field, which replaces a column of the same name. A list of plain values gives
-    a row per value; the other lists among the columns in `names` are unpacked in step with it.
+    a row per value; the other lists among the columns in `names` are unpacked in step with it. Lists may be text.
 
     Args:
         frame: The rows of the log.
@@ -25,24 +27,36 @@ def unpacked(frame: pl.LazyFrame, nested: str | None, names: Collection[str]) ->
     """
     if nested is None:
         return _with_paths(frame, names)
-    frame = _with_paths(frame, [nested])
+    frame, columns = _as_lists(frame, nested, names)
     types = frame.collect_schema()
-    element = _element(types.get(nested))
-    if element is None:
-        lists = [path for path in all_paths(types) if _element(_type(types, path)) is not None]
-        found = f"such as {', '.join(lists)}" if lists else f"but {', '.join(types)} hold none"
-        raise ArgumentError("nested", nested, f"a column of lists, {found}")
-    elements = {nested: element}
-    if not isinstance(element, pl.Struct):
-        others = {name: _element(types.get(name)) for name in names}
-        elements |= {name: dtype for name, dtype in others.items() if dtype is not None}
-    as_lists = [pl.col(name).cast(pl.List(dtype)) for name, dtype in elements.items()]
-    frame = frame.with_columns(as_lists).filter(pl.col(nested).list.len() > 0).explode(*elements)
+    element = _element(types[nested])
+    frame = frame.filter(pl.col(nested).list.len() > 0).explode(*columns)
     if isinstance(element, pl.Struct):
         fields = _fields(element)
         frame = _with_paths(frame, [name for name in names if _type(fields, name) is None])
         frame = frame.drop(set(fields).intersection(types) - {nested}).unnest(nested)
     return _with_paths(frame, names)
+
+
+def lists_in_step(frame: pl.LazyFrame, nested: str, names: Collection[str]) -> list[str]:
+    """The columns that are unpacked together: `nested`, and those in `names` that hold lists, too."""
+    return _as_lists(frame, nested, names)[1]
+
+
+def find_ragged(frame: pl.LazyFrame, nested: str, names: Collection[str]) -> tuple[pl.LazyFrame, list[str]]:
+    """The rows whose lists have different lengths, as these lengths after the row's other columns; and their names.
+
+    Args:
+        frame: The rows of the log.
+        nested: The column or path of the lists.
+        names: The names that the user gave for columns.
+    """
+    frame, columns = _as_lists(frame, nested, names)
+    # A list that is missing or empty gives one row without a value.
+    lengths = [pl.max_horizontal(pl.col(name).list.len().fill_null(0), 1) for name in columns]
+    is_ragged = pl.any_horizontal(length != lengths[0] for length in lengths[1:]) if columns[1:] else pl.lit(False)
+    ragged = frame.filter((pl.col(nested).list.len() > 0) & is_ragged)
+    return ragged.with_columns(pl.col(name).list.len().fill_null(0) for name in columns), columns
 
 
 def all_paths(types: Types) -> Iterator[str]:
@@ -52,6 +66,40 @@ def all_paths(types: Types) -> Iterator[str]:
             yield from (f"{name}.{path}" for path in all_paths(_fields(dtype)))
         else:
             yield name
+
+
+def has_path(types: Types, path: str) -> bool:
+    """Whether there is such a column or field."""
+    return _type(types, path) is not None
+
+
+def _as_lists(frame: pl.LazyFrame, nested: str, names: Collection[str]) -> tuple[pl.LazyFrame, list[str]]:
+    """The rows with the lists that are unpacked together as such, and the names of these columns."""
+    frame = _with_paths(frame, [nested])
+    types = frame.collect_schema()
+    element = _element(types.get(nested))
+    texts = [name for name in dict.fromkeys([nested, *names]) if types.get(name) in TEXTS]
+    if texts and nested in types and not isinstance(element, pl.Struct):
+        sample = frame.select({nested, *texts}).head(SAMPLE).collect(engine="streaming")
+        form = find_form(sample[nested]) if element is None else None
+        if form is not None:
+            reader = form.reader(nested).alias(nested)
+            frame, sample = frame.with_columns(reader), sample.with_columns(reader)
+            element = pl.String()
+        if element is not None:
+            forms = {name: in_step(sample, nested, name) for name in texts if name != nested}
+            readers = [form.reader(name).alias(name) for name, form in forms.items() if form is not None]
+            frame = frame.with_columns(readers)
+            types = frame.collect_schema()
+    if element is None:
+        lists = [path for path in all_paths(types) if _element(_type(types, path)) is not None]
+        found = f"such as {', '.join(lists)}" if lists else f"but {', '.join(types)} hold none"
+        raise ArgumentError("nested", nested, f"a column of lists, {found}")
+    elements = {nested: element}
+    if not isinstance(element, pl.Struct):
+        others = {name: _element(types.get(name)) for name in names}
+        elements |= {name: dtype for name, dtype in others.items() if dtype is not None}
+    return frame.with_columns(pl.col(name).cast(pl.List(dtype)) for name, dtype in elements.items()), [*elements]
 
 
 def _with_paths(frame: pl.LazyFrame, names: Collection[str]) -> pl.LazyFrame:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from srgnn.data.log.columns.ids import BLANKS, FRACTION
-
-SHORTENED = r"^-?\d(\.\d+)?[eE]\+\d+$"  # a large integer as spreadsheets and floats show it
+from srgnn.data.log.columns.ids import BLANKS
+from srgnn.data.log.columns.times import UNITS, TimeFormat
 
 
 @dataclass(frozen=True)
@@ -15,60 +14,61 @@ class Oddity:
     """A kind of value that is read in another way than it is written.
 
     Args:
-        condition: The expression that is true for the rows with such a value.
-        text: The warning, without the number of rows.
+        conditions: For each column, the expression that is true for such a value.
+        found: What the warning says before the examples.
+        done: What it says after them.
     """
 
-    condition: pl.Expr
-    text: str
+    conditions: Mapping[str, pl.Expr]
+    found: str
+    done: str
+
+    @property
+    def condition(self) -> pl.Expr:
+        """The expression that is true for a row with such a value."""
+        return pl.any_horizontal(self.conditions.values()).fill_null(False)
 
 
-def find_oddities(sample: pl.DataFrame, names: Mapping[str, str], integer_ids: Collection[str]) -> dict[str, Oddity]:
-    """Finds the oddities of the first rows of a log, each under a name of its own.
+def find_oddities(
+    types: Mapping[str, pl.DataType], names: Mapping[str, str], integer_ids: Collection[str], time: TimeFormat
+) -> dict[str, Oddity]:
+    """The oddities that the rows of a log may have, each under a name of its own.
+
+    All rows are searched while they are read, so the conditions are cheap: they share the expressions of the readers.
 
     Args:
-        sample: The first rows.
+        types: The types of the log's columns.
         names: The log's own column for each role.
-        integer_ids: The roles, of `key` and `item`, whose ids are read as integers.
+        integer_ids: The columns of ids that are read as integers.
+        time: How the times are written.
     """
-    columns = [name for name in dict.fromkeys(names.values()) if _is_text(sample.schema[name])]
-    spaced = {name: _text(name) != _text(name).str.strip_chars(BLANKS) for name in columns}
-    spaced = {name: condition for name, condition in spaced.items() if _example(sample, name, condition) is not None}
-    oddities = []
-    if spaced:
-        examples = ", ".join(f"{_example(sample, name, condition)!r} in {name}" for name, condition in spaced.items())
-        text = f"Spaces around values, such as {examples}, were removed"
-        oddities.append(Oddity(pl.any_horizontal(spaced.values()).fill_null(False), text))
-    for role in ("key", "item"):
-        name = names[role]
-        if name not in columns:
-            continue
-        value = _text(name).str.strip_chars(BLANKS)
-        whole = value.str.contains(FRACTION)
-        example = _example(sample.with_columns(value), name, whole)
-        if role in integer_ids and example is not None:
-            integer = example.partition(".")[0]
-            text = f"The ids of {name} such as {example} were read as integers, here as {integer}"
-            oddities.append(Oddity(whole, text))
-        short = value.str.contains(SHORTENED)
-        example = _example(sample.with_columns(value), name, short)
-        if example is not None:
-            text = (
-                f"A spreadsheet or a float has shortened ids of {name} such as {example}, so that different ids may "
-                "have become one: they were read as they are; export the column as text"
-            )
-            oddities.append(Oddity(short, text))
-    return {f"oddity_{place}": oddity for place, oddity in enumerate(oddities)}
-
-
-def _is_text(dtype: pl.DataType) -> bool:
-    return dtype in (pl.String, pl.Categorical, pl.Enum)
+    texts = [name for name in dict.fromkeys(names.values()) if types[name] in (pl.String, pl.Categorical, pl.Enum)]
+    spaced = {name: _stripped(name).str.len_bytes() != _text(name).str.len_bytes() for name in texts}
+    # Any other fraction would contradict integers.
+    whole = {name: _stripped(name).str.contains(".0", literal=True) for name in integer_ids if name in texts}
+    short = pl.any_horizontal(_stripped(time.column).str.contains(sign, literal=True) for sign in ("E+", "e+"))
+    repeated = time.is_repeated
+    oddities = {
+        "oddity_spaces": Oddity(spaced, "Spaces around values", "were removed"),
+        "oddity_fractions": Oddity(whole, "Ids that end in .0", "were read as integers, without it"),
+        "oddity_short_times": Oddity(
+            {time.column: short} if time.name in UNITS and time.column in texts else {},
+            "Times that a spreadsheet or a float has shortened",
+            "were read as they are, so that clicks may have lost their order; export the column as text",
+        ),
+        "oddity_hours": Oddity(
+            {} if repeated is None else {time.column: repeated},
+            f"Times in an hour that the clocks of {time.zone} repeat",
+            "were read as of its first run, which may change the order of clicks; write them in UTC or with their "
+            "offset, such as +01:00",
+        ),
+    }
+    return {name: oddity for name, oddity in oddities.items() if oddity.conditions}
 
 
 def _text(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.String)
 
 
-def _example(sample: pl.DataFrame, name: str, condition: pl.Expr) -> str | None:
-    values = sample.filter(condition).head(1).select(_text(name)).to_series()
-    return values[0] if len(values) else None
+def _stripped(name: str) -> pl.Expr:
+    return _text(name).str.strip_chars(BLANKS)

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from srgnn.data.log.columns import times
+from srgnn.data.log.columns.formats import detect
+from srgnn.data.log.columns.names import find_alike, is_clean, shown
 from srgnn.data.log.columns.nesting import Types, all_paths
+from srgnn.data.log.columns.times import plausible
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import TEXT
 from srgnn.errors import UserError, typed
@@ -40,7 +42,7 @@ def find_names(files: RawFiles, possible: Possible, types: Types, nested: str | 
         dtype = types[names[role]]
         if nested is None and isinstance(dtype, pl.List | pl.Array):
             remedy = f"make each value a row of its own with nested={typed(names[role])}"
-            raise UserError(f"{files.name}: the column {names[role]} holds lists: {remedy}.", "nested")
+            raise UserError(f"{files.name}: the column {shown(names[role])} holds lists: {remedy}.", "nested")
         check_type(files, f"columns.{role}", names[role], dtype)
     return names
 
@@ -59,10 +61,12 @@ def check_type(files: RawFiles, argument: str, name: str, dtype: pl.DataType) ->
     """
     if isinstance(dtype, pl.Struct):
         paths = " or ".join(f"{argument}={typed(path)}" for path in all_paths({name: dtype}))
-        raise UserError(f"{files.name}: the column {name} holds records: name a field of it with {paths}.", argument)
+        raise UserError(
+            f"{files.name}: the column {shown(name)} holds records: name a field of it with {paths}.", argument
+        )
     what = "lists" if isinstance(dtype, pl.List | pl.Array) else "durations" if dtype == pl.Duration else None
     if what is not None:
-        text = f"{files.name}: the column {name} holds {what}: name one of single values with {argument}=NAME."
+        text = f"{files.name}: the column {shown(name)} holds {what}: name one of single values with {argument}=NAME."
         raise UserError(text, argument)
 
 
@@ -77,33 +81,22 @@ def name_yours(names: Mapping[str, Sequence[str]], columns: Sequence[str]) -> st
     return "Name yours with " + " ".join(f"{argument}={typed(name or 'NAME')}" for argument, name in alike.items())
 
 
-def shown(columns: Sequence[str]) -> str:
-    """The names of columns in a message; those with invisible characters are quoted."""
-    return ", ".join(name if _is_clean(name) else repr(name) for name in columns)
-
-
-def find_alike(names: Sequence[str], columns: Sequence[str]) -> str | None:
-    """The first column that differs from a possible name in case, spaces or signs alone."""
-    alike = {_letters(name) for name in names}
-    return next((column for column in columns if _letters(column) in alike), None)
-
-
 def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str], types: Types) -> MissingColumnsError:
-    expected = ", ".join(" or ".join(names or [role]) for role, names in possible.items())
+    expected = ", ".join(" or ".join(map(shown, names or [role])) for role, names in possible.items())
     paths = list(dict.fromkeys(all_paths(types)))
-    text = f"{files.name}: expected the columns {expected}; found {shown(paths)}"
+    text = f"{files.name}: expected the columns {expected}; found {shown(*paths)}"
     if files.kind in TEXT and files.header is None and _is_data(paths):
         header = typed(_guessed_header(possible, paths))
         text += f", which look like values: if the file has no header, name all its columns with header={header}"
         return MissingColumnsError(f"{text}.", "header")
     for name, fields in _lists(types).items():
         if all(set(possible[role]).intersection(fields) for role in missing):
-            text += f": make each record in {name} a row of its own with nested={typed(name)}"
+            text += f": make each record in {shown(name)} a row of its own with nested={typed(name)}"
             return MissingColumnsError(f"{text}.", "nested")
     alike = {role: find_alike(possible[role] or [role], paths) for role in missing}
-    unclean = [name for name in alike.values() if name is not None and not _is_clean(name)]
+    unclean = [name for name in alike.values() if name is not None and not is_clean(name)]
     if unclean:
-        text += f": remove the invisible characters from {shown(unclean)} in the header"
+        text += f": remove the invisible characters from {shown(*unclean)} in the header"
         return MissingColumnsError(f"{text}.", "header")
     text += ". " + name_yours({f"columns.{role}": possible[role] or [role] for role in missing}, paths)
     arguments = [f"columns.{role}" for role in missing]
@@ -116,14 +109,6 @@ def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str]
     return MissingColumnsError(f"{text}.", *arguments)
 
 
-def _letters(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
-def _is_clean(name: str) -> bool:
-    return name.isprintable() and name == name.strip() != ""
-
-
 def _is_data(names: Sequence[str]) -> bool:
     """Whether a header is a row of values; `0,1,2` is the header of a pandas frame without names."""
     if [*names] == [str(place) for place in range(len(names))]:
@@ -132,7 +117,7 @@ def _is_data(names: Sequence[str]) -> bool:
 
 
 def _is_time(value: str) -> bool:
-    return times.detect(pl.Series("time", [value]), times.plausible()) is not None
+    return detect(pl.Series("time", [value]), plausible()) is not None
 
 
 def _guessed_header(possible: Possible, values: Sequence[str]) -> list[str]:

@@ -9,20 +9,16 @@ from typing import Any
 import polars as pl
 
 from srgnn.data.log.columns.ids import BLANKS
-from srgnn.errors import ArgumentError, UserError, typed
+from srgnn.errors import ArgumentError
 
 SECOND = 1_000_000  # in µs, the unit of every time here
 DAY = 86_400 * SECOND
 UNITS = {"s": SECOND, "ms": 1000, "us": 1, "ns": 0.001}  # of epoch times, in µs
-FORMATS = (
-    *("%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z"),
-    *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f UTC", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"),
-    *("%Y/%m/%d %H:%M:%S", "%Y/%m/%d", "%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%d%H%M"),
-)
 EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 1 and 9999: others overflow a datetime
 WEB = 631_152_000_000_000  # 1990: no click is older
 ALL = (EARLIEST, LATEST)
-CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: dates that a wrong clock may show
+GIVEN = (-59_011_459_200_000_000, LATEST)  # the years 100 to 9999: %Y reads the year 14 where 2014 is written as 14
+IN_UTC = ("Z", "UTC", "GMT", "[UTC]")  # ends of formats that give a zone without %z
 
 
 @dataclass(frozen=True)
@@ -46,63 +42,41 @@ class TimeFormat:
     @property
     def reader(self) -> pl.Expr:
         """The expression that reads the column as µs since 1970 in UTC; null where a value cannot be read."""
-        column = pl.col(self.column)
-        if self.dtype.is_temporal():
-            zone = getattr(self.dtype, "time_zone", None)
-            return self._in_utc(column.cast(pl.Datetime("us", zone)), None if zone else self.zone)
-        if not self.dtype.is_numeric():  # text, or categories of text
-            column = column.cast(pl.String).str.strip_chars(BLANKS)
-        if self.name in UNITS:
+        if self.name in UNITS and not self.dtype.is_temporal():
             is_whole = self.dtype.is_integer() or not self.dtype.is_numeric()
-            return _in_units(column, self.dtype, UNITS[self.name], is_whole, self.limits)
-        time = column.cast(pl.String).str.to_datetime(self.name, time_unit="us", strict=False)
-        return self._in_utc(time, None if _gives_zone(self.name) else self.zone)
-
-    def _in_utc(self, time: pl.Expr, zone: str | None) -> pl.Expr:
+            return _in_units(self._stripped, self.dtype, UNITS[self.name], is_whole, self.limits)
+        local, zone = self._local
         if zone not in (None, "UTC"):
             # Where the clocks repeat an hour, the first one counts; a time in an hour that they skip is null.
-            time = time.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-        time = time.dt.epoch("us")
+            local = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+        time = local.dt.epoch("us")
         return pl.when(time.is_between(*self.limits)).then(time)
 
+    @property
+    def is_repeated(self) -> pl.Expr | None:
+        """The condition that a time is in an hour that the clocks repeat; None if the zone has no such hours."""
+        if self.name in UNITS and not self.dtype.is_temporal():
+            return None
+        local, zone = self._local
+        if zone in (None, "UTC"):
+            return None
+        unclear = local.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+        return unclear.is_null() & self.reader.is_not_null()
 
-def find_format(sample: pl.Series, time_format: str | None = None, time_zone: str = "UTC") -> TimeFormat:
-    """Finds out how the times of a column are written.
+    @property
+    def _stripped(self) -> pl.Expr:
+        column = pl.col(self.column)
+        return column if self.dtype.is_numeric() else column.cast(pl.String).str.strip_chars(BLANKS)
 
-    Args:
-        sample: First values of the column, with its name.
-        time_format: s, ms, us or ns since 1970, or a strftime format; None detects the one that reads most of the
-            sample as times from 1990 to next year; times outside these years are then null.
-        time_zone: The time zone of times that do not give one.
-
-    Raises:
-        ArgumentError: for an unknown format or zone.
-        UserError: if no known format reads any of the sample.
-    """
-    _check_zone(time_zone)
-    if sample.dtype in (pl.Time, pl.Duration):
-        raise UserError(
-            f"The column {sample.name} holds {sample.dtype}, which is no moment: name another with columns.time=NAME.",
-            "columns.time",
-        )
-    if time_format is not None:
-        _check_format(time_format)
-        # A unit is taken as it is; its other values are reported with their lines.
-        name = time_format if time_format in UNITS or sample.dtype.is_temporal() else _detect(sample, ALL, time_format)
-    else:
-        name = detect(sample, plausible())
-    if name is None:
-        raise _unreadable(sample, time_format)
-    limits = plausible() if time_format is None else ALL
-    return TimeFormat(sample.name, sample.dtype, name, time_zone, limits)
-
-
-def detect(sample: pl.Series, limits: tuple[int, int]) -> str | None:
-    """The first format that reads most of a sample as times within the limits, in µs since 1970; None if none does.
-
-    The limits tell the units apart, and 7/4/2014 from the year 7.
-    """
-    return _detect(sample, limits, *UNITS, *FORMATS)
+    @property
+    def _local(self) -> tuple[pl.Expr, str | None]:
+        """The expression for the column as datetimes, and the zone that they are in if they give none."""
+        if self.dtype.is_temporal():
+            zone = getattr(self.dtype, "time_zone", None)
+            return pl.col(self.column).cast(pl.Datetime("us", zone)), None if zone else self.zone
+        text = self._stripped.cast(pl.String) if self.dtype.is_numeric() else self._stripped
+        time = text.str.to_datetime(self.name, time_unit="us", strict=False)
+        return time, None if gives_zone(self.name) else self.zone
 
 
 def plausible() -> tuple[int, int]:
@@ -110,67 +84,14 @@ def plausible() -> tuple[int, int]:
     return WEB, moment("", datetime.now(UTC) + timedelta(days=366))
 
 
-def _detect(sample: pl.Series, limits: tuple[int, int], *names: str) -> str | None:
-    def count(name: str) -> int:
-        reader = TimeFormat(sample.name, sample.dtype, name, "UTC", limits).reader
-        return int(values.select(reader.is_not_null().sum()).item())
+def gives_zone(time_format: str) -> bool:
+    """Whether times in a strftime format give their zone.
 
-    values = sample.drop_nulls().to_frame()
-    if sample.dtype.is_temporal():
-        return "us" if not len(values) or count("us") else None
-    for unit in UNITS:
-        if unit in names and len(values) and 2 * count(unit) >= len(values):
-            return unit  # numbers of another unit become null
-    best = max((name for name in names if name not in UNITS), key=count)
-    return best if not len(values) or count(best) else None
-
-
-def _check_format(time_format: str) -> None:
-    if time_format in UNITS:
-        return
-    if re.search("%[Zs]", time_format):
-        raise ArgumentError(
-            "time_format", time_format, "%z instead of %Z, whose names are ambiguous, and s instead of %s"
-        )
-    try:
-        _gives_zone(time_format)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise ArgumentError("time_format", time_format, f"s, ms, us, ns or a strftime format ({reason})") from error
-
-
-def _gives_zone(time_format: str) -> bool:
+    Raises:
+        PolarsError: for a format that does not give a date, or is none.
+    """
     example = pl.select(pl.lit("").str.to_datetime(time_format, time_unit="us", strict=False)).to_series()
-    return getattr(example.dtype, "time_zone", None) is not None or time_format.endswith(("Z", "UTC"))
-
-
-def _check_zone(time_zone: str) -> None:
-    try:
-        pl.select(pl.lit(0).cast(pl.Datetime("us")).dt.replace_time_zone(time_zone))
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise ArgumentError("time_zone", time_zone, "a name such as UTC or Europe/Berlin") from error
-
-
-def _unreadable(sample: pl.Series, time_format: str | None) -> UserError:
-    values = sample.drop_nulls()
-    name = None if time_format else detect(values, CALENDAR)
-    if name is None:
-        by = f" with time_format={typed(time_format)}" if time_format else ""
-        text = (
-            f"The times in the column {sample.name} cannot be read{by}, such as {str(values[0])!r}: name their format"
-        )
-    else:
-        frame = values.to_frame().select(TimeFormat(sample.name, sample.dtype, name, "UTC", CALENDAR).reader)
-        place = frame.to_series().is_not_null().arg_max() or 0
-        time = frame.item(place, 0)
-        when = f"{'before 1990' if time < WEB else 'in the future'}, {stamp(time)} by the format {name}"
-        text = (
-            f"The times in the column {sample.name}, such as {str(values[place])!r}, are {when}: "
-            f"take them as they are with time_format={typed(name)}, or name their format"
-        )
-    return UserError(
-        f"{text} with time_format=s, ms, us, ns or a strftime format like '%d.%m.%Y %H:%M'.", "time_format"
-    )
+    return getattr(example.dtype, "time_zone", None) is not None or time_format.endswith(IN_UTC)
 
 
 def _in_units(column: pl.Expr, dtype: pl.DataType, unit: float, is_whole: bool, limits: tuple[int, int]) -> pl.Expr:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from srgnn.data.log.raw.text import python
 from srgnn.errors import UserError
 
 
@@ -48,11 +49,11 @@ def _check(name: str, found: Mapping[pl.DataType, Path]) -> None:
         if isinstance(first, pl.Datetime) and isinstance(dtype, pl.Datetime):
             naive = path if first.time_zone is None else other
             fix = naive.with_name(f"{naive.stem}-utc{naive.suffix}")
-            text += (
-                f"; if the times of {naive.name} are UTC, give instead of it the file written by "
-                f"python -c \"import polars as pl; pl.read_parquet('{naive}').with_columns("
-                f"pl.col('{name}').dt.replace_time_zone('UTC')).write_parquet('{fix}')\""
+            code = (
+                f"import polars as pl; pl.scan_parquet({str(naive)!r}, glob=False).with_columns("
+                f"pl.col({name!r}).dt.replace_time_zone('UTC')).sink_parquet({str(fix)!r})"
             )
+            text += f"; if the times of {naive.name} are UTC, give instead of it the file written by {python(code)}"
         else:
             text += ", so write one of the files anew"
         raise UserError(f"{text}.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from srgnn.data.log.raw.header import Head
-from srgnn.data.log.raw.text import State, command, parse, raw_lines
+from srgnn.data.log.raw.text import State, command, one, parse, raw_lines
 from srgnn.errors import UserError
 
 EXAMPLES = 3
@@ -50,45 +50,48 @@ class Findings:
 
     Args:
         broken: Lines that are not rows.
-        hiding: Rows with a quoted field of several lines that look like further rows.
         constants: Number of JSON objects with NaN or Infinity.
     """
 
     broken: Sequence[BrokenLine] = ()
-    hiding: Sequence[BrokenLine] = ()
     constants: int = 0
 
     def __add__(self, other: "Findings") -> "Findings":
-        broken, hiding = [*self.broken, *other.broken], [*self.hiding, *other.hiding]
-        return Findings(broken, hiding, self.constants + other.constants)
+        return Findings([*self.broken, *other.broken], self.constants + other.constants)
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A line that needs a closer look, and the number of lines before it that are rows for certain."""
+    """A line that needs a closer look, and the number of lines before it that are rows with quotes for certain."""
 
     number: int
     text: str
-    plain_rows: int  # with all separators and without quotes
     quoted_rows: int
 
 
-def find_broken_json(path: Path) -> Findings:
-    """Finds the lines of a file that are not JSON objects, and those that are only for Python."""
-    kind = pl.col("line").map_batches(_json_kinds, pl.Int8)
-    lines = raw_lines(path).with_columns(kind=kind)
-    broken = lines.filter(pl.col("kind") == NOT_JSON).select("number", "line").collect(engine="streaming")
-    constants = lines.select((pl.col("kind") == PYTHON).sum()).collect(engine="streaming").item()
-    return Findings(
-        [BrokenLine(path, number, text, Fault.NOT_JSON) for number, text in broken.iter_rows()], (), constants
-    )
-
-
-def find_broken(path: Path, head: Head, quote: str | None) -> Findings:
-    """Finds the broken lines of a CSV file, and rows whose quoted field holds what looks like further rows.
+def find_broken_json(path: Path, known_path: Path) -> Findings:
+    """Finds the lines of a file that are not JSON objects, and those that are only for Python.
 
     Args:
         path: The file.
+        known_path: The user's own file, of which it may be a copy.
+    """
+    line = pl.col("line")
+    is_object = line.str.starts_with("{") & line.str.json_path_match("$").is_not_null()
+    kind = line.map_batches(_json_kinds, pl.Int8)
+    lines = raw_lines(path).filter(~is_object).with_columns(kind=kind).filter(pl.col("kind") != JSON)
+    text = pl.when(pl.col("kind") == NOT_JSON).then(line)
+    found = lines.select("number", text).collect(engine="streaming")
+    broken = [BrokenLine(known_path, number, text, Fault.NOT_JSON) for number, text in found.drop_nulls().iter_rows()]
+    return Findings(broken, found["line"].null_count())
+
+
+def find_broken(path: Path, known_path: Path, head: Head, quote: str | None) -> Findings:
+    """Finds the broken lines of a CSV file.
+
+    Args:
+        path: The file.
+        known_path: The user's own file, of which it may be a copy.
         head: What stands above its rows.
         quote: The character around a field that holds separators; None if quotes are part of the text.
     """
@@ -96,31 +99,34 @@ def find_broken(path: Path, head: Head, quote: str | None) -> Findings:
     has_quote = pl.lit(False) if quote is None else line.str.contains(quote, literal=True)
     is_row = separators < len(head.columns)
     if quote is not None:
-        field = f"(?:[^{_one(quote)}{_one(head.separator)}]*|{_one(quote)}[^{_one(quote)}]*{_one(quote)})"
-        is_row &= ~has_quote | line.str.contains(f"^{field}(?:{_one(head.separator)}{field})*$")
+        field = f"(?:[^{one(quote)}{one(head.separator)}]*|{one(quote)}[^{one(quote)}]*{one(quote)})"
+        is_row &= ~has_quote | line.str.contains(f"^{field}(?:{one(head.separator)}{field})*$")
     is_row &= ~line.str.contains("\0", literal=True)
-    complete = is_row & ~has_quote & (separators == len(head.columns) - 1)
     lines = raw_lines(path).filter(pl.col("number") > head.height)
-    lines = lines.with_columns(plain=complete.cum_sum(), quoted=(is_row & has_quote).cum_sum()).filter(~is_row)
+    lines = lines.with_columns(quoted=(is_row & has_quote).cum_sum()).filter(~is_row)
     doubtful = [_Line(*row) for row in lines.collect(engine="streaming").iter_rows()]
     broken: list[BrokenLine] = []
-    hiding: list[BrokenLine] = []
     start = 0
     while start < len(doubtful):
         first = doubtful[start]
         fault, end = _fault(doubtful, start, head, quote)
         if fault is not None:
-            broken.append(BrokenLine(path, first.number, first.text, fault))
+            broken.append(BrokenLine(known_path, first.number, first.text, fault))
             end = start + 1  # what seemed to continue the line may be a row
-        elif end > start + 1 and _hides_rows(first, doubtful[end - 1], head, quote):
-            hiding.append(BrokenLine(path, first.number, first.text, Fault.UNCLOSED))
         start = end
-    return Findings(broken, hiding)
+    return Findings(broken)
 
 
-def copy_without(path: Path, findings: Findings, copy: Path) -> None:
-    """Copies a file, with its broken lines blank, and with null for NaN and Infinity in JSON."""
-    numbers = pl.Series([line.number for line in findings.broken if line.path == path], dtype=pl.UInt32)
+def copy_without(path: Path, known_path: Path, findings: Findings, copy: Path) -> None:
+    """Copies a file without a byte order mark, with its broken lines blank, and with null for NaN in JSON.
+
+    Args:
+        path: The file.
+        known_path: The user's own file, of which it may be a copy.
+        findings: What was found in it.
+        copy: The new file.
+    """
+    numbers = pl.Series([line.number for line in findings.broken if line.path == known_path], dtype=pl.UInt32)
     line = pl.when(~pl.col("number").is_in(numbers.implode())).then("line").otherwise(pl.lit(""))
     if findings.constants:
         line = line.map_batches(_without_constants, pl.String)
@@ -135,7 +141,7 @@ def quotes_are_text(path: Path, head: Head, quote: str) -> bool:
         head: What stands above its rows if quotes are part of the text.
         quote: The character that is a quote or part of the text.
     """
-    separator, mark = _one(head.separator), _one(quote)
+    separator, mark = one(head.separator), one(quote)
     quoted = pl.col("line").str.contains(f"(?:^|{separator}){mark}[^{mark}]*{mark}(?:{separator}|$)")
     surplus = _count(head.separator) >= len(head.columns)
     lines = raw_lines(path).filter(pl.col("number") >= head.height)
@@ -157,6 +163,9 @@ def broken_lines(name: str, broken: Sequence[BrokenLine], skip: bool, quote_null
         examples = ", ".join(f"{line.path.name} line {line.number}: {line.text[:60]!r}" for line in lines[:EXAMPLES])
         kinds.append(f"{fault.value}: {len(lines):,} ({examples})")
     remedies, arguments = ["Fix them"], []
+    program = _program([line.text for line in broken if line.fault is Fault.NOT_JSON])
+    if program is not None:
+        remedies = [f"Convert the file, for instance with {command(broken[0].path, program, 'lines')}"]
     escaped = next((line.path for line in broken if line.fault is Fault.BACKSLASH), None)
     if escaped is not None:
         remedies = ["Write a quote within a field twice, for instance with " + command(escaped, UNESCAPE, "quotes")]
@@ -169,6 +178,24 @@ def broken_lines(name: str, broken: Sequence[BrokenLine], skip: bool, quote_null
     return UserError(f"{name} has {'; '.join(kinds)}. {', or '.join(remedies)}.", *arguments)
 
 
+def _program(lines: Sequence[str]) -> str | None:
+    """The program that makes JSON lines of lines that have one kind of fault; None if there is none."""
+    if not lines:
+        return None
+    if all(line.startswith("\x1e") for line in lines):
+        return r"tr -d '\036'"
+    rests = []
+    for line in lines[:EXAMPLES]:
+        try:
+            _, end = json.JSONDecoder().raw_decode(line)
+        except ValueError:
+            return None
+        rests.append(line[end:].strip())
+    if all(rest == "," for rest in rests):
+        return "sed 's/,[[:space:]]*$//'"
+    return "jq -c ." if all(rest.startswith("{") for rest in rests) else None
+
+
 def _fault(lines: Sequence[_Line], start: int, head: Head, quote: str | None) -> tuple[Fault | None, int]:
     """What is wrong with the record that begins at a line, if anything, and the index of the line after it."""
     first = lines[start]
@@ -176,6 +203,7 @@ def _fault(lines: Sequence[_Line], start: int, head: Head, quote: str | None) ->
         return Fault.ZERO, start + 1
     parsed = parse(first.text, head.separator, quote)
     width, end = len(parsed.fields), start + 1
+    is_odd = parsed.odd
     unclosed = Fault.BACKSLASH if quote and f"\\{quote}" in first.text else Fault.UNCLOSED
     while parsed.state is State.OPEN:
         # Quotes within a quoted field are doubled: a line of whole quoted fields is a row, not a part of it.
@@ -183,28 +211,17 @@ def _fault(lines: Sequence[_Line], start: int, head: Head, quote: str | None) ->
             return unclosed, end
         parsed = parse(lines[end].text, head.separator, quote, inside=True)
         width += len(parsed.fields) - 1
+        is_odd ^= parsed.odd
         end += 1
     if end > start + 1:
-        return (unclosed if parsed.state is State.STRAY or parsed.odd or width > len(head.columns) else None), end
-    if parsed.state is State.STRAY or parsed.odd:
+        return (unclosed if parsed.state is State.STRAY or is_odd or width > len(head.columns) else None), end
+    if parsed.state is State.STRAY or is_odd:
         return (unclosed if unclosed is Fault.BACKSLASH else Fault.STRAY), end
     return (Fault.SURPLUS if width > len(head.columns) else None), end
 
 
-def _hides_rows(first: _Line, last: _Line, head: Head, quote: str | None) -> bool:
-    """Whether the lines of a quoted field have as many fields as a row."""
-    end = parse(last.text, head.separator, quote, inside=True)
-    tail = last.text[: end.close].count(head.separator)
-    return len(head.columns) > 1 and (last.plain_rows > first.plain_rows or tail >= len(head.columns) - 1)
-
-
 def _count(separator: str) -> pl.Expr:
     return pl.col("line").str.count_matches(separator, literal=True)
-
-
-def _one(character: str) -> str:
-    """A character as part of a regular expression, inside brackets or not."""
-    return f"\\x{{{ord(character):x}}}"
 
 
 def _json_kinds(lines: pl.Series) -> pl.Series:

@@ -37,6 +37,7 @@ FOREIGN = (
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer", "fetch the file itself with git lfs pull"),
 )
 PARQUET = (b"PAR1", b"PARE")
+UNUSED = b"\x81\x8d\x8f\x90\x9d"  # the bytes that cp1252 does not have
 UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -120,7 +121,7 @@ def not_utf8(path: Path) -> UserError | None:
         return None
     # Other letters outside ASCII were read: the file is UTF-8 with damaged bytes.
     is_damaged = lines.filter(line.str.contains("[^\\x00-\\x7f\ufffd]")).head(1).collect(engine="streaming").height
-    program = "iconv -c -f utf-8 -t utf-8" if is_damaged else "iconv -f latin1 -t utf-8"
+    program = "iconv -c -f utf-8 -t utf-8" if is_damaged else f"iconv -f {_encoding(path)} -t utf-8"
     number, text = first[0]
     return UserError(
         f"{path} is not UTF-8 text (line {number}: {text[:60]!r}): convert it, for instance with "
@@ -128,9 +129,30 @@ def not_utf8(path: Path) -> UserError | None:
     )
 
 
+def _encoding(path: Path) -> str:
+    """The encoding of Western text: cp1252, which is latin1 with signs such as the euro, or latin1 if it has others."""
+    if first_bytes(path):
+        with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
+            while part := file.read(START):
+                if part.translate(None, UNUSED) != part:
+                    return "latin1"
+    return "cp1252"
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(GZIP)) == GZIP
+
+
 def starts_with_bom(path: Path) -> bool:
-    """Whether a file, or the gzip data in it, starts with the byte order mark of UTF-8."""
-    return first_bytes(path).startswith(codecs.BOM_UTF8)
+    """Whether a text file, plain or compressed, starts with the byte order mark of UTF-8."""
+    start = first_bytes(path)
+    if start:
+        return start.startswith(codecs.BOM_UTF8)
+    try:
+        return pl.scan_lines(path, glob=False).head(1).collect()["line"].str.starts_with("\ufeff").any()
+    except (OSError, pl.exceptions.PolarsError):  # damaged, or not UTF-8
+        return False
 
 
 def _check_packed(path: Path, start: bytes) -> None:
@@ -157,8 +179,9 @@ def _check_encoding(path: Path, start: bytes) -> None:
     if start.startswith(UTF16):
         raise utf16(path)
     first = start[:1000]
-    for encoding, zeros in (("utf-16le", first[1::2]), ("utf-16be", first[0::2])):
-        if len(zeros) and 2 * zeros.count(0) > len(zeros):  # a zero byte stands beside every Latin letter
+    for encoding, zeros, letters in (("utf-16le", first[1::2], first[::2]), ("utf-16be", first[::2], first[1::2])):
+        # A zero byte stands beside every Latin letter; at the end of a file, there may be zero bytes alone.
+        if len(zeros) and 2 * zeros.count(0) > len(zeros) and 2 * letters.count(0) < len(letters):
             raise utf16(path, encoding)
 
 

@@ -1,9 +1,9 @@
 """Raw files as rows: CSV, TSV, JSON lines or Parquet, plain or compressed; errors about files that cannot be read."""
 
 import errno
+import glob
 import hashlib
 import io
-import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +25,8 @@ from srgnn.data.log.raw.broken import (
 from srgnn.data.log.raw.content import not_utf8, starts_with_bom
 from srgnn.data.log.raw.header import Head, cleaned, empty, read_head
 from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, PathNames, find_files, kind_of
-from srgnn.data.log.raw.text import command, raw_lines
+from srgnn.data.log.raw.repeated import count_headers, is_header
+from srgnn.data.log.raw.text import command, contains, raw_lines
 from srgnn.errors import UserError, typed
 from srgnn.saving import FULL, error_number, write_error
 
@@ -76,9 +77,14 @@ class RawFiles:
         return kind_of(self.paths[0])
 
     @property
+    def known_paths(self) -> tuple[Path, ...]:
+        """The user's own files."""
+        return self.named or self.paths
+
+    @property
     def name(self) -> str:
         """The name of the files in messages."""
-        first = str((self.named or self.paths)[0])
+        first = str(self.known_paths[0])
         return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
 
     @property
@@ -101,7 +107,7 @@ class RawFiles:
         """
         frames = [self._rows(path, numbered) for path in self.paths]
         if len(frames) > 1 and self.kind not in TEXT:
-            frames = alike(frames, self.named or self.paths)
+            frames = alike(frames, self.known_paths)
         if self.num_test:
             num_train = len(frames) - self.num_test
             frames = [frame.with_columns(pl.lit(n >= num_train).alias(IS_TEST)) for n, frame in enumerate(frames)]
@@ -114,7 +120,8 @@ class RawFiles:
             frame = pl.scan_parquet(path, glob=False)
             frame = frame.rename(cleaned(frame.collect_schema().names()))
         else:
-            frame = pl.scan_ndjson(_without_bom(path), infer_schema_length=None if self.mixed else SAMPLE)
+            source = _in_memory(path) if starts_with_bom(path) else glob.escape(str(path))
+            frame = pl.scan_ndjson(source, infer_schema_length=None if self.mixed else SAMPLE)
         columns = frame.collect_schema().names()
         if numbered and self.kind in JSON:
             lines = raw_lines(path).filter(pl.col("line").str.strip_chars() != "")
@@ -140,7 +147,7 @@ class RawFiles:
             above = ends.cum_sum().shift(1, fill_value=0)
             number = pl.int_range(pl.len(), dtype=pl.Int64) + head.height + 1 + above
             frame = frame.select(number.alias("_line"), pl.col(head.columns))
-        return frame.filter(~pl.all_horizontal(pl.col(head.columns).is_null()))
+        return frame.filter(~pl.all_horizontal(pl.col(head.columns).is_null()) & ~is_header(head))
 
     def head(self, path: Path) -> Head:
         """What stands above the rows of a text file: its header, comments, and a line that names the separator.
@@ -150,13 +157,18 @@ class RawFiles:
         """
         return read_head(path, self.header, self.separator, self.quote)
 
+    def repeated_headers(self) -> int:
+        """The number of header lines below the first one of a file, which are left out; those of plain files alone."""
+        plain = [path for path in self.paths if self.kind in TEXT and path.suffix.lower() not in PACKED]
+        return sum(count_headers(path, self.head(path)) for path in plain)
+
     def check_columns(self, names: Sequence[str]) -> None:
         """Checks that columns which are read occur once in the header.
 
         Raises:
             UserError: for a column that occurs twice.
         """
-        for path, known_path in zip(self.paths, self.named or self.paths, strict=True):
+        for path, known_path in zip(self.paths, self.known_paths, strict=True):
             head = self.head(path) if self.kind in TEXT and self.header is None else None
             twice = [name for name in names if head is not None and name in head.repeated]
             if head is not None and twice:
@@ -172,25 +184,36 @@ class RawFiles:
         if self.kind not in TEXT:
             return False
         needles = [b"\0"] if self.quote is None else [b"\0", self.quote.encode()]
-        return any(path.suffix.lower() in PACKED or _contains(path, needles) for path in self.paths)
+        return any(path.suffix.lower() in PACKED or contains(path, needles) for path in self.paths)
 
     def search(self) -> Findings:
         """The broken lines, and what else keeps polars from reading the rows: a slow search."""
         findings = Findings()
-        for path in self.paths:
+        for path, known_path in zip(self.paths, self.known_paths, strict=True):
             if self.kind in JSON:
-                findings += find_broken_json(path)
+                findings += find_broken_json(path, known_path)
             elif self.kind in TEXT:
-                findings += find_broken(path, self.head(path), self.quote)
+                findings += find_broken(path, known_path, self.head(path), self.quote)
         return findings
+
+    def without_marks(self, folder: Path) -> "RawFiles":
+        """Copies the files of JSON lines that start with a byte order mark to `folder`, without it."""
+        marked = [self.kind in JSON and starts_with_bom(path) for path in self.paths]
+        return self._copied(marked, Findings(), folder / "unmarked") if any(marked) else self
 
     def repaired(self, findings: Findings, folder: Path) -> "RawFiles":
         """Copies the files to `folder`, without their broken lines, and with null for NaN and Infinity in JSON."""
-        copies = [folder / f"{index}{self.kind}" for index in range(len(self.paths))]
-        for path, copy in zip(self.paths, copies, strict=True):
-            with writing(copy):
-                copy_without(path, findings, copy)
-        return replace(self, paths=tuple(copies), named=self.named or self.paths, mixed=True)
+        return self._copied([True] * len(self.paths), findings, folder / "repaired")
+
+    def _copied(self, chosen: Sequence[bool], findings: Findings, folder: Path) -> "RawFiles":
+        paths = []
+        for index, (path, known_path) in enumerate(zip(self.paths, self.known_paths, strict=True)):
+            paths.append(folder / f"{index}{self.kind}" if chosen[index] else path)
+            if chosen[index]:
+                with writing(folder):
+                    folder.mkdir(exist_ok=True)
+                    copy_without(path, known_path, findings, paths[-1])
+        return replace(self, paths=tuple(paths), named=self.known_paths)
 
     def broken_lines(self, broken: Sequence[BrokenLine], skip: bool) -> UserError:
         """The error for broken lines.
@@ -256,15 +279,8 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
     return UserError(f"{files.name} cannot be read as {files.kind[1:]} ({text}).")
 
 
-def _contains(path: Path, needles: Sequence[bytes]) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(needle) >= 0 for needle in needles)
-
-
-def _without_bom(path: Path) -> Path | io.BytesIO:
-    """A file of JSON lines, in memory if it has to be read without the byte order mark at its start."""
-    if not starts_with_bom(path):
-        return path
+def _in_memory(path: Path) -> io.BytesIO:
+    """A text file without the byte order mark at its start; of a log, there is a copy on disk instead."""
     content = io.BytesIO()
     raw_lines(path).select("line").sink_csv(content, include_header=False, quote_style="never")
     content.seek(0)

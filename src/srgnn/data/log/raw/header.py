@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from srgnn.data.log.raw.content import carriage_returns, utf16
-from srgnn.data.log.raw.text import Parsed, State, command, parse, raw_lines
+from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
+from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
 from srgnn.errors import ArgumentError, UserError
 
-ROWS = 20  # the rows that are compared with the header
 LINES = 1000  # a header does not start below this line
-SEPARATORS = (",", ";", "\t", "|")
+SEPARATORS = (",", ";", "\t", "|", "\x01")  # the last one is that of Hive
 COMMENT = "#"
 
 
@@ -27,6 +29,8 @@ class Head:
         spaced: The names that have spaces around them in the file, which `columns` lack.
         comments: The number of comment lines.
         replaced: Whether the file has a header with other names than the user's.
+        fields: The fields of the header as they are written; empty if the file has none.
+        line: The line of the header.
     """
 
     separator: str
@@ -36,6 +40,8 @@ class Head:
     spaced: tuple[str, ...] = ()
     comments: int = 0
     replaced: bool = False
+    fields: tuple[str, ...] = ()
+    line: str = ""
 
 
 def read_head(path: Path, header: Sequence[str] | None, separator: str | None, quote: str | None) -> Head:
@@ -49,9 +55,13 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
 
     Raises:
         ArgumentError: for a `header` of another width than the first row.
-        UserError: for a file without lines or header, in UTF-16, or whose lines end in carriage returns alone.
+        UserError: for a file without lines or header, in UTF-16, whose lines end in carriage returns alone, or with
+            lines of fewer fields above its rows.
     """
-    lines = raw_lines(path, lossy=True).head(LINES).collect(engine="streaming")["line"].to_list()
+    try:
+        lines = raw_lines(path).head(LINES).collect(engine="streaming")["line"].to_list()
+    except pl.exceptions.ComputeError:  # not UTF-8
+        lines = raw_lines(path, lossy=True).head(LINES).collect(engine="streaming")["line"].to_list()
     height = _blanks(lines, 0)
     if height < len(lines) and "\0" in lines[height][:1000] and lines[height].count("\0") > len(lines[height]) / 3:
         raise utf16(path)
@@ -65,7 +75,11 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
     line = lines[height]
     if "\r" in (line if quote is None else "".join(line.split(quote)[::2])):
         raise carriage_returns(path)
-    separator = separator or _separator(path, line)
+    separator, top = _top(path, lines, height, separator, quote)
+    if top is not None:
+        if header is None or any(record.has_number for record in top.above) or len(top.record.fields) != len(header):
+            raise title(path, top)
+        height, line = top.record.start, lines[top.record.start]
     parsed, end = _record(lines, height, separator, quote)
     if parsed.state is State.OPEN:
         raise UserError(
@@ -74,20 +88,24 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
             "quote",
         )
     fields = parsed.fields if parsed.state is State.CLOSED else line.split(separator)
+    written, text = tuple(fields), "\n".join(lines[height:end])
     if header is None:
         if line.startswith(COMMENT):
             fields[0] = fields[0].removeprefix(COMMENT)
-        fields += [""] * _surplus(path, lines, end, len(fields), separator, quote)
+        fields += [""] * _surplus(lines[end : end + ROWS], len(fields), separator, quote)
         names = [clean(field) for field in fields]
         repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
         spaced = tuple(field for field in fields if clean(field) != field)
-        return Head(separator, unique(names), end, repeated, spaced, comments)
+        return Head(separator, unique(names), end, repeated, spaced, comments, fields=written, line=text)
     if len(header) != len(fields):
         raise ArgumentError("header", list(header), f"the names of the {len(fields)} columns of {path.name}")
     pairs = list(zip(fields, header, strict=True))
     is_header = any(clean(field).lower() == name.lower() != "" for field, name in pairs)
-    replaced = is_header and any(clean(field) != name for field, name in pairs)
-    return Head(separator, tuple(header), end if is_header else height, (), (), comments, replaced)
+    is_header |= top is not None and top.is_header
+    replaced = top is not None or (is_header and any(clean(field) != name for field, name in pairs))
+    if not is_header:
+        return Head(separator, tuple(header), height, (), (), comments, replaced)
+    return Head(separator, tuple(header), end, (), (), comments, replaced, written, text)
 
 
 def clean(name: str) -> str:
@@ -123,31 +141,38 @@ def _blanks(lines: Sequence[str], start: int) -> int:
     return next((index for index in range(start, len(lines)) if lines[index].strip()), len(lines))
 
 
-def _surplus(path: Path, lines: Sequence[str], end: int, width: int, separator: str, quote: str | None) -> int:
-    """The number of separators that end every row, and that the header lacks.
-
-    Raises:
-        UserError: if every row has more fields than the line above them, which is then not the header.
-    """
-    rows = [parse(line, separator, quote) for line in lines[end : end + ROWS] if line.strip()]
+def _surplus(lines: Sequence[str], width: int, separator: str, quote: str | None) -> int:
+    """The number of separators that end every row, and that the header lacks."""
+    rows = [parse(line, separator, quote) for line in lines if line.strip()]
     surplus = [row.fields[width:] for row in rows if row.state is State.CLOSED]
-    if len(rows) < 2 or len(surplus) < len(rows) or not all(surplus):
+    if len(rows) < 2 or len(surplus) < len(rows) or not all(surplus) or any(map(any, surplus)):
         return 0
-    number = max(map(len, surplus))
-    if any(any(fields) for fields in surplus):
-        fix = command(path, f"tail -n +{end + 1}", "rows")
-        raise UserError(
-            f"{path} line {end} ({lines[end - 1][:60]!r}) has {width} field{'' if width == 1 else 's'}, and every row "
-            f"below has more: expected the names of all columns; add those that are missing, or remove the lines above "
-            f"the header, for instance with {fix}."
-        )
-    return number
+    return max(map(len, surplus))
+
+
+def _top(
+    path: Path, lines: Sequence[str], height: int, separator: str | None, quote: str | None
+) -> tuple[str, Top | None]:
+    """The separator, and the first record of the table if lines with fewer fields stand above it."""
+    if separator is None and _is_tsv(path):
+        separator = "\t"
+    first = separator or _separator(path, lines[height])
+    top = find_top(lines, height, first, quote)
+    if top is not None or separator is not None:
+        return first, top
+    others = {other: find_top(lines, height, other, quote) for other in SEPARATORS if other != first}
+    found = {other: top for other, top in others.items() if top is not None}
+    certain = (other for other, top in found.items() if top.is_header)
+    other = next(certain, None if first in lines[height] else next(iter(found), None))
+    return (first, None) if other is None else (other, found[other])
 
 
 def _separator(path: Path, line: str) -> str:
-    if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]:
-        return "\t"
-    return max(SEPARATORS, key=line.count)
+    return "\t" if _is_tsv(path) else max(SEPARATORS, key=line.count)
+
+
+def _is_tsv(path: Path) -> bool:
+    return ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]
 
 
 def _record(lines: Sequence[str], start: int, separator: str, quote: str | None) -> tuple[Parsed, int]:

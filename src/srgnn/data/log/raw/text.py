@@ -1,13 +1,15 @@
 """Text files of rows, line by line: their raw lines, the fields of a line, and commands that convert a file."""
 
+import mmap
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import polars as pl
 
-NO_SEPARATOR = "\x01"  # reads every line as one column
+NO_SEPARATOR = "\x01"  # reads lines as one column, if they do not have it
 UNPACK = {".gz": "gunzip -c", ".zst": "zstd -dc"}  # the commands that write the contents of a compressed file
 
 
@@ -26,14 +28,12 @@ class Parsed:
     Args:
         fields: The fields without the quotes around them.
         state: Where the line ends.
-        odd: Whether an unquoted field contains an odd number of quotes.
-        close: Position of the first closing quote; -1 if there is none.
+        odd: Whether the unquoted fields contain an odd number of quotes.
     """
 
     fields: list[str]
     state: State
     odd: bool = False
-    close: int = -1
 
 
 def parse(line: str, separator: str, quote: str | None, inside: bool = False) -> Parsed:
@@ -48,7 +48,7 @@ def parse(line: str, separator: str, quote: str | None, inside: bool = False) ->
     if quote is None:
         return Parsed(line.split(separator), State.CLOSED)
     fields: list[str] = []
-    start, loose, close = 0, 0, -1
+    start, loose = 0, 0
     while start <= len(line):
         if not inside and not line.startswith(quote, start):
             end = line.find(separator, start)
@@ -60,15 +60,14 @@ def parse(line: str, separator: str, quote: str | None, inside: bool = False) ->
             end, inside = line.find(quote, first), False
             while end >= 0 and line.startswith(quote, end + 1):
                 end = line.find(quote, end + 2)
-            close = end if close < 0 else close
             fields.append(line[first : end if end >= 0 else None].replace(quote * 2, quote))
             if end < 0:
-                return Parsed(fields, State.OPEN, bool(loose % 2), close)
+                return Parsed(fields, State.OPEN, bool(loose % 2))
             end += 1
             if end < len(line) and not line.startswith(separator, end):
-                return Parsed(fields, State.STRAY, bool(loose % 2), close)
+                return Parsed(fields, State.STRAY, bool(loose % 2))
         start = end + 1
-    return Parsed(fields, State.CLOSED, bool(loose % 2), close)
+    return Parsed(fields, State.CLOSED, bool(loose % 2))
 
 
 def raw_lines(path: Path, lossy: bool = False) -> pl.LazyFrame:
@@ -76,8 +75,13 @@ def raw_lines(path: Path, lossy: bool = False) -> pl.LazyFrame:
 
     Args:
         path: The file.
-        lossy: Whether to replace bytes that are not UTF-8 by U+FFFD, instead of raising an error.
+        lossy: Whether to replace bytes that are not UTF-8 by U+FFFD, instead of raising an error; a line then ends
+            at the character 0x01.
     """
+    line = pl.col("line").str.strip_chars_end("\r")
+    if not lossy:
+        lines = pl.scan_lines(path, name="line", row_index_name="number", row_index_offset=1, glob=False)
+        return lines.select("number", line.str.strip_prefix("\ufeff"))
     lines = pl.scan_csv(
         path,
         has_header=False,
@@ -85,10 +89,27 @@ def raw_lines(path: Path, lossy: bool = False) -> pl.LazyFrame:
         separator=NO_SEPARATOR,
         quote_char=None,
         truncate_ragged_lines=True,
-        encoding="utf8-lossy" if lossy else "utf8",
+        extra_columns="ignore",
+        encoding="utf8-lossy",
         glob=False,
     )
-    return lines.with_row_index("number", 1).with_columns(pl.col("line").str.strip_chars_end("\r").fill_null(""))
+    return lines.with_row_index("number", 1).with_columns(line.fill_null(""))
+
+
+def contains(path: Path, needles: Sequence[bytes]) -> bool:
+    """Whether a file has one of several texts."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return any(content.find(needle) >= 0 for needle in needles)
+
+
+def one(character: str) -> str:
+    """A character as part of a regular expression, inside brackets or not."""
+    return f"\\x{{{ord(character):x}}}"
+
+
+def python(code: str) -> str:
+    """The shell command that runs a line of Python."""
+    return f"python -c {shlex.quote(code)}"
 
 
 def command(path: Path, program: str, word: str) -> str:

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,7 +12,7 @@ from srgnn.data import ClickLog, Polars, Rules
 from srgnn.data.log.columns.ids import MISSING, id_reader, number_reader
 from srgnn.data.log.columns.layout import Columns, LogFormat, find_layout
 from srgnn.data.log.raw import files
-from srgnn.data.log.text_ids import find_text_ids
+from srgnn.data.log.widening import find_wide
 from srgnn.errors import UserError
 
 
@@ -20,9 +21,9 @@ def ids(values, *options) -> list:
     return sample.to_frame().select(id_reader(sample, *options)).to_series().to_list()
 
 
-def text_ids(layout, folder: Path) -> set[str]:
+def wide_roles(layout, folder: Path) -> set[str]:
     with Polars().start(folder) as tables:
-        return find_text_ids(layout, tables, tables.read(layout, layout.columns, "rows"))
+        return find_wide(layout, tables, tables.read(layout, layout.columns, "rows"))
 
 
 def rows_of(layout) -> pl.LazyFrame:
@@ -119,10 +120,10 @@ def test_words_for_nothing_after_the_first_rows_do_not_turn_integers_into_text(t
     log.write_text(log.read_text() + "4,NaN,1399000000\n4,12.0,1399000001\n")
     form = LogFormat(Columns())
     layout = find_layout(files.RawFiles((log,)), form)
-    assert text_ids(layout, tmp_path) == set()
+    assert wide_roles(layout, tmp_path) == set()
     assert rows_of(layout).collect()["item"].to_list()[-2:] == [None, 12]
     layout = find_layout(files.RawFiles((log,)), replace(form, missing=[]))
-    assert text_ids(layout, tmp_path) == {"item"}
+    assert wide_roles(layout, tmp_path) == {"item"}
     layout = find_layout(files.RawFiles((log,)), replace(form, missing=[]), ["item"])
     assert rows_of(layout).collect()["item"].to_list()[-2:] == ["NaN", "12.0"]
 
@@ -141,21 +142,57 @@ def test_words_for_nothing_may_be_ids(tmp_path: Path, log: Path):
     assert raw(skipped, "train") == [[10, 11, 10]]
 
 
-def test_whole_floats_are_the_integers_that_another_export_has(tmp_path: Path, log: Path):
-    log.write_text("session,item,time\n" + "".join(f"{s},{i}.0,{t}\n" for s, i, t in LOG))
-    data = load(tmp_path, "clicks", log)
-    assert raw(data, "train") == TRAIN
-    text = "The ids of item such as 10.0 were read as integers, here as 10 (rows: 10)."
-    assert [notice["text"] for notice in data.manifest["notices"]] == [text]
+@pytest.mark.parametrize(
+    ("values", "words", "expected"),
+    [
+        ([5, 0, -1], ["0", "-1"], [5, None, None]),
+        ([5.0, 0.0, -1.0], ["0"], [5, None, -1]),
+        (["5", "0", "-1"], ["0", "NULL"], [5, None, -1]),
+        (["a", "0", "00"], ["0"], ["a", None, "00"]),
+        (pl.Series("id", [5, 0], dtype=pl.UInt8), ["-1", "0"], [5, None]),
+    ],
+)
+def test_numbers_may_be_words_for_nothing(values, words: list[str], expected: list):
+    assert ids(values, False, words) == expected
 
 
-def test_shortened_ids_are_a_warning(tmp_path: Path, log: Path):
-    log.write_text(log.read_text().replace(",12,", ",1.23457E+12,"))
-    data = load(tmp_path, "clicks", log)
-    assert raw(data, "train")[1] == ["11", "1.23457E+12"]
-    (notice,) = data.manifest["notices"]
-    assert "ids of item such as 1.23457E+12, so that different ids may have become one" in notice["text"]
-    assert notice["text"].endswith("(rows: 3).")
+def test_bytes_after_the_first_rows_make_all_ids_hexadecimal(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(files, "SAMPLE", 1)
+    path = tmp_path / "log.parquet"
+    frame = pl.DataFrame(LOG, schema=["session", "item", "time"], orient="row")
+    items = [b"\xff" if item == 12 else str(item).encode() for item in frame["item"]]
+    frame.with_columns(item=pl.Series(items)).write_parquet(path)
+    assert raw(load(tmp_path, "clicks", path), "train") == [["3130", "3131", "3130"], ["3131", "ff"], ["ff", "3130"]]
+    frame.with_columns(pl.col("item").cast(pl.String).cast(pl.Binary)).write_parquet(path)
+    assert raw(load(tmp_path, "clicks", path), "train") == TRAIN
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [({"sku": "B"}, "a record"), ({}, "a record"), (["B"], "a list"), ([1, 2], "a list"), ([], "a list")],
+)
+def test_records_and_lists_among_the_ids_of_json_lines_are_refused(tmp_path: Path, value, words, late, monkeypatch):
+    if late:
+        monkeypatch.setattr(files, "SAMPLE", 1)
+    path = tmp_path / "log.jsonl"
+    rows = [{"session": s, "item": value if i == 12 else f"item {i}", "time": t} for s, i, t in LOG]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(
+        UserError, match=rf"3 have no item \(line 5: '.*', which is {words}, not a single value\)\. Fix"
+    ):
+        load(tmp_path, "clicks", path)
+    assert raw(load(tmp_path, "clicks", path, "dataset.on_error=skip"), "train") == [["item 10", "item 11", "item 10"]]
+
+
+def test_braces_and_brackets_alone_make_no_record(tmp_path: Path):
+    path = tmp_path / "log.jsonl"
+    names = {10: "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", 11: "[PROMO] lamp", 12: "rug [2]"}
+    rows = [{"session": s, "item": names[i], "time": t} for s, i, t in LOG]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = load(tmp_path, "clicks", path)
+    assert raw(data, "train") == [[names[i] for i in session] for session in TRAIN]
+    assert data.manifest["notices"] == []
 
 
 def test_floats_of_32_bits_are_refused_where_they_are_not_exact(tmp_path: Path):
@@ -167,7 +204,7 @@ def test_floats_of_32_bits_are_refused_where_they_are_not_exact(tmp_path: Path):
     frame.with_columns(pl.col("item") + 2**24).write_parquet(path)
     layout = find_layout(files.RawFiles((path,)), LogFormat(Columns()))
     with pytest.raises(UserError, match=r"floats too large to be exact, 16,777,216 or more"):
-        text_ids(layout, tmp_path)
+        wide_roles(layout, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,11 @@ def test_event_types_may_be_numbers(tmp_path: Path, log: Path):
             ["dataset.columns.session=SESSION", "dataset.columns.item=Item ID"],
         ),
         (
+            '"[visit]","item, sku",time\n',
+            r"found '\[visit\]', 'item, sku', time\. Name yours with",
+            [r"dataset.columns.session='[visit]'", "dataset.columns.item='item, sku'"],
+        ),
+        (
             "session,item\u200b,time\n",
             r"found session, 'item\\u200b', time: remove the invisible characters from 'item\\u200b' in the header\.$",
             [],
@@ -254,6 +259,50 @@ def test_the_layout_can_be_sent_to_another_process(tmp_path: Path, log: Path):
     layout = find_layout(RawFiles((log,)), LogFormat(Columns(), where="time > '0'"))
     for expression in (*layout.readers.values(), layout.is_click):
         assert pl.Expr.deserialize(expression.meta.serialize()).meta.eq(expression)
+
+
+ALONE = "expected a condition on each row alone, without functions of several rows such as AVG, COUNT or ROW_NUMBER"
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("price > AVG(price)", "price = MAX(price)", "COUNT(*) > 5000", "ABS(price) > AVG(price) + 1"),
+        *("SUM(price) OVER (PARTITION BY session) > 1", "ROW_NUMBER() OVER (ORDER BY price) > 1"),
+        *("LAG(price) OVER (ORDER BY time) = 1", "price > 1 AND NOT price < MEDIAN(price)"),
+    ],
+)
+@pytest.mark.parametrize("price", [[1, 2, 3], [5, 5, 5]])  # all rows alike give no hint by their answers
+def test_a_condition_that_depends_on_other_rows_is_refused(tmp_path: Path, where: str, price: list[int]):
+    path = tmp_path / "log.parquet"
+    frame = pl.DataFrame(LOG, schema=["session", "item", "time"], orient="row")
+    frame.with_columns(price=pl.Series((price * 4)[: len(LOG)])).write_parquet(path)
+    with pytest.raises(ArgumentError) as error:
+        find_layout(RawFiles((path,)), LogFormat(Columns(), where=where))
+    assert str(error.value) == f"where={where}: {ALONE}."
+
+
+def test_the_answers_tell_where_the_expression_does_not(tmp_path: Path):
+    path = tmp_path / "log.parquet"
+    pl.DataFrame(LOG, schema=["session", "item", "time"], orient="row").write_parquet(path)
+    with pytest.raises(ArgumentError, match="expected a condition on each row alone"):
+        find_layout(RawFiles((path,)), LogFormat(Columns(), where="SUM(item % 2) OVER (PARTITION BY session) > 0"))
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("price > 1", "price IN (1, 2)", "price NOT IN (9)", "price % 2 = 0", "ROUND(price / 2, 1) > 0.5"),
+        *("CASE WHEN price > 1 THEN TRUE ELSE FALSE END", "price BETWEEN 1 AND 3", "GREATEST(price, item) > 1"),
+        *("CAST(price AS VARCHAR) LIKE '1%'", "COALESCE(price, 0) > 1", "price IS NOT NULL", "1 = 1"),
+        "TRY_CAST(CAST(price AS VARCHAR) AS BIGINT) > 1 AND EXTRACT(YEAR FROM CAST('2014-04-01' AS DATE)) = 2014",
+    ],
+)
+def test_a_condition_on_each_row_alone_is_taken(tmp_path: Path, where: str):
+    path = tmp_path / "log.parquet"
+    frame = pl.DataFrame(LOG, schema=["session", "item", "time"], orient="row")
+    frame.with_columns(price=pl.Series([1, 2, 3, None, 1, 2, 3, 4, 5, 6])).write_parquet(path)
+    assert find_layout(RawFiles((path,)), LogFormat(Columns(), where=where)).is_click is not None
 
 
 @pytest.mark.parametrize(("argument", "value"), [("path", 5), ("path", [None]), ("id", 1), ("title", ["name"])])

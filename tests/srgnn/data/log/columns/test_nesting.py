@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from click_logs import LOG, TEST, TRAIN, load, raw
+from click_logs import LOG, START, TEST, TRAIN, load, raw, stamp
 
 from srgnn.data.log.columns.layout import Columns, LogFormat, find_layout
 from srgnn.data.log.raw.files import RawFiles
@@ -84,3 +84,67 @@ def test_the_values_of_a_list_share_the_time_of_their_row_and_keep_their_order(t
     assert layout.shares_times
     with pytest.raises(UserError, match=r"dataset\.nested=session: expected a column of lists, such as item\."):
         load(tmp_path, "clicks", path, "dataset.nested=session")
+
+
+def joined(separator: str):
+    return lambda values: separator.join(map(str, values))
+
+
+LISTS = {
+    "python": str,
+    "json": lambda values: json.dumps([str(value) for value in values]),
+    "numpy": lambda values: f"[{' '.join(map(str, values))}]",
+    "postgres": lambda values: str(values).replace("[", "{").replace("]", "}"),
+    **{separator: joined(separator) for separator in (" ", ",", ", ", "|", ";", " > ")},
+}
+
+
+def write_lists(path: Path, items: dict[int, object], times: dict[int, object]) -> Path:
+    frame = pl.DataFrame([(s, items[s], times[s]) for s in items], schema=["session", "item", "time"], orient="row")
+    {".csv": frame.write_csv, ".jsonl": frame.write_ndjson, ".parquet": frame.write_parquet}[path.suffix](path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("form", LISTS.values(), ids=LISTS)
+def test_lists_may_be_text(tmp_path: Path, form, kind: str):
+    items, times = ({s: form(of_session(s, name)) for s in (1, 2, 3, 4)} for name in ("item", "time"))
+    path = write_lists(tmp_path / f"log.{kind}", {**items, 5: form([])}, {**times, 5: form([])})
+    data = load(tmp_path, "clicks", path, "dataset.nested=item")
+    assert (raw(data, "train"), raw(data, "test")) == (TRAIN, TEST)
+
+
+@pytest.mark.parametrize("form", ["%s", "%b %d, %Y %H:%M:%S", "%Y-%m-%d %H:%M:%S"])
+def test_lists_of_text_may_share_one_time(tmp_path: Path, form: str):
+    items = {s: joined(" ")(of_session(s, "item")) for s in (1, 2, 3, 4)}
+    times = {s: stamp(of_session(s, "time")[0], form) for s in items}
+    data = load(tmp_path, "clicks", write_lists(tmp_path / "log.csv", items, times), "dataset.nested=item")
+    assert (raw(data, "train"), raw(data, "test")) == (TRAIN, TEST)
+
+
+def test_values_of_text_lists_may_hold_separators(tmp_path: Path):
+    names = {10: "a, b", 11: "c", 12: "it's"}
+    for form in (str, json.dumps):
+        items = {s: form([names[i] for i in of_session(s, "item")]) for s in (1, 2, 3, 4)}
+        times = {s: str(of_session(s, "time")) for s in items}
+        data = load(tmp_path, "clicks", write_lists(tmp_path / "log.csv", items, times), "dataset.nested=item")
+        assert raw(data, "train") == [[names[i] for i in session] for session in TRAIN]
+
+
+@pytest.mark.parametrize("value", ["a", '[{"id": 1}, {"id": 2}]', '{"id": 1, "n": 2}'])
+def test_text_that_is_no_list_is_reported(tmp_path: Path, value: str):
+    path = write_lists(tmp_path / "log.csv", dict.fromkeys((1, 2), value), dict.fromkeys((1, 2), START))
+    with pytest.raises(UserError, match=r"dataset\.nested=item: expected a column of lists, but session, item, time"):
+        load(tmp_path, "clicks", path, "dataset.nested=item")
+
+
+@pytest.mark.parametrize("number", [3, 1500])
+@pytest.mark.parametrize(("kind", "form"), [("parquet", list), ("jsonl", list), ("csv", str), ("csv", joined("|"))])
+def test_lists_in_step_of_different_lengths_are_reported(tmp_path: Path, kind: str, form, number: int):
+    items = {s: form([1, 2, 3]) for s in range(1, number + 1)}
+    times = {s: form([START, START + 1] if s == number else [START, START + 1, START + 2]) for s in items}
+    place = f"row {number}" if kind == "parquet" else f"line {number + (kind == 'csv')}"
+    with pytest.raises(
+        UserError, match=rf"log\.{kind} {place}: the lists in the columns item, time have 3, 2 values: expected"
+    ):
+        load(tmp_path, "clicks", write_lists(tmp_path / f"log.{kind}", items, times), "dataset.nested=item")

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from srgnn.data.log.columns.times import DAY, duration, find_format, moment, stamp
+from srgnn.data.log.columns.formats import find_format
+from srgnn.data.log.columns.times import DAY, duration, moment, stamp
 from srgnn.errors import ArgumentError, UserError
 
 NOON = moment("", "2014-04-07T12:00")

@@ -44,6 +44,17 @@ def test_times_with_and_without_a_zone_are_reported(tmp_path: Path):
     assert found.dt.replace_time_zone(None).to_list() == [TIME] * 4
 
 
+@pytest.mark.parametrize("name", ["it's $HOME", 'a"b`ls`', "back\\\\slash !x"])
+def test_the_remedy_works_for_any_name(tmp_path: Path, name: str):
+    (tmp_path / name).mkdir()
+    paths = two(tmp_path / name, timestamp=(times("UTC"), times(None)))
+    with pytest.raises(UserError) as error:
+        ids(paths)
+    command = str(error.value).partition("written by ")[2].removesuffix(".")
+    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
+    assert RawFiles.find("path", [paths[0], str(tmp_path / name / "b-utc.parquet")]).rows().collect().height == 4
+
+
 def test_types_that_mean_the_same_are_read(tmp_path: Path):
     zones = two(tmp_path, timestamp=(times("Europe/Berlin"), times("Asia/Tokyo")))
     assert RawFiles.find("path", zones).rows().collect()["timestamp"].dt.replace_time_zone(None).to_list() == [TIME] * 4

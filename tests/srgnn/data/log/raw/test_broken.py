@@ -100,8 +100,42 @@ def test_a_quoted_field_that_looks_like_rows_is_reported(tmp_path: Path):
     rows = read_rows(path)
     assert rows.table.select("key", "item").collect().rows() == [*ROWS, (3, 12)]
     assert "1 quoted field read as text, with lines that look like rows" in rows.notices[0].text
-    assert "log.csv line 5: '3,12," in rows.notices[0].text
-    assert read_rows(written(path, CSV + BAD + '"a, b\nc, d\n\n"\n')).notices == []
+    assert r"log.csv line 5: 'open\n1,10,2014" in rows.notices[0].text
+    # Text of several lines with as many commas as a row, and numbers, has no time where rows have theirs.
+    for text in ("a, b\nc, d\n\n", "a\nb, c, d, e\n1, 2, 3, 4\nat 2014-04-01 10:00:00, f, g, h"):
+        assert read_rows(written(path, CSV + BAD + f'"{text}"\n')).notices == []
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_files_of_other_columns_have_rows_that_look_otherwise(tmp_path: Path, separator: str):
+    written(tmp_path / "a.csv", CSV)
+    rows = [f"{i}{separator}{t}{separator}{s}" for s, i, t in (line.split(",") for line in LINES)]
+    names = separator.join(["note", "item_id", "timestamp", "session_id"])
+    content = f'{names}\n"open\nx{separator}{rows[0]}\n"{separator}{rows[1]}\n'
+    written(tmp_path / "b.csv", content)
+    rows = read_rows(str(tmp_path / "*.csv"))
+    assert rows.table.select("key", "item").collect().rows() == [*ROWS, (1, 11)]
+    assert rf"b.csv line 2: 'open\nx{separator}10" in rows.notices[0].text
+
+
+def test_any_character_is_kept_where_broken_lines_are_left_out(tmp_path: Path):
+    path = written(tmp_path / "log.csv", CSV.replace(",x", ",x\x01y") + BAD + "x,y\n")
+    rows = read_rows(path, skip=True)
+    assert rows.layout.frame.collect()["note"].to_list() == ["x\x01y"] * 3
+
+
+def test_a_stray_quote_before_a_field_of_several_lines_is_found(tmp_path: Path):
+    path = written(tmp_path / "log.csv", f'{CSV}3,12",2014-04-03 10:00:00,"a\nb"\n{GOOD}')
+    assert find(path) == [(5, Fault.UNCLOSED), (6, Fault.STRAY)]
+    assert ids(path, skip=True) == ROWS * 2
+
+
+def test_broken_lines_of_json_keep_the_name_of_their_file(tmp_path: Path):
+    rows = [json.dumps({"session_id": s, "item_id": i, "timestamp": 1396310400}) for s, i in ROWS]
+    path = written(tmp_path / "log.jsonl", "\ufeff" + "\n".join([rows[0], "[1]", '{"session_id": 1,}', *rows[1:]]))
+    with pytest.raises(UserError, match=r"not JSON objects: 2 \(log\.jsonl line 2: '\[1\]', log\.jsonl line 3: "):
+        ids(path)
+    assert ids(path, skip=True) == ROWS
 
 
 def test_lines_are_those_of_the_file_after_quoted_line_ends(tmp_path: Path):

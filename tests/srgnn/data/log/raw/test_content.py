@@ -58,6 +58,13 @@ def tarred() -> bytes:
         ("mac.jsonl", "\r".join(map(json.dumps, OBJECTS)), "has lines that end in carriage returns"),
         ("array.jsonl", json.dumps(OBJECTS), "is one JSON array: expected one JSON object per line"),
         ("long_array.jsonl", json.dumps(OBJECTS, indent=1), "is one JSON array"),
+        ("commas.jsonl", ",\r\n".join(map(json.dumps, OBJECTS)) + "\n", "has lines that are not JSON objects: 2 "),
+        ("one_line.jsonl", "".join(map(json.dumps, OBJECTS)), "has lines that are not JSON objects: 1 "),
+        (
+            "sequence.jsonl",
+            "".join(f"\x1e{json.dumps(row)}\n" for row in OBJECTS),
+            "lines that are not JSON objects: 3 ",
+        ),
         ("pretty.jsonl", "\n".join(json.dumps(row, indent=1) for row in OBJECTS), "has JSON objects of several lines"),
     ],
 )
@@ -66,6 +73,17 @@ def test_the_remedy_of_a_foreign_file_works_as_typed(tmp_path: Path, name: str, 
         ids(written(tmp_path / name, content))
     assert "\n" not in str(error.value)
     assert ids(typed(error.value)) == ROWS
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("encoding", ["latin1", "cp1252"])
+def test_western_text_keeps_its_letters(tmp_path: Path, encoding: str, packed: bool):
+    letters = "é ß €\u201c\u201d" if encoding == "cp1252" else "é ß \x81"
+    content = CSV.replace("x\n", f"{letters}\n").encode(encoding)
+    path = written(tmp_path / ("log.csv.gz" if packed else "log.csv"), gzip.compress(content) if packed else content)
+    with pytest.raises(UserError, match=f"iconv -f {encoding} -t utf-8") as error:
+        ids(path)
+    assert pl.read_csv(typed(error.value))["note"].to_list() == [letters] * 3
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.jsonl.gz", "log.parquet"])
@@ -98,6 +116,13 @@ def test_the_remedy_of_a_wrong_suffix_works_as_typed(tmp_path: Path, name: str):
 def test_a_file_that_no_command_converts_is_named(tmp_path: Path, content: str | bytes, what: str):
     with pytest.raises(UserError, match=what):
         ids(written(tmp_path / "log.csv", content))
+
+
+def test_zero_bytes_at_the_end_are_no_utf16(tmp_path: Path):
+    path = written(tmp_path / "log.csv", CSV + "\0" * 4096)
+    with pytest.raises(UserError, match=r"lines with zero bytes: 1 \(log\.csv line 5: "):
+        ids(path)
+    assert ids(path, skip=True) == ROWS
 
 
 def test_compressed_text_is_read_whatever_its_name(tmp_path: Path):

@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ def read(path: Path | list[str], **options) -> list[tuple]:
         ("log.txt", CSV.replace(",", ";")),
         ("log.dat", CSV.replace(",", "|")),
         ("log.tsv", CSV.replace(",", "\t")),
+        ("hive.txt", CSV.replace(",", "\x01")),
         ("log.CSV", CSV.replace("\n", "\r\n")),
         ("bom.csv", "\ufeff" + CSV),
         ("blank.csv", CSV.replace("\n", "\n\n") + "\n"),
@@ -79,6 +81,36 @@ def test_columns_are_found_by_name_in_every_file(tmp_path: Path):
     pl.DataFrame({"session": [1]}, schema={"session": pl.Int32}).write_parquet(tmp_path / "a.parquet")
     pl.DataFrame({"session": [2**40]}).write_parquet(tmp_path / "b.parquet")
     assert read(tmp_path / "*.parquet") == [(1,), (2**40,)]
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a*", "a?", "[!a]", "a]", "{a,b}"])
+@pytest.mark.parametrize("kind", [".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet"])
+def test_the_signs_of_a_glob_may_be_in_a_name(tmp_path: Path, name: str, kind: str):
+    (tmp_path / "[1]").mkdir()
+    for stem, row in (("a1", ROWS[0]), (name, ROWS[1])):
+        path = tmp_path / "[1]" / (stem + kind)
+        text = json.dumps(dict(zip(["session", "item"], row, strict=True)))
+        text = text if ".jsonl" in kind else "session,item\n" + ",".join(row)
+        if kind == ".parquet":
+            pl.DataFrame([row], schema=["session", "item"], orient="row").write_parquet(path)
+        else:
+            path.write_bytes(gzip.compress(text.encode()) if kind.endswith(".gz") else text.encode())
+    assert read([str(path)]) == ROWS[1:2]
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_a_log_with_a_byte_order_mark_is_copied_without_it(tmp_path: Path, packed: str):
+    path = tmp_path / f"log.jsonl{packed}"
+    lines = pl.LazyFrame({"line": ['\ufeff{"session":"1"}', '{"session":"2"}']})
+    if packed == ".zst":
+        lines.sink_csv(path, include_header=False, quote_style="never", compression="zstd", check_extension=False)
+    else:
+        content = "\n".join(lines.collect()["line"]).encode()
+        path.write_bytes(gzip.compress(content) if packed else content)
+    files = RawFiles.find("path", path).without_marks(tmp_path)
+    assert files.known_paths == (path,) != files.paths
+    assert files.rows().collect().rows() == [("1",), ("2",)]
+    assert read(path) == [("1",), ("2",)]
 
 
 def test_every_file_has_its_own_separator(tmp_path: Path):

@@ -114,12 +114,79 @@ def test_a_header_without_rows_and_one_column_are_read(tmp_path: Path):
     assert frame.collect().rows() == [(2, "a"), (4, "b\nc"), (6, "d")]
 
 
-def test_a_title_above_the_header_is_named(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("above", "height"),
+    [
+        ("\nReport of 2014\n", 2),
+        ("Report\nof 2014\n", 2),
+        ("Report, 2014\n", 1),
+        ("Report\n\n2014-04-01, me\n\n", 4),
+        ("Report,,,\n,,,\n", 2),
+        ('"Report\nof ""2014"""\n', 2),
+        ('"Big" report\n', 1),
+        ("# a comment\nReport\n", 2),
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_title_above_the_header_is_named(tmp_path: Path, above: str, height: int, separator: str):
+    for end, mark in (("\n", ""), ("\r\n", "\ufeff")):
+        content = mark + (above + CSV.replace(",", separator)).replace("\n", end)
+        with pytest.raises(
+            UserError, match=rf"the rows below have 4: remove the lines above line {height + 1}, "
+        ) as error:
+            ids(written(tmp_path / "log.csv", content))
+        assert ids(typed(error.value)) == ROWS
+
+
+def test_a_header_that_lacks_names_is_replaced_by_one_that_has_them(tmp_path: Path):
+    path = written(tmp_path / "log.csv", CSV.replace(",note", ""))
     with pytest.raises(
-        UserError, match=r"log\.csv line 2 \('Report of 2014'\) has 1 field, and every row below"
+        UserError, match=r"line 1 \('session_id,item_id,timestamp'\) names 3 columns, and every"
     ) as error:
-        ids(written(tmp_path / "log.csv", "\nReport of 2014\n" + CSV))
-    assert ids(typed(error.value)) == ROWS
+        ids(path)
+    header = str(error.value).partition("header='[")[2].partition("]")[0].split(",")
+    assert header == [*NAMES[:3], "column_4"]
+    assert ids(path, header=header) == ROWS
+    assert ids(written(path, "Report\n" + path.read_text()), header=header) == ROWS
+    assert notices(path, header=header)[0].startswith("1 header line left out")
+
+
+def test_a_title_above_rows_without_a_header_is_named(tmp_path: Path):
+    rows = CSV.removeprefix(HEADER)
+    path = written(tmp_path / "log.csv", "2014: a report\n" + rows)
+    with pytest.raises(
+        UserError, match=r"if line 2 is a row, name all columns with header='\[NAME1,NAME2,NAME3,NAME4\]'"
+    ):
+        ids(path)
+    with pytest.raises(UserError) as error:
+        ids(path, header=NAMES)
+    assert ids(typed(error.value), header=NAMES) == ROWS
+    assert ids(written(path, "Report\n" + rows), header=NAMES) == ROWS
+
+
+def test_rows_of_different_widths_below_a_header_are_no_table_below_a_title(tmp_path: Path):
+    surplus = CSV.replace(",x", ",x,y", 2)
+    with pytest.raises(UserError, match="more fields than the header: 2 "):
+        ids(written(tmp_path / "log.csv", surplus))
+    assert ids(tmp_path / "log.csv", skip=True) == ROWS[2:]
+    assert ids(written(tmp_path / "log.csv", CSV.replace(",x", ""))) == ROWS
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_header_among_the_rows_is_left_out(tmp_path: Path, mark: str, packed: bool):
+    content = (mark + CSV).replace("note", '"note"')
+    content += content.replace("\n", "\r\n") + content
+    path = written(tmp_path / "log.csv", gzip.compress(content.encode()) if packed else content)
+    assert ids(path) == ROWS * 3
+    found = "2 header lines among the rows left out, as in files that were joined."
+    assert notices(path) == ([] if packed else [found])  # another pass over a packed file would be too slow
+    assert RawFiles.find("path", path).rows(numbered=True).collect()["_line"][3] == 6
+    assert ids(path, header=[*NAMES[:3], "other"]) == ROWS * 3
+    # A row that has only some of the names is a row.
+    assert ids(written(tmp_path / "log.csv", CSV + "session_id,item_id,2014-04-01,note\n"))[-1] == (
+        *("session_id", "item_id"),
+    )
 
 
 def test_rows_may_end_in_a_separator_that_the_header_lacks(tmp_path: Path):

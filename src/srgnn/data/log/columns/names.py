@@ -1,0 +1,26 @@
+"""Names of columns in messages: odd ones in quotes, so that a reader sees where they begin and end."""
+
+import re
+from collections.abc import Sequence
+
+PLAIN = re.compile(r"[\w$@#%&/.:+-]+")
+
+
+def shown(*names: str) -> str:
+    """Names in a message; those with spaces, commas, quotes or invisible characters are quoted."""
+    return ", ".join(name if PLAIN.fullmatch(name) else repr(name) for name in names)
+
+
+def is_clean(name: str) -> bool:
+    """Whether a name has no invisible characters, and no spaces around it."""
+    return name.isprintable() and name == name.strip() != ""
+
+
+def find_alike(names: Sequence[str], columns: Sequence[str]) -> str | None:
+    """The first column that differs from a possible name in case, spaces or signs alone."""
+    alike = {_letters(name) for name in names}
+    return next((column for column in columns if _letters(column) in alike), None)
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
