@@ -17,7 +17,7 @@ from srgnn.data.log.engines.on_polars import Polars
 from srgnn.data.log.items import ItemTable
 from srgnn.data.log.prepare import prepare
 from srgnn.data.log.raw.files import RawFiles
-from srgnn.data.log.raw.paths import PathName, PathNames
+from srgnn.data.log.raw.paths import PathName, PathNames, find_files
 from srgnn.data.log.rules import Rules
 from srgnn.data.sessions import SessionData
 from srgnn.errors import ArgumentError, UserError, check_bool, check_choice
@@ -39,7 +39,7 @@ class ClickLog:
         header: The names of all columns of a text file, which replace a header that it has; None takes that.
         separator: Field separator of a text file; None detects it.
         quote: The character around fields that hold separators; None where quotes are part of the text.
-        nested: A column of lists of clicks or items (JSON lines, Parquet); None if a row is one click.
+        nested: A column of lists of clicks or items, or of text such as `[1, 2]`; None if a row is one click.
         session_gap: The inactivity that ends a visit, such as `30m`, for logs with users instead of sessions.
         time_format: s, ms, us or ns since 1970, or a strftime format; None detects it.
         time_zone: The time zone of times that do not give one.
@@ -173,16 +173,15 @@ class ClickLog:
 
     def _find_files(self) -> tuple[RawFiles, RawFiles | None]:
         separator = None if self.separator is None else _unescaped(self.separator)
-        files = RawFiles.find("path", self.path, self.source)
+        files = RawFiles(find_files("path", self.path, self.source), self.header, separator, self.quote)
         if self.test_path is not None:
-            test_files = RawFiles.find("test_path", self.test_path)
+            test_files = RawFiles(find_files("test_path", self.test_path))
             if test_files.kind != files.kind:
                 raise ArgumentError("test_path", self.test_path, f"{files.kind} files, as path= has")
             files = replace(files, paths=files.paths + test_files.paths, num_test=len(test_files.paths))
-        files = replace(files, header=self.header, separator=separator, quote=self.quote)
         if not self.items.path:
             return files, None
-        return files, replace(RawFiles.find("items.path", self.items.path), quote=self.quote)
+        return files, RawFiles(find_files("items.path", self.items.path), quote=self.quote)
 
     def _recipe(self) -> dict[str, Any]:
         """The arguments that the prepared data depends on, besides the contents of the files."""

@@ -3,12 +3,12 @@
 import re
 import shlex
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 from srgnn.data import Polars
 from srgnn.data.log.columns.layout import Columns, LogFormat
 from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import find_files
 from srgnn.data.log.read import Rows, read
 from srgnn.errors import UserError
 
@@ -20,7 +20,7 @@ CSV = HEADER + "".join(f"{line},x\n" for line in LINES)
 
 def read_rows(path: Path | str | list[str], skip: bool = False, **options) -> Rows:
     """The rows of a log, from copies in the folder `scratch` beside it."""
-    files = replace(RawFiles.find("path", path), **options)
+    files = RawFiles(find_files("path", path), **options)
     scratch = files.paths[0].parent / "scratch"
     scratch.mkdir(exist_ok=True)
     with files.one_sentence(), Polars().start(scratch) as tables:

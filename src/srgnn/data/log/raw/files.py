@@ -24,7 +24,7 @@ from srgnn.data.log.raw.broken import (
 )
 from srgnn.data.log.raw.content import not_utf8, starts_with_bom
 from srgnn.data.log.raw.header import Head, cleaned, empty, read_head
-from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, PathNames, find_files, kind_of
+from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, kind_of
 from srgnn.data.log.raw.repeated import count_headers, is_header
 from srgnn.data.log.raw.text import command, contains, raw_lines
 from srgnn.errors import UserError, typed
@@ -56,20 +56,6 @@ class RawFiles:
     mixed: bool = False
     named: tuple[Path, ...] = ()
     num_test: int = 0
-
-    @classmethod
-    def find(cls, argument: str, path: PathNames, source: str = "") -> "RawFiles":
-        """The files that `path` names: a file, a glob, or a list of them.
-
-        Args:
-            argument: Name of the argument that gave `path`, for the error messages.
-            path: The file, glob or list.
-            source: Where the files can be downloaded.
-
-        Raises:
-            UserError: if there are none, or they are of a kind that cannot be read.
-        """
-        return cls(tuple(find_files(argument, path, source)))
 
     @property
     def kind(self) -> str:

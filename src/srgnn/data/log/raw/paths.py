@@ -19,7 +19,7 @@ PathName = str | os.PathLike[str]
 PathNames = PathName | Sequence[PathName]
 
 
-def find_files(argument: str, path: PathNames, source: str = "") -> list[Path]:
+def find_files(argument: str, path: PathNames, source: str = "") -> tuple[Path, ...]:
     """The files that `path` names, all of one kind.
 
     Args:
@@ -43,7 +43,7 @@ def find_files(argument: str, path: PathNames, source: str = "") -> list[Path]:
         raise ArgumentError(argument, path, "each file once")
     if len({kind_of(file) for file in files}) != 1:
         raise ArgumentError(argument, path, "files of one kind")
-    return files
+    return tuple(files)
 
 
 def check_paths(argument: str, path: PathNames) -> list[str]:

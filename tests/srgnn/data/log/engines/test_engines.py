@@ -11,6 +11,7 @@ from srgnn.data import ClickLog, Columns, DuckDB, Polars, Rules
 from srgnn.data.log.columns.layout import LogFormat, find_layout
 from srgnn.data.log.engines import Engine, add
 from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import find_files
 from srgnn.errors import ArgumentError, UserError
 
 ENGINES = [Polars(), DuckDB(memory_limit="1GB", threads=2)]
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_log_is_read_once_in_its_order(engine: Engine, folder: Path):
     for name, ids in (("a", [3, 1]), ("b", [2])):
         pl.DataFrame({"id": ids}).write_parquet(folder / f"{name}.parquet")
-    files = RawFiles.find("path", [folder / "b.parquet", folder / "a.parquet"])
+    files = RawFiles(find_files("path", [folder / "b.parquet", folder / "a.parquet"]))
     layout = find_layout(files, LogFormat(Columns("id", "id", "id"), time_format="s"))
     with engine.start(folder) as tables:
         rows = tables.read(layout, {"key": pl.col("id")}, "rows")

@@ -11,6 +11,7 @@ import pytest
 from raw_rows import ids, written
 
 from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import find_files
 from srgnn.errors import UserError
 
 TIME = datetime(2014, 4, 1, 10)
@@ -40,7 +41,7 @@ def test_times_with_and_without_a_zone_are_reported(tmp_path: Path):
         ids(paths)
     command = str(error.value).partition("written by ")[2].removesuffix(".")
     subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
-    found = RawFiles.find("path", [paths[0], str(tmp_path / "b-utc.parquet")]).rows().collect()["timestamp"]
+    found = RawFiles(find_files("path", [paths[0], str(tmp_path / "b-utc.parquet")])).rows().collect()["timestamp"]
     assert found.dt.replace_time_zone(None).to_list() == [TIME] * 4
 
 
@@ -52,12 +53,15 @@ def test_the_remedy_works_for_any_name(tmp_path: Path, name: str):
         ids(paths)
     command = str(error.value).partition("written by ")[2].removesuffix(".")
     subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
-    assert RawFiles.find("path", [paths[0], str(tmp_path / name / "b-utc.parquet")]).rows().collect().height == 4
+    assert RawFiles(find_files("path", [paths[0], str(tmp_path / name / "b-utc.parquet")])).rows().collect().height == 4
 
 
 def test_types_that_mean_the_same_are_read(tmp_path: Path):
     zones = two(tmp_path, timestamp=(times("Europe/Berlin"), times("Asia/Tokyo")))
-    assert RawFiles.find("path", zones).rows().collect()["timestamp"].dt.replace_time_zone(None).to_list() == [TIME] * 4
+    assert (
+        RawFiles(find_files("path", zones)).rows().collect()["timestamp"].dt.replace_time_zone(None).to_list()
+        == [TIME] * 4
+    )
     assert ids(two(tmp_path, item_id=(pl.Series([10, 11]), pl.Series(["10", "x"])))) == [
         *[(1, "10"), (1, "11"), (1, "10"), (1, "x")]
     ]

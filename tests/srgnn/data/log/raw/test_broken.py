@@ -9,6 +9,7 @@ from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, typed, written
 
 from srgnn.data.log.raw.broken import Fault
 from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import find_files
 from srgnn.errors import UserError
 
 GOOD = "".join(f"{line},x\n" for line in LINES)
@@ -16,12 +17,12 @@ BAD = "3,12,2014-04-03 10:00:00,"
 
 
 def find(path: Path) -> list[tuple[int, Fault]]:
-    return [(line.number, line.fault) for line in RawFiles.find("path", path).search().broken]
+    return [(line.number, line.fault) for line in RawFiles(find_files("path", path)).search().broken]
 
 
 def test_broken_lines_are_found_and_can_be_left_out(tmp_path: Path):
     path = written(tmp_path / "a.csv", 'session,item\n1,a\n\n1,b,surplus\n2,"b,c"\n3,"x,y",z\n')
-    files = RawFiles.find("path", path)
+    files = RawFiles(find_files("path", path))
     findings = files.search()
     assert [(line.number, line.text) for line in findings.broken] == [(4, "1,b,surplus"), (6, '3,"x,y",z')]
     whole = files.repaired(findings, tmp_path)
@@ -29,7 +30,9 @@ def test_broken_lines_are_found_and_can_be_left_out(tmp_path: Path):
     assert whole.name == files.name
     # A line that may be part of a quoted field stays.
     assert find(written(tmp_path / "b.csv", 'session,item\n1,"l\nl,2,3,4"\n1,b,surplus\n')) == [(4, Fault.SURPLUS)]
-    files = RawFiles.find("path", written(tmp_path / "a.jsonl", '{"session":1}\n{"session":2\n[3]\n\n{"session":4}\n'))
+    files = RawFiles(
+        find_files("path", written(tmp_path / "a.jsonl", '{"session":1}\n{"session":2\n[3]\n\n{"session":4}\n'))
+    )
     findings = files.search()
     assert [line.number for line in findings.broken] == [2, 3]
     assert files.repaired(findings, tmp_path).rows().collect().rows() == [(1,), (4,)]
@@ -140,11 +143,11 @@ def test_broken_lines_of_json_keep_the_name_of_their_file(tmp_path: Path):
 
 def test_lines_are_those_of_the_file_after_quoted_line_ends(tmp_path: Path):
     path = written(tmp_path / "log.csv", CSV + BAD + '"a\n\nb"\n\n4,,2014-04-01,x\n')
-    rows = RawFiles.find("path", path).rows(numbered=True).collect()
+    rows = RawFiles(find_files("path", path)).rows(numbered=True).collect()
     assert rows["_line"].to_list() == [2, 3, 4, 5, 9]
     for mark, end in (("", "\n"), ("\ufeff", "\r\n")):
         content = mark + end.join(['{"a": 1}', "", '{"a": 2}', "  ", "{}", '{"a": null, "b": 1}', ""])
-        files = RawFiles.find("path", written(tmp_path / "log.jsonl", content))
+        files = RawFiles(find_files("path", written(tmp_path / "log.jsonl", content)))
         assert files.rows(numbered=True).collect().rows() == [(1, 1, None), (3, 2, None), (6, None, 1)]
 
 
@@ -166,19 +169,19 @@ def test_nan_and_infinity_are_missing_values(tmp_path: Path):
 
 
 def test_a_table_of_items_names_its_broken_line(tmp_path: Path):
-    files = RawFiles.find("items.path", written(tmp_path / "items.csv", 'id,title\n1,lamp\n2,"12" shelf"\n'))
+    files = RawFiles(find_files("items.path", written(tmp_path / "items.csv", 'id,title\n1,lamp\n2,"12" shelf"\n')))
     with (
         pytest.raises(UserError, match=r"stray quote: 1 \(items\.csv line 3: .*\)\. Fix them, or set quote=null"),
         files.one_sentence(),
     ):
         files.rows().collect()
-    files = RawFiles.find("items.path", written(tmp_path / "items.csv", 'id,title\n1,"a lamp"\n2,12"\n'))
+    files = RawFiles(find_files("items.path", written(tmp_path / "items.csv", 'id,title\n1,"a lamp"\n2,12"\n')))
     with (
         pytest.raises(UserError, match=r"stray quote: 1 \(items\.csv line 3: .*\)\. Fix them\.$"),
         files.one_sentence(),
     ):
         files.rows().collect()
-    files = RawFiles.find("items.path", written(tmp_path / "items.jsonl", '{"id": 1, "price": NaN}\n'))
+    files = RawFiles(find_files("items.path", written(tmp_path / "items.jsonl", '{"id": 1, "price": NaN}\n')))
     with pytest.raises(UserError, match="has NaN or Infinity in 1 line") as error, files.one_sentence():
         files.rows().collect()
-    assert RawFiles.find("items.path", typed(error.value)).rows().collect().rows() == [(1, None)]
+    assert RawFiles(find_files("items.path", typed(error.value))).rows().collect().rows() == [(1, None)]

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import find_files
 from srgnn.errors import ArgumentError, UserError
 
 ROWS = [("1", "a"), ("2", "b"), ("2", "é")]
@@ -15,7 +16,7 @@ CSV = "session,item\n1,a\n2,b\n2,é\n"
 
 
 def read(path: Path | list[str], **options) -> list[tuple]:
-    files = replace(RawFiles.find("path", path if isinstance(path, list) else str(path)), **options)
+    files = replace(RawFiles(find_files("path", path if isinstance(path, list) else str(path))), **options)
     with files.one_sentence():
         return files.rows().collect().rows()
 
@@ -69,8 +70,8 @@ def test_a_path_object_is_read_like_its_text(tmp_path: Path):
     (tmp_path / "b.csv").write_text("session,item\n2,b\n")
     for path in (tmp_path / "*.csv", [tmp_path / "a.csv", str(tmp_path / "b.csv")]):
         texts = [str(name) for name in path] if isinstance(path, list) else str(path)
-        assert RawFiles.find("path", path) == RawFiles.find("path", texts)
-        assert RawFiles.find("path", path).rows().collect().rows() == ROWS[:2]
+        assert RawFiles(find_files("path", path)) == RawFiles(find_files("path", texts))
+        assert RawFiles(find_files("path", path)).rows().collect().rows() == ROWS[:2]
 
 
 def test_columns_are_found_by_name_in_every_file(tmp_path: Path):
@@ -107,7 +108,7 @@ def test_a_log_with_a_byte_order_mark_is_copied_without_it(tmp_path: Path, packe
     else:
         content = "\n".join(lines.collect()["line"]).encode()
         path.write_bytes(gzip.compress(content) if packed else content)
-    files = RawFiles.find("path", path).without_marks(tmp_path)
+    files = RawFiles(find_files("path", path)).without_marks(tmp_path)
     assert files.known_paths == (path,) != files.paths
     assert files.rows().collect().rows() == [("1",), ("2",)]
     assert read(path) == [("1",), ("2",)]
@@ -157,7 +158,7 @@ def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
         "log.parquet.gz": r"expected a name that ends in .* except \.parquet followed by",
     }.items():
         with pytest.raises(UserError, match=sentence):
-            RawFiles.find("path", None if path is None else str(tmp_path / path))
+            RawFiles(find_files("path", None if path is None else str(tmp_path / path)))
 
 
 def test_unreadable_files_are_reported(tmp_path: Path):
@@ -193,7 +194,7 @@ def test_a_file_without_permission_is_reported(tmp_path: Path):
                 folder.chmod(0o755)
             os.seteuid(65534)
         with pytest.raises(UserError, match=r"log\.csv cannot be read \(Permission denied\)"):
-            RawFiles.find("path", str(path)).hashes()
+            RawFiles(find_files("path", str(path))).hashes()
     finally:
         if root:
             os.seteuid(0)
@@ -203,13 +204,13 @@ def test_the_hash_depends_only_on_the_content(tmp_path: Path):
     (tmp_path / "a.csv").write_text(CSV)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "a.csv").write_text(CSV)
-    hashes = RawFiles.find("path", [str(tmp_path / "a.csv"), str(tmp_path / "b" / "a.csv")]).hashes()
+    hashes = RawFiles(find_files("path", [str(tmp_path / "a.csv"), str(tmp_path / "b" / "a.csv")])).hashes()
     assert len(hashes) == 2
     assert len(set(hashes.values())) == 1
 
 
 def test_the_error_about_a_missing_file_says_where_to_download_it():
     with pytest.raises(UserError, match=r"Download it from https://example\.org\."):
-        RawFiles.find("path", "nothing.csv", "https://example.org")
+        RawFiles(find_files("path", "nothing.csv", "https://example.org"))
     with pytest.raises(ArgumentError):
-        RawFiles.find("path", [])
+        RawFiles(find_files("path", []))

@@ -8,6 +8,7 @@ import pytest
 from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, typed, written
 
 from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import find_files
 from srgnn.errors import ArgumentError, UserError
 
 NAMES = ["session_id", "item_id", "timestamp", "note"]
@@ -40,7 +41,7 @@ def test_lines_above_the_header_are_skipped(
     assert rows.table.select("key", "item").collect().rows() == [*ROWS, (1, None)]
     text = f"{comments} line{'s' if comments > 1 else ''} at the top left out as comments"
     assert [text in notice.text for notice in rows.notices] == ([True] if comments else [])
-    lines = RawFiles.find("path", path).rows(numbered=True).collect()["_line"].to_list()
+    lines = RawFiles(find_files("path", path)).rows(numbered=True).collect()["_line"].to_list()
     assert lines == [number + above.count("\n") for number in (2, 3, 4, 5)]
 
 
@@ -103,14 +104,14 @@ def test_names_for_a_file_with_a_header_replace_it(tmp_path: Path):
 def test_names_may_hold_line_ends(tmp_path: Path):
     path = written(tmp_path / "log.csv", CSV.replace("note", '"a\nnote"'))
     assert ids(path) == ROWS
-    assert RawFiles.find("path", path).rows(numbered=True).collect()["_line"].to_list() == [3, 4, 5]
+    assert RawFiles(find_files("path", path)).rows(numbered=True).collect()["_line"].to_list() == [3, 4, 5]
     with pytest.raises(UserError, match="line 1 has a quote that is not closed"):
         ids(written(path, CSV.replace("note", '"note')))
 
 
 def test_a_header_without_rows_and_one_column_are_read(tmp_path: Path):
     assert ids(written(tmp_path / "log.csv", HEADER)) == []
-    frame = RawFiles.find("path", written(tmp_path / "log.csv", 'item\na\n\n"b\nc"\nd\n')).rows(numbered=True)
+    frame = RawFiles(find_files("path", written(tmp_path / "log.csv", 'item\na\n\n"b\nc"\nd\n'))).rows(numbered=True)
     assert frame.collect().rows() == [(2, "a"), (4, "b\nc"), (6, "d")]
 
 
@@ -181,7 +182,7 @@ def test_a_header_among_the_rows_is_left_out(tmp_path: Path, mark: str, packed: 
     assert ids(path) == ROWS * 3
     found = "2 header lines among the rows left out, as in files that were joined."
     assert notices(path) == ([] if packed else [found])  # another pass over a packed file would be too slow
-    assert RawFiles.find("path", path).rows(numbered=True).collect()["_line"][3] == 6
+    assert RawFiles(find_files("path", path)).rows(numbered=True).collect()["_line"][3] == 6
     assert ids(path, header=[*NAMES[:3], "other"]) == ROWS * 3
     # A row that has only some of the names is a row.
     assert ids(written(tmp_path / "log.csv", CSV + "session_id,item_id,2014-04-01,note\n"))[-1] == (
