@@ -30,3 +30,26 @@ def listed(names: Any) -> list[str]:
     """The names in a value that :func:`check_names` accepts, as text."""
     names = names if isinstance(names, list | tuple) else [] if names is None else [names]
     return [str(name) for name in names]
+
+
+def check_dialect(header: Any, separator: Any, quote: Any, prefix: str = "") -> None:
+    """Checks the names of the columns of a text file, its separator and its quote.
+
+    Args:
+        header, separator, quote: The values.
+        prefix: What stands before the names of these arguments, such as `items.`.
+
+    Raises:
+        ArgumentError: if one is not what it should be.
+    """
+    names = () if header is None else header
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ArgumentError(f"{prefix}header", header, "a list of names")
+    for argument, value in (("separator", separator), ("quote", quote)):
+        if value is not None and (not isinstance(value, str) or len(unescaped(value).encode()) != 1):
+            raise ArgumentError(f"{prefix}{argument}", value, "one character, or null")
+
+
+def unescaped(character: str) -> str:
+    """Turns a tab that was typed as a backslash and a t into a tab."""
+    return character.replace("\\t", "\t")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from srgnn.data.log.arguments import check_names, check_text
+from srgnn.data.log.arguments import check_dialect, check_names, check_text, unescaped
 from srgnn.data.log.columns import times
 from srgnn.data.log.columns.ids import MISSING
 from srgnn.data.log.columns.layout import Columns, LogFormat
@@ -116,13 +116,7 @@ class ClickLog:
         check_text("where", self.where, "'price IS NOT NULL'", optional=True)
         if not isinstance(self.cache, os.PathLike):
             check_text("cache", self.cache, "data/prepared")
-        header = () if self.header is None else self.header
-        if not isinstance(header, list | tuple) or not all(isinstance(name, str) for name in header):
-            raise ArgumentError("header", self.header, "a list of names")
-        for argument in ("separator", "quote"):
-            value = getattr(self, argument)
-            if value is not None and (not isinstance(value, str) or len(_unescaped(value).encode()) != 1):
-                raise ArgumentError(argument, value, "one character, or null")
+        check_dialect(self.header, self.separator, self.quote)
 
     @property
     def num_items(self) -> None:
@@ -172,16 +166,14 @@ class ClickLog:
         return data
 
     def _find_files(self) -> tuple[RawFiles, RawFiles | None]:
-        separator = None if self.separator is None else _unescaped(self.separator)
+        separator = None if self.separator is None else unescaped(self.separator)
         files = RawFiles(find_files("path", self.path, self.source), self.header, separator, self.quote)
         if self.test_path is not None:
             test_files = RawFiles(find_files("test_path", self.test_path))
             if test_files.kind != files.kind:
                 raise ArgumentError("test_path", self.test_path, f"{files.kind} files, as path= has")
             files = replace(files, paths=files.paths + test_files.paths, num_test=len(test_files.paths))
-        if not self.items.path:
-            return files, None
-        return files, RawFiles(find_files("items.path", self.items.path), quote=self.quote)
+        return files, self.items.files()
 
     def _recipe(self) -> dict[str, Any]:
         """The arguments that the prepared data depends on, besides the contents of the files."""
@@ -189,8 +181,3 @@ class ClickLog:
         arguments |= {name: asdict(arguments[name]) for name in ("columns", "items", "rules")}
         del arguments["items"]["path"]
         return arguments
-
-
-def _unescaped(character: str) -> str:
-    """Turns a tab that was typed as a backslash and a t into a tab."""
-    return character.replace("\\t", "\t")

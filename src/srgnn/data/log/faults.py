@@ -48,7 +48,8 @@ def bad_rows(layout: Layout, form: LogFormat, tables: Tables, table: Frame, skip
 
 def no_clicks(layout: Layout, form: LogFormat) -> UserError:
     """The error for a log without any row that is a click."""
-    message = f"No row of {layout.files.name} is a click under events={form.events} and where={form.where}"
+    events, where = form.events or "null", form.where or "null"
+    message = f"No row of {layout.files.name} is a click under events={events} and where={where}"
     if form.events:
         name = layout.names["event"]
         event = text_reader(layout.frame.select(name).head(0).collect().to_series())

@@ -1,16 +1,17 @@
 """The table of items: their titles, and any further columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from srgnn.data.log.arguments import check_text
+from srgnn.data.log.arguments import check_dialect, check_text, unescaped
 from srgnn.data.log.columns.ids import id_reader, integer_reader, text_reader
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import all_paths, unpacked
 from srgnn.data.log.columns.roles import check_type, name_yours
 from srgnn.data.log.raw.files import RawFiles
-from srgnn.data.log.raw.paths import PathNames, check_paths
+from srgnn.data.log.raw.paths import PathNames, check_paths, find_files
 from srgnn.data.log.report import Notice
 from srgnn.errors import UserError
 
@@ -25,6 +26,7 @@ class ItemTable:
         path: A file, a glob or a list of them, in any format that a log may have; None if there is no table.
         id: Name of the column of item ids.
         title: Name of the column of titles.
+        header, separator, quote: As of a log, for a table in a text file.
 
     Raises:
         ArgumentError: for a value that is not allowed.
@@ -33,12 +35,27 @@ class ItemTable:
     path: PathNames | None = None
     id: str | None = "id"
     title: str | None = "title"
+    header: Sequence[str] | None = None
+    separator: str | None = None
+    quote: str | None = '"'
 
     def __post_init__(self) -> None:
         if self.path is not None:
             check_paths("path", self.path)
         check_text("id", self.id, "id", optional=True)
         check_text("title", self.title, "title", optional=True)
+        check_dialect(self.header, self.separator, self.quote, "items.")
+
+    def files(self) -> RawFiles | None:
+        """The files of the table, if there is one.
+
+        Raises:
+            UserError: if they cannot be found.
+        """
+        if not self.path:
+            return None
+        separator = None if self.separator is None else unescaped(self.separator)
+        return RawFiles(find_files("items.path", self.path), self.header, separator, self.quote)
 
 
 def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:
@@ -48,9 +65,12 @@ def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:
         UserError: for a table that cannot be read, or lacks a column.
     """
     columns = {"id": table.id or "id", "title": table.title or "title"}
-    with files.one_sentence():
-        frame = unpacked(files.rows(), None, [*columns.values()]).collect(engine="streaming")
-        files.check_columns([*columns.values()])
+    try:
+        with files.one_sentence():
+            frame = unpacked(files.rows(), None, [*columns.values()]).collect(engine="streaming")
+            files.check_columns([*columns.values()])
+    except UserError as error:
+        raise error.renamed({name: f"items.{name}" for name in ("header", "separator", "quote")}) from error
     for role, name in columns.items():
         argument = f"items.{role}"
         paths = list(all_paths(frame.schema))

@@ -8,7 +8,7 @@ from srgnn.data.log.columns.ids import RECORD, text_reader
 from srgnn.data.log.columns.layout import Layout, LogFormat
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.engines import Frame, Tables
-from srgnn.data.log.report import Notice, Step
+from srgnn.data.log.report import Notice, Step, count_rows
 from srgnn.errors import typed
 
 # Ids that many programs write where there is none, but that a shop may use.
@@ -25,6 +25,7 @@ WORD = (
     + ")[)>\\]}\"'_]*|[-?._*]+)$"
 )
 SHORTENED = r"^-?\d(?:\.\d+[eE]\+?|[eE]\+)\d+$"  # a large integer as spreadsheets and floats show it
+WHOLE = r"^-?\d+\.0+$"  # an integer as pandas writes it where another value is missing
 NOTHING = (0, -1)  # numbers that stand for no session
 NOTHING_SHARE = 0.01  # of the rows,
 NOTHING_LENGTH = 10  # and times the clicks of a mean session: more than one visit has
@@ -44,7 +45,7 @@ def odd_ids(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step:
     """
     types = table.collect_schema()
     texts = [role for role in ("key", "item") if types[role] == nw.String]
-    any_pattern = f"{WORD}|{SHORTENED}|{RECORD}"
+    any_pattern = f"{WORD}|{SHORTENED}|{RECORD}|{WHOLE}"
     sums = {role: nw.col(role).str.contains(any_pattern).cast(nw.Int64).sum() for role in texts}
     found = tables.collect(table.select(**sums)).row(0, named=True) if texts else {}
     notices = []
@@ -52,6 +53,7 @@ def odd_ids(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step:
         notices += [
             *_of_words(tables, table, layout, form, role, skip),
             *_of_shortened(tables, table, layout, role),
+            *_of_fractions(tables, table, layout, role),
             *_of_records(tables, table, layout, role),
         ]
     return [*notices, *_of_nothing(tables, table, layout, form, step, skip)]
@@ -80,6 +82,22 @@ def _of_shortened(tables: Tables, table: Frame, layout: Layout, role: str) -> li
     text = (
         f"Ids in {shown(layout.names[role])} such as {example} were shortened by a spreadsheet or a float, so that "
         f"different ids may have become one (rows: {number:,}); they were read as they are: export the column as text."
+    )
+    return [Notice(text)]
+
+
+def _of_fractions(tables: Tables, table: Frame, layout: Layout, role: str) -> list[Notice]:
+    """A warning about ids such as 65 and 65.0 in a column of text, where they are two ids."""
+    ids = table.select(role).unique()
+    whole = ids.filter(nw.col(role).str.contains(WHOLE)).select(nw.col(role).str.replace_all(r"\.0+$", ""))
+    both = ids.join(whole.unique(), on=role, how="semi")
+    number = count_rows(tables, both)
+    if not number:
+        return []
+    example = tables.collect(both.sort(role).head(1))[role][0]
+    text = (
+        f"Ids in {shown(layout.names[role])} that occur with and without .0, such as {example} and {example}.0, are "
+        f"two ids each (ids: {number:,}), because the column holds text, too: write them in one way."
     )
     return [Notice(text)]
 

@@ -15,12 +15,13 @@ from srgnn.data.log.engines import Frame, Tables, add
 from srgnn.data.log.items import of_items, read_items, with_titles
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.read import read
-from srgnn.data.log.report import Notice, Step, count, count_rows
+from srgnn.data.log.report import Notice, Step, count, count_rows, with_notices
 from srgnn.data.log.rules import apply_rules
 from srgnn.data.log.sort import code_items, cut_visits, drop_duplicates, find_items, find_sessions, join_clicks
 from srgnn.data.log.split import split
 from srgnn.data.log.warnings import Resolution
 from srgnn.data.sessions import SessionData, Sessions, Vocabulary
+from srgnn.errors import UserError
 
 if TYPE_CHECKING:
     from srgnn.data.log.click_log import ClickLog
@@ -70,8 +71,13 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     logger.info("Sorting %s clicks", f"{checked.steps[-1].clicks:,}")
     log_of_clicks = _sorted(log, checked, tables)
     logger.info("Applying the rules")
-    clicks, rule_steps = apply_rules(tables, log_of_clicks.clicks, log.rules)
-    parts = split(tables, clicks, log_of_clicks.sessions, log.rules, rule_steps)
+    notices = [*checked.notices, *log_of_clicks.notices]
+    steps = [*checked.steps, *log_of_clicks.steps]
+    try:
+        clicks, steps = apply_rules(tables, log_of_clicks.clicks, log.rules, steps)
+        parts = split(tables, clicks, log_of_clicks.sessions, log.rules, steps)
+    except UserError as error:
+        raise with_notices(error, notices) from error
     logger.info("Writing the sessions")
     train, test = (_written(tables, name) for name in ("train", "test"))
     vocabulary = _vocabulary(log_of_clicks.items[parts.codes], titles)
@@ -79,19 +85,18 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     facts = data.facts()
     if titles is not None:
         facts["titled_items"] = vocabulary.about["title"].count()
-    notices = [*checked.notices, *log_of_clicks.notices, *warnings.of_sessions(data, log.rules)]
+    notices += warnings.of_sessions(data, log.rules)
     of_split = warnings.of_split if log.test_path is None else warnings.of_own_split
     notices += of_split(data, parts.facts)
     if titles is not None and item_files is not None:
         notices += of_items(log_of_clicks.items[parts.codes], titles, item_files.name)
-    report = [*checked.steps, *log_of_clicks.steps, *rule_steps, *parts.steps]
     division = "test sessions are later in time" if log.test_path is None else "test sessions are those of test_path"
     manifest = {
         "name": log.name,
         "protocol": f"every prefix of every session; {division}; full ranking",
         **facts,
         "split": parts.facts,
-        "steps": [asdict(step) for step in report],
+        "steps": [asdict(step) for step in [*steps, *parts.steps]],
         "notices": [asdict(notice) for notice in notices],
     }
     return replace(data, manifest=manifest)
@@ -104,12 +109,13 @@ def _sorted(log: "ClickLog", checked: Checked, tables: Tables) -> Sorted:
     file_order = log.rules.order == "file"
     resolution = warnings.resolution(tables, rows)
     steps: list[Step] = []
-    notices = [] if has_order or file_order else warnings.of_resolution(tables, rows, resolution)
+    notices_of_ties = [] if has_order or file_order else warnings.of_resolution(tables, rows, resolution)
+    notices = [*notices_of_ties]
     num_duplicates = 0
     if log.rules.duplicates != "keep":
         judge = log.rules.duplicates == "auto" and not has_order
         rows, num_duplicates, of_duplicates = _without_duplicates(checked, tables, resolution, judge)
-        notices += of_duplicates
+        notices += of_duplicates if log.rules.repeats == "keep" else []  # else another rule drops them
     if log.session_gap is not None:
         rows = tables.checkpoint(cut_visits(rows, duration("session_gap", log.session_gap)), "visits")
     own_split = ["is_test"] if log.test_path is not None else []
@@ -127,6 +133,8 @@ def _sorted(log: "ClickLog", checked: Checked, tables: Tables) -> Sorted:
         notices += warnings.of_shared_rows(tables, rows) if own_split else []
     else:
         notices += warnings.of_spans(tables, found)
+        has_times = not (has_order or file_order or checked.shares_times or notices_of_ties)
+        notices += warnings.of_single_times(tables, found) if has_times else []
         notices += warnings.of_leaks(tables, found) if own_split else []
     return Sorted(clicks, found, items, steps, notices)
 

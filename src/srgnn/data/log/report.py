@@ -7,6 +7,7 @@ import narwhals as nw
 import polars as pl
 
 from srgnn.data.log.engines import Frame, Tables
+from srgnn.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,20 @@ def count_distinct(tables: Tables, frame: Frame, name: str) -> int:
     return count_rows(tables, frame.filter(~nw.col(name).is_null()).select(name).unique())
 
 
+def with_notices(error: UserError, notices: Sequence[Notice]) -> UserError:
+    """An error with the warnings about the log that were found before it, one of which may be its cause."""
+    if not notices:
+        return error
+    text = " ".join(notice.text for notice in notices)
+    arguments = [argument for notice in notices for argument in notice.arguments]
+    return UserError(f"{error} Before that, the log has warnings: {text}", *error.arguments, *arguments)
+
+
 def in_words(steps: Sequence[Step]) -> str:
     """The steps in one line, for an error message."""
-    return "; ".join(f"{step.rule}: {step.clicks:,} clicks, {step.sessions:,} sessions" for step in steps)
+    return "; ".join(_counts(step) for step in steps)
+
+
+def _counts(step: Step) -> str:
+    sessions = "" if step.sessions is None else f", {step.sessions:,} sessions"
+    return f"{step.rule}: {step.clicks:,} clicks{sessions}"

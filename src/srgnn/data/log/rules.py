@@ -83,18 +83,22 @@ class Rules:
             moment("test_from", self.test_from)
 
 
-def apply_rules(tables: Tables, clicks: Frame, rules: Rules) -> tuple[Frame, list[Step]]:
+def apply_rules(tables: Tables, clicks: Frame, rules: Rules, report: Sequence[Step]) -> tuple[Frame, list[Step]]:
     """Applies the rules for sessions and items, up to the split, and counts what is left after each.
 
     Args:
         tables: The tables of the engine.
         clicks: The clicks; duplicates were dropped before.
         rules: The rules.
+        report: The report of the steps that led to the clicks.
+
+    Returns:
+        The clicks that are left, and the report up to them.
 
     Raises:
         UserError: if no session is left.
     """
-    steps = []
+    steps = [*report]
     if rules.repeats == "drop":
         clicks = tables.checkpoint(drop_repeats(clicks), "repeats")
         steps.append(count("without consecutive repeats", tables, clicks))
@@ -104,21 +108,21 @@ def apply_rules(tables: Tables, clicks: Frame, rules: Rules) -> tuple[Frame, lis
         _check_left(steps, f"lower rules.min_session_length={rules.min_session_length}", "rules.min_session_length")
     _check_left(
         steps,
-        "name the column of sessions with columns.session=NAME, or one that holds a list of items in each row with "
-        "nested=NAME; if visits are cut by time, choose a longer session_gap=",
-        *("columns.session", "nested", "session_gap"),
+        "loosen the step that left too few clicks, name the column of sessions with columns.session=NAME, or one that "
+        "holds a list of items in each row with nested=NAME",
+        *("columns.session", "nested"),
     )
     if rules.min_item_support > 1:
         rule = f"items of {rules.min_item_support} clicks or more ({rules.support})"
-        before, rounds = steps[-1].clicks, 0
+        num_clicks, rounds = steps[-1].clicks, 0
         while True:
             rare = tables.checkpoint(find_rare_items(clicks, rules.min_item_support), f"rare_items-{rounds}")
             clicks = at_least(drop_items(clicks, rare), rules.min_session_length)
             clicks = tables.checkpoint(clicks, f"min_item_support-{rounds}")
             step = count(rule, tables, clicks)
-            if rules.support == "once" or step.clicks == before:
+            if rules.support == "once" or step.clicks == num_clicks:
                 break
-            before, rounds = step.clicks, rounds + 1
+            num_clicks, rounds = step.clicks, rounds + 1
         steps.append(step)
         _check_left(steps, f"lower rules.min_item_support={rules.min_item_support}", "rules.min_item_support")
     if rules.max_session_length is not None:

@@ -192,6 +192,8 @@ def _divide_by_file(tables: Tables, clicks: Frame, sessions: Frame, rules: Rules
     last = _last(tables, sessions.filter(~nw.col("is_test")))  # the sessions of the test files come after those
     train, test = clicks.filter(nw.col("session") <= last), clicks.filter(nw.col("session") > last)
     num_train, num_test = (count_sessions(tables, part)[1] for part in (train, test))
+    if not count_rows(tables, sessions.filter(nw.col("is_test"))):
+        raise UserError("The files of test_path= have no clicks: name others with test_path=FILE.", "test_path")
     if not num_train or not num_test:
         raise UserError(
             f"The rules leave {num_train:,} training and {num_test:,} test sessions of the files: loosen "

@@ -19,6 +19,9 @@ LONG_SESSION = 200  # clicks: above the longest session of the public sets
 LONG_SHARE = 0.2  # of the clicks in all prefixes, which the time of an epoch grows with
 FEW_TEST_SESSIONS = 30
 FEW_TEST_SHARE = 0.01
+FEW_SPANS = 0.01  # of the sessions: a few visitors come back to a page that they left open
+LONG_SPAN = 3 * DAY  # and even they do not stay for days
+MANY_TIES = 0.2
 LATE = timedelta(days=30)  # between the last training session and the first test session
 
 
@@ -94,7 +97,7 @@ def of_spans(tables: Tables, sessions: Frame) -> list[Notice]:
         longest=nw.col("span").max(),
     )
     found = tables.collect(counts).row(0, named=True)
-    if not found["long"]:
+    if found["long"] <= FEW_SPANS * found["all"] and (found["longest"] or 0) <= LONG_SPAN:
         return []
     text = (
         f"{found['long']:,} of {found['all']:,} sessions last longer than a day, up to {found['longest'] / DAY:.1f} "
@@ -102,6 +105,20 @@ def of_spans(tables: Tables, sessions: Frame) -> list[Notice]:
         "visits by time with columns.user=NAME session_gap=30m, where NAME is the column of these ids."
     )
     return [Notice(text, ("columns.user", "session_gap"))]
+
+
+def of_single_times(tables: Tables, sessions: Frame) -> list[Notice]:
+    """A warning about sessions whose clicks all have one time, which is perhaps that of the session."""
+    is_single = nw.col("when") == nw.col("began")
+    several = sessions.filter(nw.col("length") > 1)
+    found = tables.collect(several.select(nw.len().alias("all"), single=number_where(is_single))).row(0, named=True)
+    if not found["all"] or found["single"] <= MANY_TIES * found["all"]:
+        return []
+    text = (
+        f"One time for all clicks: {found['single']:,} of {found['all']:,} sessions; their clicks stay in the order of "
+        "the log; if a column numbers them, name it with columns.order=NAME."
+    )
+    return [Notice(text, ("columns.order",))]
 
 
 def of_leaks(tables: Tables, sessions: Frame) -> list[Notice]:

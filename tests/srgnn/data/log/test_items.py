@@ -54,6 +54,17 @@ def test_the_table_of_items_may_be_nested_or_odd(tmp_path: Path, log: Path):
         load(tmp_path, "clicks", log, *options)
 
 
+def test_the_remedies_for_a_table_of_items_are_its_own_options(tmp_path: Path, log: Path):
+    items = tmp_path / "items.csv"
+    items.write_text("id,title,id\n10,Rug,x\n")
+    with pytest.raises(UserError, match=r"with dataset\.items\.header='\[id,title,id_2\]', which replaces"):
+        load(tmp_path, "clicks", log, f"dataset.items.path={items}")
+    data = load(tmp_path, "clicks", log, f"dataset.items.path={items}", "dataset.items.header=[id,title,id_2]")
+    assert data.vocabulary.titles[0] == "Rug"
+    with pytest.raises(UserError, match=r"dataset\.items\.quote=ab: expected one character, or null"):
+        load(tmp_path, "clicks", log, f"dataset.items.path={items}", "dataset.items.quote=ab")
+
+
 def read(path: Path, rows: list[tuple[str, str]]) -> pl.DataFrame:
     path.write_text("id\ttitle\n" + "".join(f"{id}\t{title}\n" for id, title in rows))
     return read_items(ItemTable(), RawFiles((path,)))

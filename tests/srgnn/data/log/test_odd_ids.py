@@ -111,3 +111,13 @@ def test_a_session_that_stands_for_none_is_a_warning(tmp_path: Path, session: st
 def test_a_session_0_like_the_others_is_no_warning(tmp_path: Path, log: Path):
     log.write_text(log.read_text().replace("\n1,", "\n0,"))
     assert notices(load(tmp_path, "clicks", log)) == []
+
+
+def test_ids_with_and_without_a_fraction_are_a_warning_where_others_are_text(tmp_path: Path, engine: str):
+    path = tmp_path / "log.csv"
+    ids = {(1, 10): "10.0", (4, 11): "gift"}
+    path.write_text(HEAD + "".join(f"{s},{ids.get((s, i), i)},{t}\n" for s, i, t in LOG))
+    data = load(tmp_path, "clicks", path, engine)
+    assert raw(data, "train") == [["10.0", "11", "10.0"], ["11", "12"], ["12", "10"]]
+    (text,) = notices(data)
+    assert text.startswith("Ids in item that occur with and without .0, such as 10 and 10.0, are two ids each (ids: 1)")

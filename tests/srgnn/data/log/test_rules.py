@@ -354,3 +354,5 @@ def test_a_test_file_on_whose_items_nothing_was_trained_is_an_error(tmp_path: Pa
         split_by_file(tmp_path, [(7, "x", 600), (7, "y", 660)], "polars")
     with pytest.raises(UserError, match=r"leave 2 training and 0 test sessions of the files.*min_session_length="):
         split_by_file(tmp_path, [(7, "x", 600)], "polars")
+    with pytest.raises(UserError, match=r"The files of test_path= have no clicks"):
+        split_by_file(tmp_path, [], "polars")

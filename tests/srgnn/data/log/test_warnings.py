@@ -66,7 +66,7 @@ def test_in_fine_times_and_with_an_order_duplicates_are_dropped(tmp_path: Path):
 
 def test_duplicates_are_judged_one_by_one_where_only_a_part_of_the_times_is_fine(tmp_path: Path):
     rows = [("1", item, f"2014-04-01 10:00:0{t}") for item, t in (("A", "1"), ("B", "2"), ("A", "1"), ("B", "3.5"))]
-    rows += [("1", "B", "2014-04-01 10:00:03.5"), ("2", "A", "2014-05-01 10:00:00"), ("2", "B", "2014-05-01 10:00:00")]
+    rows += [("1", "B", "2014-04-01 10:00:03.5"), ("2", "A", "2014-05-01 10:00:00"), ("2", "B", "2014-05-01 10:00:01")]
     data = load(tmp_path, "clicks", write(tmp_path / "log.csv", rows))
     assert raw(data, "train") == [[*"AABB"]]  # both clicks on A at 10:00:01 stay, one of B's at 10:00:03.5 is dropped
     assert [text.partition(" are kept")[0] for text in texts(data)] == [
@@ -117,6 +117,29 @@ def test_robots_are_noticed_with_their_share_and_the_remedy_works(tmp_path: Path
     assert (texts(data), int(data.train.lengths.max())) == ([], 200)
     data = load(tmp_path, "clicks", path, "dataset.rules.max_session_length=200", "dataset.rules.too_long=drop")
     assert (texts(data), int(data.train.lengths.max())) == ([], 3)
+
+
+def test_one_time_for_all_clicks_of_a_session_is_noticed_however_fine_it_is(tmp_path: Path):
+    rows = [(n, item, f"2014-04-{n:02} 10:00:00.{n}") for n in range(1, 25) for item in "ba"]
+    data = load(tmp_path, "clicks", write(tmp_path / "log.csv", rows))
+    assert raw(data, "train")[0] == [*"ba"]
+    (text,) = texts(data)
+    assert text.startswith("One time for all clicks: 24 of 24 sessions; their clicks stay in the order of the log; ")
+
+
+def test_a_visitor_who_comes_back_is_no_warning_unless_it_is_days_later(tmp_path: Path):
+    for hours, number in ((30, 0), (80, 1)):
+        late = [("v0", "c", START + hours * HOUR)]
+        assert len(texts(load(tmp_path, "clicks", write(tmp_path / f"{hours}.csv", visits(200) + late)))) == number
+
+
+def test_warnings_that_explain_an_error_stand_beside_it(tmp_path: Path):
+    rows = [(s, "ab"[c], START + day * DAY + s * 60 + c) for day in range(14) for s in range(9) for c in range(2)]
+    path = write(tmp_path / "log.csv", rows)
+    with pytest.raises(UserError, match=r"split leaves 0 training.* Before that, .* dataset\.session_gap=30m"):
+        load(tmp_path, "clicks", path)
+    data = load(tmp_path, "clicks", path, "dataset.columns.user=session", "dataset.session_gap=30m")
+    assert len(data.train) + len(data.test) == 14 * 9
 
 
 @pytest.mark.parametrize("number", [60, 150])

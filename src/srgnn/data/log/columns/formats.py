@@ -108,6 +108,11 @@ def find_format(sample: pl.Series, time_format: str | None = None, time_zone: st
             "columns.time=NAME.",
             "columns.time",
         )
+    if sample.dtype in (pl.Float16, pl.Float32):
+        raise UserError(
+            f"The column {shown(sample.name)} holds {sample.dtype}, too short for a time: as seconds, its values are "
+            "minutes apart; write them as 64-bit numbers or datetimes."
+        )
     if time_format is None:
         name, limits = detect(sample, plausible()), plausible()
     else:

@@ -11,7 +11,7 @@ SAMPLE = 1000  # the values that decide the form
 BRACKETS = r"(?s)^\s*[\[({](.*)[\])}]\s*$"  # JSON and Python; PostgreSQL has braces
 QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 RECORD = r"""^\s*(?:\{|"[^"]*"\s*:|'[^']*'\s*:)"""
-SEPARATORS = (",", ";", "|", ">")
+SEPARATORS = (",", ";", "|", "->", ">")
 SPACE = " "
 RARE = 10  # a space separates values only if other separators are in less than one of ten
 
@@ -33,16 +33,21 @@ class ListForm:
         text = pl.col(name).cast(pl.String).str.strip_chars(BLANKS)
         if self.brackets:
             text = pl.coalesce(text.str.extract(BRACKETS), text).str.strip_chars(BLANKS)
+            text = pl.when(text != "").then(text)
         else:
             text = pl.when(text != "").then(text.str.strip_chars(self.separator))
         if self.separator == SPACE:
             values = text.str.extract_all(rf"{QUOTED}|\S+")
-        elif self.brackets:
-            values = text.str.extract_all(rf"(?:{QUOTED}|[^{one(self.separator)}])+")
+        elif self.brackets:  # a quote opens a value at its start only, unlike the one in Levi's
+            sign = one(self.separator)
+            values = text.str.extract_all(rf"(?:^|{sign})\s*(?:(?:{QUOTED})\s*|[^{sign}]*)")
+            values = values.list.eval(pl.element().str.strip_prefix(self.separator))
         else:
             values = text.str.split(self.separator)
         value = pl.element().str.strip_chars(BLANKS)
-        unquoted = (value.str.extract(f"(?s)^{quote}(.*){quote}$") for quote in "\"'")
+        unquoted = (
+            value.str.extract(f"(?s)^{quote}(.*){quote}$").str.replace_all(r"\\([\\/\"'])", "$1") for quote in "\"'"
+        )
         return values.list.eval(pl.coalesce(*unquoted, value))
 
 
@@ -64,7 +69,7 @@ def find_form(sample: pl.Series) -> ListForm | None:
             return None
         texts = texts.str.strip_chars(BLANKS)
     counts = {separator: int(texts.str.contains(separator, literal=True).sum()) for separator in (*SEPARATORS, SPACE)}
-    best = max(SEPARATORS, key=counts.__getitem__)
+    best = max((sign for sign in SEPARATORS if not brackets or len(sign) == 1), key=counts.__getitem__)
     if counts[SPACE] and RARE * counts[best] < len(texts):
         best = SPACE
     return ListForm(best, brackets) if brackets or counts[best] else None

@@ -116,16 +116,22 @@ def not_utf8(path: Path) -> UserError | None:
         return None
     except pl.exceptions.ComputeError:
         lines = raw_lines(path, lossy=True)
-    first = lines.filter(line.str.contains("\ufffd", literal=True)).head(1).collect(engine="streaming").rows()
+    damaged = lines.filter(line.str.contains("\ufffd", literal=True))
+    first = damaged.head(1).collect(engine="streaming").rows()
     if not first:
         return None
-    # Other letters outside ASCII were read: the file is UTF-8 with damaged bytes.
-    is_damaged = lines.filter(line.str.contains("[^\\x00-\\x7f\ufffd]")).head(1).collect(engine="streaming").height
-    program = "iconv -c -f utf-8 -t utf-8" if is_damaged else f"iconv -f {_encoding(path)} -t utf-8"
     number, text = first[0]
+    place = f"line {number}: {text[:60]!r}"
+    if lines.filter(line.str.contains("[^\\x00-\\x7f\ufffd]")).head(1).collect(engine="streaming").height:
+        count = damaged.select(pl.len()).collect(engine="streaming").item()
+        return UserError(
+            f"{path} has letters in UTF-8 and, in {count:,} line{'' if count == 1 else 's'}, bytes that are not UTF-8 "
+            f"({place}): write all of it in UTF-8; where files in two encodings were joined, convert each by itself."
+        )
+    encoding = _encoding(path)
     return UserError(
-        f"{path} is not UTF-8 text (line {number}: {text[:60]!r}): convert it, for instance with "
-        f"{command(path, program, 'utf8')}."
+        f"{path} is not UTF-8 text ({place}): if its encoding is {encoding}, convert it, for instance with "
+        f"{command(path, f'iconv -f {encoding} -t utf-8', 'utf8')}."
     )
 
 

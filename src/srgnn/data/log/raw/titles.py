@@ -20,11 +20,13 @@ class Record:
         fields: Its fields.
         line: Its first line.
         start: The number of that line, counted from 0.
+        is_parsed: Whether its quotes are closed, so that its number of fields is certain.
     """
 
     fields: list[str]
     line: str
     start: int
+    is_parsed: bool = True
 
     @property
     def width(self) -> int:
@@ -70,6 +72,8 @@ def find_top(lines: Sequence[str], start: int, separator: str, quote: str | None
         width = Counter(row.width for row in rows).most_common(1)[0][0]
         if max(widths[:place]) < width <= widths[place] and _is_header(records[place], rows):
             return Top(records[place], True, records[:place], width)
+    if not all(record.is_parsed for record in records):
+        return None
     for place in reversed(range(1, min(len(records) - 1, ROWS))):
         rows = records[place:]
         is_row = any(record.has_number for record in records[1:place])
@@ -117,7 +121,7 @@ def _records(lines: Sequence[str], start: int, separator: str, quote: str | None
         if parsed.state is not State.CLOSED:
             fields, end = lines[start].split(separator), start + 1
         if any(field.strip() for field in fields):
-            yield Record(fields, lines[start], start)
+            yield Record(fields, lines[start], start, parsed.state is State.CLOSED)
         start = end
 
 

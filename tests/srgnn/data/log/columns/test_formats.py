@@ -120,3 +120,9 @@ def test_a_wrong_format_is_answered_with_the_one_that_fits():
 def test_the_fraction_of_a_second_is_not_read_as_nanoseconds():
     with pytest.raises(ArgumentError, match=r"expected %\.f .* or %3f for milliseconds, instead of %f"):
         read(["2014-04-01 10:00:00,123"], "%Y-%m-%d %H:%M:%S,%f")
+
+
+@pytest.mark.parametrize("dtype", [pl.Float16, pl.Float32])
+def test_floats_too_short_for_a_time_are_refused(dtype):
+    with pytest.raises(UserError, match=r"time holds Float\d\d, too short for a time"):
+        find_format(pl.Series("time", [1.0], dtype))

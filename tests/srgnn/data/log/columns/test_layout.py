@@ -123,7 +123,7 @@ def test_a_log_may_have_a_column_of_any_name(tmp_path: Path, log: Path):
         ),
         (
             ["dataset.where='CAST(session AS BIGINT) = 77'"],
-            r"No row of .* is a click under dataset\.events=None and dataset\.where=CAST",
+            r"No row of .* is a click under dataset\.events=null and dataset\.where=CAST",
         ),
         (["dataset.where='CAST(time AS DATE) IS NULL'"], r"dataset\.where="),
         (["dataset.separator=';;'"], r"dataset\.separator=;;: expected one character"),

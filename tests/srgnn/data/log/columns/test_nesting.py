@@ -123,12 +123,22 @@ def test_lists_of_text_may_share_one_time(tmp_path: Path, form: str):
 
 
 def test_values_of_text_lists_may_hold_separators(tmp_path: Path):
-    names = {10: "a, b", 11: "c", 12: "it's"}
+    names = {10: "a, b", 11: 'c"d', 12: "it's"}
     for form in (str, json.dumps):
         items = {s: form([names[i] for i in of_session(s, "item")]) for s in (1, 2, 3, 4)}
         times = {s: str(of_session(s, "time")) for s in items}
         data = load(tmp_path, "clicks", write_lists(tmp_path / "log.csv", items, times), "dataset.nested=item")
         assert raw(data, "train") == [[names[i] for i in session] for session in TRAIN]
+
+
+@pytest.mark.parametrize(
+    "form", ["[Levi's jeans, Men's hat, 7]", "Levi's jeans -> Men's hat -> 7", "(Levi's jeans,Men's hat,7)"]
+)
+def test_apostrophes_and_arrows_in_text_lists_are_not_quotes_and_signs(tmp_path: Path, form: str):
+    items = dict.fromkeys((1, 2, 3), form)
+    times = {s: START + 10 * s * 86_400 for s in items}
+    data = load(tmp_path, "clicks", write_lists(tmp_path / "log.csv", items, times), "dataset.nested=item")
+    assert raw(data, "train") == [["Levi's jeans", "Men's hat", "7"]] * 2
 
 
 @pytest.mark.parametrize("value", ["a", '[{"id": 1}, {"id": 2}]', '{"id": 1, "n": 2}'])
