@@ -1,12 +1,13 @@
 """Header lines among the rows of a text file, as where files have been joined."""
 
 import codecs
-import mmap
+import re
 from pathlib import Path
 
 import polars as pl
 
 from srgnn.data.log.raw.header import Head
+from srgnn.data.log.raw.text import pieces
 
 MARK = codecs.BOM_UTF8
 
@@ -26,14 +27,13 @@ def count_headers(path: Path, head: Head) -> int:
     """The number of lines of a plain file that are the header again."""
     if not head.line:
         return 0
-    number = 0
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for mark in (b"", MARK) if content[: len(MARK)] == MARK else (b"",):
-            needle = b"\n" + mark + head.line.encode()
-            place = content.find(needle)
-            while place >= 0:
-                end = place + len(needle)
-                number += content[end : end + 1] in (b"", b"\n", b"\r")
-                place = content.find(needle, end)
+    needle = b"\n(?:" + MARK + b")?" + re.escape(head.line.encode())
+    line = re.compile(needle + rb"(?=[\r\n])")
+    overlap = len(head.line.encode()) + len(MARK) + 1
+    number, piece = 0, b""
+    for place, piece in enumerate(pieces(path, overlap)):
+        known = overlap if place else 0  # those that end in it were found in the piece before
+        number += sum(match.end() >= known for match in line.finditer(piece))
+    number += re.search(needle + rb"\Z", piece) is not None
     has_lines_above = head.height > head.line.count("\n") + 1
     return max(number - has_lines_above, 0)  # the first header below other lines is one of those found

@@ -1,14 +1,14 @@
 """Text files of rows, line by line: their raw lines, the fields of a line, and commands that convert a file."""
 
-import mmap
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import polars as pl
 
+PIECE = 1 << 22  # bytes that are read at once
 NO_SEPARATOR = "\x01"  # reads lines as one column, if they do not have it
 UNPACK = {".gz": "gunzip -c", ".zst": "zstd -dc"}  # the commands that write the contents of a compressed file
 
@@ -96,10 +96,20 @@ def raw_lines(path: Path, lossy: bool = False) -> pl.LazyFrame:
     return lines.with_row_index("number", 1).with_columns(line.fill_null(""))
 
 
-def contains(path: Path, needles: Sequence[bytes]) -> bool:
-    """Whether a file has one of several texts."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(needle) >= 0 for needle in needles)
+def contains(path: Path, characters: Sequence[bytes]) -> bool:
+    """Whether a file has one of several characters."""
+    return any(character in piece for piece in pieces(path) for character in characters)
+
+
+def pieces(path: Path, overlap: int = 0) -> Iterator[bytes]:
+    """The content of a file in pieces, each of which begins with the last `overlap` bytes of the one before."""
+    # Not a mapped file: its pages count as memory of the process, as much as the file is large.
+    tail = b""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            piece = tail + piece
+            yield piece
+            tail = piece[len(piece) - overlap :]
 
 
 def one(character: str) -> str:
