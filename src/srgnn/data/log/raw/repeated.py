@@ -30,10 +30,10 @@ def count_headers(path: Path, head: Head) -> int:
     needle = b"\n(?:" + MARK + b")?" + re.escape(head.line.encode())
     line = re.compile(needle + rb"(?=[\r\n])")
     overlap = len(head.line.encode()) + len(MARK) + 1
-    number, piece = 0, b""
-    for place, piece in enumerate(pieces(path, overlap)):
-        known = overlap if place else 0  # those that end in it were found in the piece before
+    number, known, piece = 0, 0, b""
+    for piece in pieces(path, overlap):
         number += sum(match.end() >= known for match in line.finditer(piece))
+        known = min(overlap, len(piece))  # those that end in it have been found
     number += re.search(needle + rb"\Z", piece) is not None
     has_lines_above = head.height > head.line.count("\n") + 1
     return max(number - has_lines_above, 0)  # the first header below other lines is one of those found

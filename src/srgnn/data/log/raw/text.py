@@ -109,7 +109,7 @@ def pieces(path: Path, overlap: int = 0) -> Iterator[bytes]:
         while piece := file.read(PIECE):
             piece = tail + piece
             yield piece
-            tail = piece[len(piece) - overlap :]
+            tail = piece[max(len(piece) - overlap, 0) :]
 
 
 def one(character: str) -> str:
