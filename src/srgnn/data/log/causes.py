@@ -41,7 +41,7 @@ def find_causes(layout: Layout, form: LogFormat, role: str) -> list[Cause]:
     """
     column = pl.col(layout.names[role])
     words = [word.lower() for word in listed(form.missing)]
-    text = shown(layout, layout.names[role]).str.strip_chars(BLANKS)
+    text = as_text(layout, layout.names[role]).str.strip_chars(BLANKS)
     causes = [Cause((text == "") | text.is_null())]
     if role in ("key", "item"):
         dtype = layout.frame.collect_schema()[layout.names[role]]
@@ -60,7 +60,7 @@ def find_causes(layout: Layout, form: LogFormat, role: str) -> list[Cause]:
     return [*causes, Cause(pl.lit(True))]
 
 
-def shown(layout: Layout, name: str) -> pl.Expr:
+def as_text(layout: Layout, name: str) -> pl.Expr:
     """The expression for the values of a column as an error message shows them; null where there are none."""
     is_binary = layout.frame.collect_schema()[name] == pl.Binary
     return pl.col(name).bin.encode("hex") if is_binary else pl.col(name).cast(pl.String)
@@ -104,6 +104,6 @@ def _other_formats(layout: Layout, column: pl.Expr) -> list[times.TimeFormat]:
 def _first_time(layout: Layout) -> str:
     """An example of the times that the layout reads, for a message."""
     name = layout.names["time"]
-    times_read = layout.frame.filter(layout.readers["time"].is_not_null()).select(shown(layout, name))
+    times_read = layout.frame.filter(layout.readers["time"].is_not_null()).select(as_text(layout, name))
     first = times_read.head(1).collect(engine="streaming").to_series()
     return f" as in {first[0]!r}" if len(first) else ""

@@ -1,15 +1,14 @@
 """Errors about the rows of a log: how many rows are affected, and the first three with their lines."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import narwhals as nw
 import polars as pl
 
-from srgnn.data.log.causes import Cause, find_causes, shown
+from srgnn.data.log.causes import Cause, as_text, find_causes
 from srgnn.data.log.columns.ids import text_reader
 from srgnn.data.log.columns.layout import Layout, LogFormat
-from srgnn.data.log.columns.names import shown as shown_name
+from srgnn.data.log.columns.names import shown
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.raw.paths import PARQUET
 from srgnn.errors import UserError
@@ -70,14 +69,13 @@ def _examples(layout: Layout, form: LogFormat, role: str) -> tuple[str, list[Cau
     is_bad = layout.readers[role].is_null() & (True if layout.is_click is None else layout.is_click)
     causes = find_causes(layout, form, role)
     place = pl.coalesce(pl.when(cause.condition).then(index) for index, cause in enumerate(causes))
-    for path, known_path in zip(files.paths, files.named or files.paths, strict=True):
-        part = replace(files, paths=(path,))
+    for known_path, part in files.each():
         prefix = "" if len(files.paths) == 1 else f"{known_path.name} "
         rows = form.unpacked(part.rows()).with_row_index("_line", 1) if form.nested else form.unpacked(part.rows(True))
         if name not in rows.collect_schema():
-            examples.append((f"{prefix}has no column {shown_name(name)}", None))
+            examples.append((f"{prefix}has no column {shown(name)}", None))
             continue
-        bad = rows.filter(is_bad).select("_line", shown(layout, name), place.alias("_cause")).head(EXAMPLES)
+        bad = rows.filter(is_bad).select("_line", as_text(layout, name), place.alias("_cause")).head(EXAMPLES)
         for line, text, index in bad.collect(engine="streaming").iter_rows():
             value = "nothing" if text is None else repr(text)
             examples.append((f"{prefix}{unit} {line}: {value}", causes[index]))

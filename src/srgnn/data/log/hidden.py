@@ -1,7 +1,6 @@
 """Rows of text files that may hide others: a quoted field holds lines that look like rows, or a value is cut off."""
 
 import re
-from dataclasses import replace
 
 import narwhals as nw
 import polars as pl
@@ -48,8 +47,8 @@ def hidden_notices(layout: Layout, tables: Tables, table: Frame) -> list[Notice]
     pattern, files = _pattern(layout), layout.files
     text = pl.coalesce(pl.when(pl.selectors.string().str.contains(pattern or "")).then(pl.selectors.string()))
     examples: list[str] = []
-    for path, known_path in zip(files.paths, files.known_paths, strict=True):
-        rows = replace(files, paths=(path,), named=(), num_test=0).rows(numbered=True)
+    for known_path, file in files.each():
+        rows = file.rows(numbered=True)
         found = rows.select("_line", text=text).drop_nulls().head(EXAMPLES - len(examples)).collect(engine="streaming")
         examples += [f"{known_path.name} line {line}: {field[:60]!r}" for line, field in found.iter_rows()]
         if len(examples) == EXAMPLES:

@@ -73,14 +73,14 @@ def read(files: RawFiles, form: LogFormat, skip: bool, tables: Tables) -> Rows:
                 files = files.repaired(findings, tables.folder)
                 continue
         if failure is not None:
-            if files.kind in JSON and files.mixed and not isinstance(failure, UserError):
+            if files.kind not in JSON or (files.mixed and isinstance(failure, UserError)):
+                raise failure
+            if files.mixed:
                 reason = str(failure).splitlines()[0]
                 raise UserError(
                     f"{files.name}: a field holds values that do not fit together, such as numbers in one line and a "
                     f"record, a list or true in another ({reason}): write values of one type."
                 ) from failure
-            if files.kind not in JSON or files.mixed:
-                raise failure
             files = replace(files, mixed=True)  # a later row has another type, or a field that the first ones lack
             continue
         new_wide = find_wide(layout, tables, table) - wide
@@ -104,8 +104,8 @@ def _write(layout: Layout, form: LogFormat, tables: Tables) -> Frame:
 def _ragged(files: RawFiles, form: LogFormat) -> UserError | None:
     """The error for a row whose lists differ in length; None if there is none."""
     names = [name for names in form.possible_names.values() for name in names]
-    for path, known_path in zip(files.paths, files.known_paths, strict=True):
-        rows = replace(files, paths=(path,), named=(), num_test=0).rows(numbered=True)
+    for known_path, file in files.each():
+        rows = file.rows(numbered=True)
         if form.nested is None or not has_path(rows.collect_schema(), form.nested):
             continue
         ragged, columns = find_ragged(rows, form.nested, names)
@@ -129,8 +129,8 @@ def _check_files(layout: Layout, form: LogFormat) -> None:
     has_more = files.kind in JSON and not files.mixed
     if len(files.paths) == 1 or not (arguments or has_more):
         return
-    for number, (path, known_path) in enumerate(zip(files.paths, files.known_paths, strict=True)):
-        rows = replace(files, paths=(path,), named=(), num_test=0).rows()
+    for number, (known_path, file) in enumerate(files.each()):
+        rows = file.rows()
         if form.nested is None or has_path(rows.collect_schema(), form.nested):
             columns = [*form.unpacked(rows).collect_schema().names(), form.nested, IS_TEST]
             lacking = [name for name in (_used(layout) if has_more else arguments) if name not in columns]

@@ -41,7 +41,7 @@ class Resolution:
 
     @property
     def has_seconds(self) -> bool:
-        """Whether so many times are whole seconds that a part of the log, at least, gives no finer ones."""
+        """Whether part of the log gives its times in whole seconds: there are more of these than by chance."""
         return self.whole_seconds > (1 - NEARLY_ALL) * self.rows
 
 

@@ -20,7 +20,7 @@ from srgnn.data.log.report import Notice
 from srgnn.errors import ArgumentError
 
 Names = str | Sequence[str] | None
-FEW_ROWS = 100  # of the first rows, in which a condition on one row is told from one on several
+FEW_ROWS = 100  # enough to see whether a condition on a row depends on other rows
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,11 @@ class RawFiles:
         first = str(self.known_paths[0])
         return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
 
+    def each(self) -> Iterator[tuple[Path, "RawFiles"]]:
+        """Each file by itself, after the user's own file, for messages about it."""
+        for path, known_path in zip(self.paths, self.known_paths, strict=True):
+            yield known_path, replace(self, paths=(path,), named=(), num_test=0)
+
     @property
     def size(self) -> int:
         """Bytes on disk."""
