@@ -45,9 +45,10 @@ def check_dialect(header: Any, separator: Any, quote: Any, prefix: str = "") -> 
     names = () if header is None else header
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise ArgumentError(f"{prefix}header", header, "a list of names")
-    for argument, value in (("separator", separator), ("quote", quote)):
+    convert = "; without a separator, the error for a longer one has the command that converts the file"
+    for argument, value, remedy in (("separator", separator, convert), ("quote", quote, "")):
         if value is not None and (not isinstance(value, str) or len(unescaped(value).encode()) != 1):
-            raise ArgumentError(f"{prefix}{argument}", value, "one character, or null")
+            raise ArgumentError(f"{prefix}{argument}", value, f"one character, or null{remedy}")
 
 
 def unescaped(character: str) -> str:

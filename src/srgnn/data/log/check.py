@@ -26,12 +26,14 @@ class Checked:
         steps: The report of the steps that led to them.
         notices: Warnings about their values.
         shares_times: Whether the values of a list share the time of their row, so that equal clicks are no duplicates.
+        lists: The log's column that seems to hold a list in each row, which is not unpacked; None if there is none.
     """
 
     table: Frame
     steps: list[Step]
     notices: Sequence[Notice] = ()
     shares_times: bool = False
+    lists: str | None = None
 
 
 def check(rows: Rows, form: LogFormat, skip: bool, tables: Tables) -> Checked:
@@ -64,13 +66,13 @@ def check(rows: Rows, form: LogFormat, skip: bool, tables: Tables) -> Checked:
     if number_of_bad and not skip:
         raise bad_rows(layout, form, tables, table, number_of_bad == steps[-1].clicks)
     if not number_of_bad and not rows.broken:
-        return Checked(table, steps, notices, layout.shares_times)
+        return Checked(table, steps, notices, layout.shares_times, layout.lists)
     steps.append(_count("readable rows (on_error=skip)", tables, readable, form))
     if not steps[-1].clicks:
         if number_of_bad:
             raise bad_rows(layout, form, tables, table, skip)
         raise layout.files.broken_lines(rows.broken, skip)
-    return Checked(readable, steps, notices, layout.shares_times)
+    return Checked(readable, steps, notices, layout.shares_times, layout.lists)
 
 
 def _count(rule: str, tables: Tables, table: Frame, form: LogFormat) -> Step:

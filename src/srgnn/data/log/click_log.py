@@ -23,7 +23,7 @@ from srgnn.data.sessions import SessionData
 from srgnn.errors import ArgumentError, UserError, check_bool, check_choice
 from srgnn.saving import temporary_folder
 
-RECIPE = 3  # increase it when the preparation changes, so that older caches are no longer used
+RECIPE = 4  # increase it when the preparation changes, so that older caches are no longer used
 # The arguments that the prepared data does not depend on.
 NO_RECIPE = ("path", "test_path", "source", "cache", "engine", "strict")
 
@@ -45,7 +45,7 @@ class ClickLog:
         time_zone: The time zone of times that do not give one.
         events: The event types that count as clicks; None takes all.
         where: The rows to take, as an SQL expression over the log's own columns; None takes all.
-        missing: The words that stand for a missing id, besides empty text; an empty list keeps them as ids.
+        missing: The words that stand for a missing id or title, besides empty text; an empty list keeps them as ids.
         items: The table of items with their titles.
         on_error: `raise` an error for a row without session, item or readable time, with more fields than the header,
             or that is not JSON; or `skip` and count such rows.

@@ -11,6 +11,7 @@ from srgnn.data.log.columns.layout import Layout, LogFormat
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.raw.paths import PARQUET
+from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
 EXAMPLES = 3
@@ -39,7 +40,8 @@ def bad_rows(layout: Layout, form: LogFormat, tables: Tables, table: Frame, skip
                 causes.append(Cause(pl.lit(True), remedy=f"name another column with {name}=NAME", argument=name))
     remedies = ["Fix them", *dict.fromkeys(cause.remedy for cause in causes if cause.remedy)]
     return UserError(
-        f"{layout.files.name}: of {rows:,} rows, {'; '.join(kinds)}. {', or '.join(remedies)}{_or_skip(skip)}.",
+        f"{layout.files.name}: of {counted(rows, 'row')}, {'; '.join(kinds)}. "
+        f"{', or '.join(remedies)}{_or_skip(skip)}.",
         *dict.fromkeys(cause.argument for cause in causes if cause.argument),
         "on_error",
     )

@@ -7,6 +7,7 @@ from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.header import cleaned
 from srgnn.data.log.raw.paths import PARQUET, TEXT
 from srgnn.data.log.report import Notice
+from srgnn.data.log.words import counted
 
 
 def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
@@ -25,27 +26,25 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
     comments, headers = sum(head.comments for head in heads), sum(head.replaced for head in heads)
     notices = []
     if comments:
-        text = f"{files.name}: {_number(comments, 'line')} at the top left out as comments, which start with #"
+        text = f"{files.name}: {counted(comments, 'line')} at the top left out as comments, which start with #"
         notices.append(Notice(f"{text}."))
     if spaced:
         shown = ", ".join(repr(name) for name in dict.fromkeys(spaced))
-        text = f"{files.name}: spaces removed from {_number(len(spaced), 'column name')} ({shown})"
+        text = f"{files.name}: spaces removed from {counted(len(spaced), 'column name')} ({shown})"
         if files.kind == PARQUET:
             notices.append(Notice(f"{text}."))
         else:
             notices.append(Notice(f"{text}; header=[NAME,NAME] gives other names.", ("header",)))
     if headers:
-        text = f"{files.name}: {_number(headers, 'header line')} left out because header= names the columns; "
+        text = f"{files.name}: {counted(headers, 'header line')} left out because header= names the columns; "
         notices.append(Notice(f"{text}header=null takes the names of the file.", ("header",)))
-    repeated = files.repeated_headers()
-    if repeated:
-        text = f"{files.name}: {_number(repeated, 'header line')} among the rows left out"
-        notices.append(Notice(f"{text}, as in files that were joined."))
     if findings.constants:
-        text = f"{files.name}: NaN or Infinity read as missing values in {_number(findings.constants, 'line')}"
+        text = f"{files.name}: NaN or Infinity read as missing values in {counted(findings.constants, 'line')}"
         notices.append(Notice(f"{text}; write null or a value instead."))
     return notices
 
 
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def header_notices(files: RawFiles, number: int) -> list[Notice]:
+    """A warning about header lines among the rows, which were left out."""
+    text = f"{files.name}: {counted(number, 'header line')} among the rows left out, as in files that were joined."
+    return [Notice(text)] if number else []

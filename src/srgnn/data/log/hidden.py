@@ -1,4 +1,4 @@
-"""Rows of text files that may hide others: a quoted field holds lines that look like rows, or a value is cut off."""
+"""Rows that may hide others: a quoted field holds lines that look like rows, or a value is cut off or unreadable."""
 
 import re
 
@@ -9,8 +9,10 @@ from srgnn.data.log.columns.layout import Layout
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.raw.broken import EXAMPLES
 from srgnn.data.log.raw.files import SAMPLE
+from srgnn.data.log.raw.paths import JSON
 from srgnn.data.log.raw.text import one
 from srgnn.data.log.report import Notice
+from srgnn.data.log.words import counted
 
 HIDES, ZERO = "_hides", "_zero"  # columns of the table of rows
 
@@ -19,8 +21,14 @@ def find_marks(layout: Layout) -> dict[str, pl.Expr]:
     """The expressions of two columns that mark rows which may hide others; empty where none can.
 
     A quoted field hides rows if one of its further lines has something like a time where rows have their time: text
-    of several lines, with separators in it, has none there. Zero bytes cut off values.
+    of several lines, with separators in it, has none there. Zero bytes cut off values; and polars reads half of a
+    character in JSON as one, so that different ids would become the same.
     """
+    if layout.files.kind in JSON:
+        types = layout.frame.collect_schema()
+        names = [name for name in dict.fromkeys(layout.names.values()) if types[name] == pl.String]
+        cut = [pl.col(name).str.contains("\0", literal=True) for name in names]
+        return {ZERO: pl.any_horizontal(cut).fill_null(False)} if cut else {}
     if not layout.files.may_hide_rows:
         return {}
     text = pl.selectors.string().str
@@ -53,7 +61,7 @@ def hidden_notices(layout: Layout, tables: Tables, table: Frame) -> list[Notice]
         examples += [f"{known_path.name} line {line}: {field[:60]!r}" for line, field in found.iter_rows()]
         if len(examples) == EXAMPLES:
             break
-    fields = f"{number:,} quoted field{'' if number == 1 else 's'}"
+    fields = counted(number, "quoted field")
     found_text = f"{files.name}: {fields} read as text, with lines that look like rows ({', '.join(examples)})"
     return [Notice(f"{found_text}; close the quote if one is missing.")]
 

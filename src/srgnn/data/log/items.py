@@ -1,18 +1,19 @@
 """The table of items: their titles, and any further columns."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
 from srgnn.data.log.arguments import check_dialect, check_text, unescaped
-from srgnn.data.log.columns.ids import id_reader, integer_reader, text_reader
+from srgnn.data.log.columns.ids import MISSING, id_reader, integer_reader, text_reader
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import all_paths, unpacked
-from srgnn.data.log.columns.roles import check_type, name_yours
+from srgnn.data.log.columns.roles import check_header, check_type, name_yours
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import PathNames, check_paths, find_files
 from srgnn.data.log.report import Notice
+from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
 OURS = ("index", "id", "title", "count", "first_seen", "last_seen", "item")  # columns of the vocabulary
@@ -58,8 +59,13 @@ class ItemTable:
         return RawFiles(find_files("items.path", self.path), self.header, separator, self.quote)
 
 
-def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:
+def read_items(table: ItemTable, files: RawFiles, missing: Collection[str] = MISSING) -> pl.DataFrame:
     """Reads the table into the columns `id`, as text, `title` and all others, renamed if they clash with ours.
+
+    Args:
+        table: The description of the table.
+        files: Its files.
+        missing: The words that stand for a missing title.
 
     Raises:
         UserError: for a table that cannot be read, or lacks a column.
@@ -67,6 +73,7 @@ def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:
     columns = {"id": table.id or "id", "title": table.title or "title"}
     try:
         with files.one_sentence():
+            check_header(files, [[name] for name in columns.values()])
             frame = unpacked(files.rows(), None, [*columns.values()]).collect(engine="streaming")
             files.check_columns([*columns.values()])
     except UserError as error:
@@ -79,7 +86,9 @@ def read_items(table: ItemTable, files: RawFiles) -> pl.DataFrame:
             raise UserError(f"{text}. {name_yours({argument: [name]}, paths)}.", argument)
         check_type(files, argument, name, frame.schema[name])
     ids, titles = frame[columns["id"]], frame[columns["title"]]
-    ours = frame.select(id_reader(ids, True, ()).cast(pl.String).alias("id"), text_reader(titles).alias("title"))
+    ours = frame.select(
+        id_reader(ids, True, ()).cast(pl.String).alias("id"), text_reader(titles, missing).alias("title")
+    )
     others = frame.drop(columns.values())
     for name in set(OURS).intersection(others.columns):
         free = f"item_{name}"
@@ -118,7 +127,7 @@ def of_items(known: pl.DataFrame, items: pl.DataFrame, name: str) -> list[Notice
         notices.append(Notice(f"{text} {item} (items: {len(several):,})."))
     titled = titles["item"].n_unique()
     if 2 * titled < len(known):
-        text = f"{name} has titles of only {titled:,} of {len(known):,} items"
+        text = f"{name} has titles of only {titled:,} of {counted(len(known), 'item')}"
         other = items["id"].filter(~is_known.fill_null(False)).drop_nulls()
         if len(other):
             missing = known["item"].filter(~known["item"].is_in(titles["item"].implode()))

@@ -8,6 +8,8 @@ from srgnn.data.log.columns.ids import RECORD, text_reader
 from srgnn.data.log.columns.layout import Layout, LogFormat
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.engines import Frame, Tables
+from srgnn.data.log.raw.paths import TEXT
+from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE
 from srgnn.data.log.report import Notice, Step, count_rows
 from srgnn.errors import typed
 
@@ -33,7 +35,7 @@ MOST_WORDS = 5  # in a message
 
 
 def odd_ids(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step: Step, skip: bool) -> list[Notice]:
-    """The warnings about ids that may stand for nothing, are shortened numbers, or records.
+    """The warnings about ids that may stand for nothing, are shortened numbers or records, or have quotes.
 
     Args:
         tables: The tables of the engine.
@@ -45,7 +47,7 @@ def odd_ids(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step:
     """
     types = table.collect_schema()
     texts = [role for role in ("key", "item") if types[role] == nw.String]
-    any_pattern = f"{WORD}|{SHORTENED}|{RECORD}|{WHOLE}"
+    any_pattern = f"{WORD}|{SHORTENED}|{RECORD}|{WHOLE}|{IN_QUOTES}"
     sums = {role: nw.col(role).str.contains(any_pattern).cast(nw.Int64).sum() for role in texts}
     found = tables.collect(table.select(**sums)).row(0, named=True) if texts else {}
     notices = []
@@ -55,6 +57,7 @@ def odd_ids(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step:
             *_of_shortened(tables, table, layout, role),
             *_of_fractions(tables, table, layout, role),
             *_of_records(tables, table, layout, role),
+            *_of_quoted(tables, table, layout, role),
         ]
     return [*notices, *_of_nothing(tables, table, layout, form, step, skip)]
 
@@ -114,6 +117,19 @@ def _of_records(tables: Tables, table: Frame, layout: Layout, role: str) -> list
         text += f", or make each value of a list a row with nested={typed(layout.names[role])}"
         return [Notice(f"{text}.", ("nested",))]
     return [Notice(f"{text}.")]
+
+
+def _of_quoted(tables: Tables, table: Frame, layout: Layout, role: str) -> list[Notice]:
+    number, example = _matches(tables, table, role, IN_QUOTES)
+    if not number:
+        return []
+    text = (
+        f"Ids in {shown(layout.names[role])} such as {example} are in single quotes, which were read as a part of them "
+        f"(rows: {number:,}); "
+    )
+    if layout.files.kind not in TEXT:
+        return [Notice(f"{text}if they are not, write the ids without them.")]
+    return [Notice(f"{text}if they are not, read the file without them with quote={SINGLE_QUOTE}.", ("quote",))]
 
 
 def _of_nothing(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step: Step, skip: bool) -> list[Notice]:

@@ -9,6 +9,7 @@ import polars as pl
 
 from srgnn.data.arrays import write_sessions
 from srgnn.data.log import warnings
+from srgnn.data.log.arguments import listed
 from srgnn.data.log.check import Checked, check
 from srgnn.data.log.columns.times import SECOND, duration
 from srgnn.data.log.engines import Frame, Tables, add
@@ -63,7 +64,7 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     Raises:
         UserError: if the files or the description are wrong, or no session is left.
     """
-    titles = read_items(log.items, item_files) if item_files else None
+    titles = read_items(log.items, item_files, listed(log.missing)) if item_files else None
     skip = log.on_error == "skip"
     logger.info("Reading %s (%s MB)", files.name, f"{files.size / 1e6:,.1f}")
     with files.one_sentence():
@@ -74,7 +75,7 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     notices = [*checked.notices, *log_of_clicks.notices]
     steps = [*checked.steps, *log_of_clicks.steps]
     try:
-        clicks, steps = apply_rules(tables, log_of_clicks.clicks, log.rules, steps)
+        clicks, steps = apply_rules(tables, log_of_clicks.clicks, log.rules, steps, checked.lists)
         parts = split(tables, clicks, log_of_clicks.sessions, log.rules, steps)
     except UserError as error:
         raise with_notices(error, notices) from error

@@ -1,8 +1,9 @@
 """Files -> rows: reads a log as a stream by its layout, and widens the layout if a later row contradicts it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+import narwhals as nw
 import polars as pl
 
 from srgnn.data.log.columns.layout import Layout, LogFormat, find_layout
@@ -10,12 +11,13 @@ from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import find_ragged, has_path
 from srgnn.data.log.columns.roles import MissingColumnsError
 from srgnn.data.log.engines import Frame, Tables
-from srgnn.data.log.findings import file_notices
+from srgnn.data.log.findings import file_notices, header_notices
 from srgnn.data.log.hidden import find_marks, hidden_notices, may_hide_rows
 from srgnn.data.log.raw.broken import BrokenLine, Findings
 from srgnn.data.log.raw.files import IS_TEST, RawFiles
-from srgnn.data.log.raw.paths import JSON, PARQUET
-from srgnn.data.log.report import Notice
+from srgnn.data.log.raw.header import IS_HEADER
+from srgnn.data.log.raw.paths import JSON, PARQUET, TEXT
+from srgnn.data.log.report import Notice, count_rows
 from srgnn.data.log.widening import find_wide
 from srgnn.errors import ArgumentError, UserError
 
@@ -50,55 +52,97 @@ def read(files: RawFiles, form: LogFormat, skip: bool, tables: Tables) -> Rows:
     Raises:
         UserError: for a log that cannot be read, or does not fit its description.
     """
-    given, findings = files, None
+    given, wide = files, frozenset[str]()
     files = files.without_marks(tables.folder)
-    wide: set[str] = set()
-    while True:  # each round except the last widens the layout, or leaves broken lines out
-        failure: Exception | None = None
-        try:
-            layout = find_layout(files, form, wide)
-            files.check_columns(_used(layout))
-            _check_files(layout, form)
-            table = _write(layout, form, tables)
-        except (pl.exceptions.ComputeError, pl.exceptions.SchemaError, MissingColumnsError) as error:
-            failure = error
-        except pl.exceptions.ShapeError as error:
-            raise (_ragged(files, form) or error) from error
-        is_doubtful = not isinstance(failure, MissingColumnsError) if failure else may_hide_rows(tables, table)
-        if findings is None and is_doubtful:
-            findings = files.search()
-            if findings.broken and not skip:
-                raise files.broken_lines(findings.broken, skip)
+    findings: Findings | None = None
+    while True:  # each round except the last leaves broken lines out, or widens the layout
+        rows = _attempt(files, form, wide, tables)
+        if findings is None and _is_doubtful(rows, tables):
+            findings = _searched(files, skip)
             if findings.broken or findings.constants:
                 files = files.repaired(findings, tables.folder)
                 continue
-        if failure is not None:
-            if files.kind not in JSON or (files.mixed and isinstance(failure, UserError)):
-                raise failure
-            if files.mixed:
-                reason = str(failure).splitlines()[0]
-                raise UserError(
-                    f"{files.name}: a field holds values that do not fit together, such as numbers in one line and a "
-                    f"record, a list or true in another ({reason}): write values of one type."
-                ) from failure
-            files = replace(files, mixed=True)  # a later row has another type, or a field that the first ones lack
+        if isinstance(rows, Exception):
+            files = _with_mixed_types(files, rows)
             continue
-        new_wide = find_wide(layout, tables, table) - wide
+        new_wide = find_wide(rows.layout, tables, rows.table) - wide
         if not new_wide:
-            notices = [*file_notices(given, findings or Findings()), *hidden_notices(layout, tables, table)]
-            return Rows(table, layout, findings.broken if findings else (), [*notices, *layout.notices])
+            return _noticed(rows, given, findings or Findings(), tables)
         wide |= new_wide
 
 
-def _write(layout: Layout, form: LogFormat, tables: Tables) -> Frame:
+def _attempt(files: RawFiles, form: LogFormat, wide: Collection[str], tables: Tables) -> Rows | Exception:
+    """The rows of a log by the layout that its first rows decide; the error if broken or later rows contradict it."""
     try:
-        return tables.read(layout, {**layout.columns, **find_marks(layout)}, "rows")
+        layout = find_layout(files, form, wide)
+        files.check_columns(_used(layout))
+        _check_files(layout, form)
+        table = _write(layout, form, tables)
+    except (pl.exceptions.ComputeError, pl.exceptions.SchemaError, MissingColumnsError) as error:
+        return error
+    except pl.exceptions.ShapeError as error:
+        raise (_ragged(files, form) or error) from error
+    if files.kind not in TEXT:
+        return Rows(table, layout)
+    number = count_rows(tables, table.filter(nw.col(IS_HEADER)))
+    table = (table.filter(~nw.col(IS_HEADER)) if number else table).drop(IS_HEADER)
+    return Rows(table, layout, notices=header_notices(files, number))
+
+
+def _write(layout: Layout, form: LogFormat, tables: Tables) -> Frame:
+    columns = {**layout.columns, **find_marks(layout)}
+    if layout.files.kind in TEXT:
+        columns[IS_HEADER] = pl.col(IS_HEADER)
+    try:
+        return tables.read(layout, columns, "rows")
     except pl.exceptions.InvalidOperationError as error:
         if form.where is None:
             raise
         reason = str(error).splitlines()[0]
         expected = f"an SQL expression that works for every row, for instance with TRY_CAST ({reason})"
         raise ArgumentError("where", form.where, expected) from error
+
+
+def _is_doubtful(rows: Rows | Exception, tables: Tables) -> bool:
+    """Whether broken lines may be the cause of an error, or be hidden in rows."""
+    if isinstance(rows, Exception):
+        return not isinstance(rows, MissingColumnsError)
+    return may_hide_rows(tables, rows.table)
+
+
+def _searched(files: RawFiles, skip: bool) -> Findings:
+    """What a search finds in the files.
+
+    Raises:
+        UserError: for broken lines that are not to be left out.
+    """
+    findings = files.search()
+    if findings.broken and not skip:
+        raise files.broken_lines(findings.broken, skip)
+    return findings
+
+
+def _with_mixed_types(files: RawFiles, failure: Exception) -> RawFiles:
+    """The files with columns and types by all rows, of which a later one has another type, or a field more.
+
+    Raises:
+        Exception: the failure itself, or a sentence about it, if that does not help.
+    """
+    if files.kind not in JSON or (files.mixed and isinstance(failure, UserError)):
+        raise failure
+    if files.mixed:
+        reason = str(failure).splitlines()[0]
+        raise UserError(
+            f"{files.name}: a field holds values that do not fit together, such as numbers in one line and a record, a "
+            f"list or true in another ({reason}): write values of one type."
+        ) from failure
+    return replace(files, mixed=True)
+
+
+def _noticed(rows: Rows, files: RawFiles, findings: Findings, tables: Tables) -> Rows:
+    """The rows with what was found in the user's own files."""
+    of_files, hidden = file_notices(files, findings), hidden_notices(rows.layout, tables, rows.table)
+    return replace(rows, broken=findings.broken, notices=[*of_files, *rows.notices, *hidden])
 
 
 def _ragged(files: RawFiles, form: LogFormat) -> UserError | None:

@@ -7,6 +7,7 @@ import narwhals as nw
 import polars as pl
 
 from srgnn.data.log.engines import Frame, Tables
+from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
 
@@ -78,5 +79,5 @@ def in_words(steps: Sequence[Step]) -> str:
 
 
 def _counts(step: Step) -> str:
-    sessions = "" if step.sessions is None else f", {step.sessions:,} sessions"
-    return f"{step.rule}: {step.clicks:,} clicks{sessions}"
+    sessions = "" if step.sessions is None else f", {counted(step.sessions, 'session')}"
+    return f"{step.rule}: {counted(step.clicks, 'click')}{sessions}"

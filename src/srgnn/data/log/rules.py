@@ -13,7 +13,7 @@ from srgnn.data.log.columns.times import moment
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.report import Step, count, in_words
 from srgnn.data.log.sort import CLICKS, ORDER
-from srgnn.errors import ArgumentError, UserError, check_choice, check_float, check_int
+from srgnn.errors import ArgumentError, UserError, check_choice, check_float, check_int, typed
 
 CHOICES = {
     "duplicates": ("auto", "keep", "drop"),
@@ -83,7 +83,9 @@ class Rules:
             moment("test_from", self.test_from)
 
 
-def apply_rules(tables: Tables, clicks: Frame, rules: Rules, report: Sequence[Step]) -> tuple[Frame, list[Step]]:
+def apply_rules(
+    tables: Tables, clicks: Frame, rules: Rules, report: Sequence[Step], lists: str | None = None
+) -> tuple[Frame, list[Step]]:
     """Applies the rules for sessions and items, up to the split, and counts what is left after each.
 
     Args:
@@ -91,6 +93,7 @@ def apply_rules(tables: Tables, clicks: Frame, rules: Rules, report: Sequence[St
         clicks: The clicks; duplicates were dropped before.
         rules: The rules.
         report: The report of the steps that led to the clicks.
+        lists: The log's column that seems to hold a list in each row; None if there is none.
 
     Returns:
         The clicks that are left, and the report up to them.
@@ -106,12 +109,14 @@ def apply_rules(tables: Tables, clicks: Frame, rules: Rules, report: Sequence[St
     steps.append(count(f"sessions of {rules.min_session_length} clicks or more", tables, clicks))
     if rules.min_session_length > 2:
         _check_left(steps, f"lower rules.min_session_length={rules.min_session_length}", "rules.min_session_length")
-    _check_left(
-        steps,
-        "loosen the step that left too few clicks, name the column of sessions with columns.session=NAME, or one that "
-        "holds a list of items in each row with nested=NAME",
-        *("columns.session", "nested"),
-    )
+    remedy = "loosen the step that left too few clicks, or name the column of sessions with columns.session=NAME"
+    if lists is None:
+        _check_left(steps, remedy, "columns.session")
+    else:
+        remedy += (
+            f", or, if a row holds a whole session, make each value of its list a click with nested={typed(lists)}"
+        )
+        _check_left(steps, remedy, "columns.session", "nested")
     if rules.min_item_support > 1:
         rule = f"items of {rules.min_item_support} clicks or more ({rules.support})"
         num_clicks, rounds = steps[-1].clicks, 0

@@ -11,6 +11,7 @@ from srgnn.data.log.columns.times import DAY, SECOND
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.report import Notice, count_rows, number_where
 from srgnn.data.log.rules import Rules
+from srgnn.data.log.words import counted
 from srgnn.data.sessions import SessionData, Sessions
 
 UNITS = {"day": DAY, "hour": 3600 * SECOND, "minute": 60 * SECOND, "second": SECOND}
@@ -63,8 +64,9 @@ def of_resolution(tables: Tables, rows: Frame, resolution: Resolution) -> list[N
     if not ties:
         return []
     text = (
-        f"The times are whole {resolution.unit}s: {ties:,} clicks have the time of an earlier one of their session, "
-        "and stay in the order of the log; if a column numbers them, name it with columns.order=NAME."
+        f"The times are whole {resolution.unit}s: {counted(ties, 'click')} {'has' if ties == 1 else 'have'} the time "
+        "of an earlier one of the same session; such clicks stay in the order of the log; if a column numbers them, "
+        "name it with columns.order=NAME."
     )
     return [Notice(text, ("columns.order",))]
 
@@ -100,9 +102,9 @@ def of_spans(tables: Tables, sessions: Frame) -> list[Notice]:
     if found["long"] <= FEW_SPANS * found["all"] and (found["longest"] or 0) <= LONG_SPAN:
         return []
     text = (
-        f"{found['long']:,} of {found['all']:,} sessions last longer than a day, up to {found['longest'] / DAY:.1f} "
-        f"days, and {found['short']:,} end within an hour: if the ids are used again, or are those of users, cut the "
-        "visits by time with columns.user=NAME session_gap=30m, where NAME is the column of these ids."
+        f"Sessions longer than a day: {found['long']:,} of {found['all']:,}, up to {found['longest'] / DAY:.1f} days; "
+        f"shorter than an hour: {found['short']:,}; if the ids are used again, or are those of users, cut the visits "
+        "by time with columns.user=NAME session_gap=30m, where NAME is the column of these ids."
     )
     return [Notice(text, ("columns.user", "session_gap"))]
 
@@ -115,8 +117,8 @@ def of_single_times(tables: Tables, sessions: Frame) -> list[Notice]:
     if not found["all"] or found["single"] <= MANY_TIES * found["all"]:
         return []
     text = (
-        f"One time for all clicks: {found['single']:,} of {found['all']:,} sessions; their clicks stay in the order of "
-        "the log; if a column numbers them, name it with columns.order=NAME."
+        f"Sessions whose clicks all have one time: {found['single']:,} of {found['all']:,}; their clicks stay in the "
+        "order of the log; if a column numbers them, name it with columns.order=NAME."
     )
     return [Notice(text, ("columns.order",))]
 
@@ -129,8 +131,8 @@ def of_leaks(tables: Tables, sessions: Frame) -> list[Notice]:
     if not num_both:
         return []
     text = (
-        f"{num_both:,} of {num_test:,} test sessions have the id of a training session: if they are the same visits, "
-        "part of the test set was trained on; split the files of path= and test_path= between sessions."
+        f"Test sessions that have the id of a training session: {num_both:,} of {num_test:,}; if they are the same "
+        "visits, part of the test set was trained on; split the files of path= and test_path= between sessions."
     )
     return [Notice(text, ("path", "test_path"))]
 
@@ -162,10 +164,10 @@ def _of_long_sessions(name: str, sessions: Sessions, rules: Rules) -> list[Notic
     if share <= LONG_SHARE or (rules.max_session_length or LONG_SESSION + 1) <= LONG_SESSION:
         return []
     text = (
-        f"Of {len(sessions):,} {name} sessions, {int(long.sum()):,} with more than {LONG_SESSION} clicks, up to "
-        f"{int(lengths.max()):,}, make up {100 * share:.0f} % of the clicks in all prefixes, and so of the time: if "
-        f"they are robots, keep their latest clicks with rules.max_session_length={LONG_SESSION}, or drop them with "
-        "rules.too_long=drop as well."
+        f"Sessions of more than {LONG_SESSION} clicks in the {name} set: {int(long.sum()):,} of {len(sessions):,}, up "
+        f"to {int(lengths.max()):,} clicks, with {100 * share:.0f} % of the clicks in all prefixes, and so of the "
+        f"time; if they are robots, keep their latest clicks with rules.max_session_length={LONG_SESSION}, or drop "
+        "them with rules.too_long=drop as well."
     )
     return [Notice(text, ("rules.max_session_length", "rules.too_long"))]
 
@@ -178,8 +180,8 @@ def of_split(data: SessionData, facts: Mapping[str, Any]) -> list[Notice]:
     if not is_late and not is_small:
         return []
     text = (
-        f"Number of test sessions: only {len(data.test):,}, from {facts['test'][0]} to {facts['test'][1]}, and the "
-        f"{len(data.train):,} training sessions end at {facts['train'][1]}: if a clock is wrong, leave its rows out "
+        f"Number of test sessions: only {len(data.test):,}, from {facts['test'][0]} to {facts['test'][1]}, while those "
+        f"of training, {len(data.train):,}, end at {facts['train'][1]}: if a clock is wrong, leave its rows out "
         "with where=CONDITION, else choose another split with rules.test_days=DAYS or rules.test_from=DATE."
     )
     return [Notice(text, ("where", "rules.test_days", "rules.test_from"))]
@@ -191,8 +193,8 @@ def of_own_split(data: SessionData, facts: Mapping[str, Any]) -> list[Notice]:
     if not early:
         return []
     text = (
-        f"{early:,} of {len(data.test):,} sessions of test_path= began before the last training session ended, at "
-        f"{facts['train'][1]}: the model knows clicks that came after them, as it would not in use; split by time with "
+        f"Sessions of test_path= that began before the last training session ended, at {facts['train'][1]}: {early:,} "
+        f"of {len(data.test):,}; the model knows clicks that came later, as it would not in use; split by time with "
         "test_path=null and all files in path=."
     )
     return [Notice(text, ("test_path", "path"))]

@@ -86,7 +86,7 @@ def test_a_log_whose_rows_are_all_bad_is_an_error(tmp_path: Path, log: Path):
         load(tmp_path, "clicks", log, "dataset.on_error=skip")
     log.write_text("session,item,time\n1,,1396310400\n1,a,1396310400,x\n")
     with pytest.raises(
-        UserError, match=r"^\S+/log\.csv: of 1 rows, 1 has no item \(line 2: nothing\)\. Fix them, or name"
+        UserError, match=r"^\S+/log\.csv: of 1 row, 1 has no item \(line 2: nothing\)\. Fix them, or name"
     ):
         load(tmp_path, "clicks", log, "dataset.on_error=skip")
 

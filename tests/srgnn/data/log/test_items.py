@@ -119,3 +119,35 @@ def test_a_column_of_another_case_is_suggested(tmp_path: Path, log: Path):
     items.write_text("ID,title\n12,Lamp\n")
     with pytest.raises(UserError, match=r"Name yours with dataset\.items\.id=ID\."):
         load(tmp_path, "clicks", log, f"dataset.items.path={items}")
+
+
+def test_words_for_nothing_are_no_titles(tmp_path: Path, log: Path):
+    items = tmp_path / "items.csv"
+    items.write_text("id,title\n10,NaN\n10,Rug\n11,None\n12,null\n")
+    option = f"dataset.items.path={items}"
+    assert load(tmp_path, "clicks", log, option).vocabulary.titles == ["Rug", None, None]
+    data = load(tmp_path, "clicks", log, option, "dataset.missing=[]")
+    assert data.vocabulary.titles == ["NaN", "None", "null"]
+
+
+def test_the_separator_and_the_quotes_of_a_table_of_items_are_its_own_options(tmp_path: Path, log: Path):
+    items, option = tmp_path / "items.csv", f"dataset.items.path={tmp_path / 'items.csv'}"
+    items.write_text("id~title\n12~Lamp\n")
+    with pytest.raises(UserError, match=r"""with dataset\.items\.separator="'~'"\.$"""):
+        load(tmp_path, "clicks", log, option)
+    items.write_text("'id','title'\n'12','Lamp'\n")
+    with pytest.raises(UserError, match=r"names in single quotes .* with dataset\.items\.quote="):
+        load(tmp_path, "clicks", log, option)
+
+
+def test_uuids_of_a_parquet_log_match_those_of_a_table_in_text(tmp_path: Path):
+    duckdb = pytest.importorskip("duckdb")
+    uuids = [f"{number:08x}-0000-4000-8000-0000000000ff" for number in (1, 2, 3)]
+    log, items = tmp_path / "log.parquet", tmp_path / "items.csv"
+    rows = ", ".join(f"({s}, '{uuids[i]}', TIMESTAMP '2014-0{s}-01' + INTERVAL {i} MINUTE)"
+                     for s in (1, 2) for i in range(3))  # fmt: skip
+    query = f"SELECT session, item::UUID AS item, time FROM (VALUES {rows}) AS log(session, item, time)"
+    duckdb.sql(f"COPY ({query}) TO '{log}'")
+    items.write_text("id,title\n" + "".join(f"{uuid},{name}\n" for uuid, name in zip(uuids, "abc", strict=True)))
+    data = load(tmp_path, "clicks", log, f"dataset.items.path={items}")
+    assert (data.vocabulary.ids, data.vocabulary.titles) == (uuids, ["a", "b", "c"])

@@ -121,3 +121,16 @@ def test_ids_with_and_without_a_fraction_are_a_warning_where_others_are_text(tmp
     assert raw(data, "train") == [["10.0", "11", "10.0"], ["11", "12"], ["12", "10"]]
     (text,) = notices(data)
     assert text.startswith("Ids in item that occur with and without .0, such as 10 and 10.0, are two ids each (ids: 1)")
+
+
+def test_ids_in_single_quotes_are_a_warning_and_the_option_removes_them(tmp_path: Path, log: Path, engine: str):
+    log.write_text(log.read_text().replace(",12,", ",'12',"))
+    data = load(tmp_path, "clicks", log, engine)
+    assert raw(data, "train")[1] == ["11", "'12'"]
+    (text,) = notices(data)
+    start, _, option = text.partition("read the file without them with ")
+    assert start.startswith(
+        "Ids in item such as '12' are in single quotes, which were read as a part of them (rows: 3)"
+    )
+    data = load(tmp_path, "clicks", log, engine, *(f"dataset.{o}" for o in shlex.split(option.removesuffix("."))))
+    assert (raw(data, "train")[1], notices(data)) == ([11, 12], [])

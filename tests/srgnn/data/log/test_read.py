@@ -92,7 +92,7 @@ def test_a_surplus_field_in_the_first_row_is_like_any_other(tmp_path: Path):
 def test_a_broken_line_of_one_file_leaves_the_others_whole(tmp_path: Path):
     for name, end in (("a", ""), ("b", '3,12,2014-04-03,12" z\n'), ("c", "")):
         written(tmp_path / f"{name}.csv", ("# c\n" if name == "c" else "") + CSV + end)
-    with pytest.raises(UserError, match=r"a\.csv and 2 more has lines with a stray quote: 1 \(b\.csv line 5: "):
+    with pytest.raises(UserError, match=r"a\.csv \(and 2 more\) has lines with a stray quote: 1 \(b\.csv line 5: "):
         ids(str(tmp_path / "*.csv"))
     rows = read_rows(str(tmp_path / "*.csv"), skip=True)
     assert rows.table.select("key", "item").collect().rows() == ROWS * 3
@@ -119,3 +119,12 @@ def test_many_rows_are_numbered_across_quoted_line_ends(tmp_path: Path):
     numbered = rows.layout.files.rows(numbered=True).collect()["_line"]
     assert numbered[-1] == 2 + sum(1 + number % 3 for number in range(19_999))
     assert rows.notices == []
+
+
+def test_headers_among_the_rows_are_no_values_of_a_condition(tmp_path: Path, log: Path):
+    header, rows = log.read_text().split("\n", 1)
+    log.write_text(f"{header}\n{rows}{header}\n")
+    data = load(tmp_path, "clicks", log, "dataset.where='CAST(time AS BIGINT) > 0'")
+    assert raw(data, "train") == TRAIN
+    assert data.manifest["steps"][0]["clicks"] == len(LOG)
+    assert ": 1 header line among the rows left out" in data.manifest["notices"][0]["text"]

@@ -275,7 +275,7 @@ def test_a_split_without_training_sessions_reports_their_times():
 @pytest.mark.parametrize(
     ("rules", "sentence"),
     [
-        ({}, r"name the column of sessions with columns\.session=NAME, or one that holds a list .* with nested=NAME"),
+        ({}, r"too few clicks, or name the column of sessions with columns\.session=NAME\.$"),
         ({"min_session_length": 4}, r"lower rules\.min_session_length=4\.$"),
         ({"min_item_support": 4}, r"lower rules\.min_item_support=4\.$"),
         ({"max_session_length": 2, "too_long": "drop"}, r"keep parts of longer ones with rules\.too_long=latest\.$"),
@@ -333,8 +333,11 @@ def test_a_log_that_is_split_already_stays_so(tmp_path: Path, engine: str, gap):
     assert "test sessions are those of test_path" in data.manifest["protocol"]
     notices = [notice["text"] for notice in data.manifest["notices"]]
     *leaks, early = notices
-    assert [text.partition(" have the id")[0] for text in leaks] == ["1 of 2 test sessions"] * (gap is None)
-    assert early.startswith("1 of 2 sessions of test_path= began before the last training session ended, at ")
+    assert [text.partition("; if they are")[0] for text in leaks] == [
+        "Test sessions that have the id of a training session: 1 of 2"
+    ] * (gap is None)
+    assert early.startswith("Sessions of test_path= that began before the last training session ended, at ")
+    assert ": 1 of 2; the model knows clicks that came later" in early
 
 
 def test_clicks_in_the_files_of_both_sets_are_noticed_whatever_cuts_the_visits(tmp_path: Path):

@@ -95,7 +95,7 @@ def test_session_ids_that_start_anew_every_day_are_noticed_and_their_remedy_work
     rows = [(s, "ab"[c], START + day * DAY + s * 60 + c) for day in range(3) for s in range(10) for c in range(2)]
     path = write(tmp_path / "log.csv", rows + visits(30, START - 40 * DAY))
     (text,) = texts(load(tmp_path, "clicks", path))
-    assert text.startswith("10 of 40 sessions last longer than a day, up to 2.0 days, and 30 end within an hour")
+    assert text.startswith("Sessions longer than a day: 10 of 40, up to 2.0 days; shorter than an hour: 30; if the ids")
     data = load(tmp_path, "clicks", path, "dataset.columns.user=session", "dataset.session_gap=30m")
     assert len(data.train) + len(data.test) == 60
     assert texts(data) == []
@@ -104,14 +104,14 @@ def test_session_ids_that_start_anew_every_day_are_noticed_and_their_remedy_work
 def test_session_ids_of_which_all_start_anew_are_noticed_too(tmp_path: Path):
     rows = [(s, "ab"[c], START + day * DAY + s * 60 + c) for day in range(9) for s in range(10 + day) for c in range(2)]
     (text,) = texts(load(tmp_path, "clicks", write(tmp_path / "log.csv", rows), "dataset.rules.test_days=0.0005"))
-    assert text.startswith("17 of 18 sessions last longer than a day, up to 8.0 days, and 1 end within an hour")
+    assert text.startswith("Sessions longer than a day: 17 of 18, up to 8.0 days; shorter than an hour: 1; if the ids")
 
 
 def test_robots_are_noticed_with_their_share_and_the_remedy_works(tmp_path: Path):
     path = write(tmp_path / "log.csv", visits(30) + [("bot", "abcd"[n % 4], START + n) for n in range(500)])
     (text,) = texts(load(tmp_path, "clicks", path))
     assert text.startswith(
-        "Of 24 training sessions, 1 with more than 200 clicks, up to 500, make up 100 % of the clicks"
+        "Sessions of more than 200 clicks in the training set: 1 of 24, up to 500 clicks, with 100 % of the clicks in"
     )
     data = load(tmp_path, "clicks", path, "dataset.rules.max_session_length=200")
     assert (texts(data), int(data.train.lengths.max())) == ([], 200)
@@ -124,7 +124,9 @@ def test_one_time_for_all_clicks_of_a_session_is_noticed_however_fine_it_is(tmp_
     data = load(tmp_path, "clicks", write(tmp_path / "log.csv", rows))
     assert raw(data, "train")[0] == [*"ba"]
     (text,) = texts(data)
-    assert text.startswith("One time for all clicks: 24 of 24 sessions; their clicks stay in the order of the log; ")
+    assert text.startswith(
+        "Sessions whose clicks all have one time: 24 of 24; their clicks stay in the order of the log; "
+    )
 
 
 def test_a_visitor_who_comes_back_is_no_warning_unless_it_is_days_later(tmp_path: Path):
@@ -148,7 +150,7 @@ def test_a_test_set_made_by_a_wrong_clock_is_noticed_and_the_remedies_work(tmp_p
     path = write(tmp_path / "log.csv", [*visits(number), *late])
     (text,) = texts(load(tmp_path, "clicks", path))
     assert text.startswith("Number of test sessions: only 1, from 20")
-    assert f"the {number} training sessions end at 2014-" in text
+    assert f"those of training, {number}, end at 2014-" in text
     assert "if a clock is wrong" in text
     limit = START + (number + 1) * DAY
     data = load(tmp_path, "clicks", path, f"dataset.where='CAST(time AS BIGINT) < {limit}'")
@@ -164,8 +166,15 @@ def test_a_robot_in_the_test_set_is_noticed_and_a_dropped_duplicate_hides_no_war
     data = load(tmp_path, "clicks", write(tmp_path / "log.csv", [*rows, rows[0]]), "dataset.rules.test_days=1")
     assert "without duplicate rows" in [step["rule"] for step in data.manifest["steps"]]
     spans, robots = texts(data)
-    assert spans.startswith("9 of 30 sessions last longer than a day")
-    assert robots.startswith("Of 10 test sessions, 1 with more than 200 clicks, up to 500")
+    assert spans.startswith("Sessions longer than a day: 9 of 30, ")
+    assert robots.startswith("Sessions of more than 200 clicks in the test set: 1 of 10, up to 500 clicks")
+
+
+def test_a_single_tie_is_said_in_the_singular(tmp_path: Path):
+    rows = [("1", "a", "2014-04-01"), ("1", "b", "2014-04-01"), ("1", "c", "2014-04-02")]
+    rows += [("2", item, f"2014-05-0{day}") for day, item in enumerate("abc", 1)]
+    text, *_ = texts(load(tmp_path, "clicks", write(tmp_path / "log.csv", rows)))
+    assert text.startswith("The times are whole days: 1 click has the time of an earlier one of the same session; ")
 
 
 def test_strict_makes_warnings_errors_whether_the_log_was_prepared_before_or_not(tmp_path: Path):

@@ -19,6 +19,7 @@ from srgnn.data.log.columns.times import (
     plausible,
     stamp,
 )
+from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE
 from srgnn.errors import ArgumentError, UserError, typed
 
 # Formats that can be read in one way only, so that they are detected.
@@ -194,6 +195,12 @@ def _unreadable(sample: pl.Series, time_format: str | None) -> UserError:
     if values.cast(pl.String).str.contains(TIME_OF_DAY).all():
         text = f"{column}, such as {first}, have no date: write date and time into one column, and name it with"
         return UserError(f"{text} columns.time=NAME.", "columns.time")
+    if values.cast(pl.String).str.contains(IN_QUOTES).all():
+        return UserError(
+            f"{column}, such as {first}, are in single quotes: read a text file without them with "
+            f"quote={SINGLE_QUOTE}; in files of other kinds, write the times without them.",
+            "quote",
+        )
     for epoch in EPOCHS if time_format is None and not sample.dtype.is_temporal() else ():
         time = epoch.first(values)
         if time is not None:

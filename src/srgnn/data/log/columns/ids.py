@@ -20,6 +20,7 @@ INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt3
 NUMBER = re.compile(r"-?\d{1,15}")  # a word for nothing that may stand among integers, such as 0 or -1
 # The text of a record or a list, as JSON or Python write it.
 RECORD = r"^(?:\{\s*\}|\{\s*[\"'][\s\S]*\}|\[\s*\]|\[\s*(?:[\"'\[{\d-]|true|false|null|True|False|None)[\s\S]*\])$"
+UUID = r"^(.{8})(.{4})([1-8].{3})([89ab].{3})(.{12})$"  # in hexadecimal, with its version and variant
 FRACTION = r"(\.0+)$"  # of whole floats, which pandas makes of integers where values are missing
 
 
@@ -105,10 +106,16 @@ def text_reader(sample: pl.Series, missing: Collection[str] = ()) -> pl.Expr:
 
 
 def stripped(sample: pl.Series) -> pl.Expr:
-    """The expression for a column as text without surrounding spaces; bytes that are not UTF-8 are hexadecimal."""
+    """The expression for a column as text without surrounding spaces; bytes that are not UTF-8 are hexadecimal.
+
+    UUIDs have their dashes: polars reads them from Parquet as bytes.
+    """
     column = pl.col(sample.name)
     if sample.dtype == pl.Binary and not _is_utf8(sample):
         column = column.bin.encode("hex")
+        is_uuid = sample.drop_nulls().bin.encode("hex").str.contains(UUID)
+        if 2 * int(is_uuid.sum()) >= len(is_uuid):  # of other bytes, one in eight looks like one
+            column = column.str.replace(r"^(.{8})(.{4})(.{4})(.{4})(.{12})$", "$1-$2-$3-$4-$5")
     return column.cast(pl.String).str.strip_chars(BLANKS)
 
 

@@ -11,12 +11,12 @@ from srgnn.data.log.columns.ids import MISSING, id_reader, number_reader, text_r
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import lists_in_step, unpacked
 from srgnn.data.log.columns.oddities import Oddity, find_oddities
-from srgnn.data.log.columns.roles import MissingColumnsError, find_names
+from srgnn.data.log.columns.roles import MissingColumnsError, check_header, find_names
+from srgnn.data.log.columns.text_lists import find_form
 from srgnn.data.log.columns.times import TimeFormat
 from srgnn.data.log.raw import files as raw
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import JSON
-from srgnn.data.log.report import Notice
 from srgnn.errors import ArgumentError
 
 Names = str | Sequence[str] | None
@@ -97,7 +97,8 @@ class Layout:
 
     Args:
         files: The log.
-        frame: Its rows of the log, with nested lists and fields unpacked.
+        frame: Its rows, with nested lists and fields unpacked.
+        marked: The same rows and, marked by the column `_is_header`, the header lines among those of text files.
         names: The log's own column for each role: `key` (the session, or the user whose visits are cut), `item`,
             `time`, and where used `order` and `event`.
         readers: The expressions that read the values of `key`, `item`, `time` and, where used, `order`; null where a
@@ -108,11 +109,12 @@ class Layout:
         is_click: The condition that a row counts as a click; None where every row does.
         oddities: The kinds of values that are read in another way than they are written, by name.
         shares_times: Whether the values of a list share the time of their row, so that equal clicks are no duplicates.
-        notices: Warnings about what was found while deciding the layout.
+        lists: The column that seems to hold a list in each row, which is not unpacked; None if there is none.
     """
 
     files: RawFiles
     frame: pl.LazyFrame
+    marked: pl.LazyFrame
     names: Mapping[str, str]
     readers: Mapping[str, pl.Expr]
     wide: Mapping[str, pl.Expr]
@@ -120,7 +122,7 @@ class Layout:
     is_click: pl.Expr | None
     oddities: Mapping[str, Oddity] = field(default_factory=dict)
     shares_times: bool = False
-    notices: Sequence[Notice] = ()
+    lists: str | None = None
 
     @property
     def columns(self) -> dict[str, pl.Expr]:
@@ -148,6 +150,7 @@ def find_layout(files: RawFiles, form: LogFormat, wide: Collection[str] = ()) ->
         MissingColumnsError: for a column that the first rows do not have.
         UserError: for a description that does not fit the log.
     """
+    check_header(files, form.possible_names.values())
     rows = files.rows()
     frame = form.unpacked(rows)
     sample = frame.head(raw.SAMPLE).collect(engine="streaming").drop(raw.IS_TEST, strict=False)
@@ -174,6 +177,7 @@ def find_layout(files: RawFiles, form: LogFormat, wide: Collection[str] = ()) ->
     return Layout(
         files,
         frame,
+        form.unpacked(files.rows(marked=True)),
         names,
         readers,
         {role: reader(role, True) for role in samples},
@@ -181,7 +185,19 @@ def find_layout(files: RawFiles, form: LogFormat, wide: Collection[str] = ()) ->
         is_click,
         find_oddities(sample.schema, names, integer_ids, time),
         form.nested == names["item"] and names["time"] not in lists_in_step(rows, form.nested, [names["time"]]),
+        _find_lists(sample, names["item"]) if form.nested is None else None,
     )
+
+
+def _find_lists(sample: pl.DataFrame, item: str) -> str | None:
+    """The column that seems to hold a list in each row: that of the items, or another one in brackets."""
+    if find_form(sample[item]) is not None:
+        return item
+    for column in sample:
+        form = find_form(column)
+        if isinstance(column.dtype, pl.List | pl.Array) or (form is not None and form.brackets):
+            return column.name
+    return None
 
 
 def _known(sample: pl.Series, missing: Collection[str]) -> pl.Series:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 import polars as pl
 
 from srgnn.data.log.columns.text_lists import SAMPLE, find_form, in_step
+from srgnn.data.log.raw.header import IS_HEADER
 from srgnn.errors import ArgumentError
 
 TEXTS = (pl.String, pl.Categorical, pl.Enum)
@@ -30,7 +31,10 @@ def unpacked(frame: pl.LazyFrame, nested: str | None, names: Collection[str]) ->
     frame, columns = _as_lists(frame, nested, names)
     types = frame.collect_schema()
     element = _element(types[nested])
-    frame = frame.filter(pl.col(nested).list.len() > 0).explode(*columns)
+    has_values = pl.col(nested).list.len() > 0
+    if IS_HEADER in types:  # such a line has no values, and is counted
+        has_values |= pl.col(IS_HEADER)
+    frame = frame.filter(has_values).explode(*columns)
     if isinstance(element, pl.Struct):
         fields = _fields(element)
         frame = _with_paths(frame, [name for name in names if _type(fields, name) is None])

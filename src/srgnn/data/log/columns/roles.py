@@ -1,7 +1,7 @@
 """The roles of columns: which column holds the sessions, items and times, and what to type if none is found."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -11,6 +11,8 @@ from srgnn.data.log.columns.nesting import Types, all_paths
 from srgnn.data.log.columns.times import plausible
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import TEXT
+from srgnn.data.log.raw.separators import find_signs, long_separator
+from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE
 from srgnn.errors import UserError, typed
 
 Possible = Mapping[str, Sequence[str]]
@@ -81,6 +83,37 @@ def name_yours(names: Mapping[str, Sequence[str]], columns: Sequence[str]) -> st
     return "Name yours with " + " ".join(f"{argument}={typed(name or 'NAME')}" for argument, name in alike.items())
 
 
+def check_header(files: RawFiles, possible: Iterable[Collection[str]]) -> None:
+    """Checks that a text file, whose header lacks an expected name, has no other separator or quotes.
+
+    Args:
+        files: The files.
+        possible: The possible names of each column that is read.
+
+    Raises:
+        UserError: if it has.
+    """
+    if files.kind not in TEXT or files.header is not None:
+        return
+    head, path = files.head(files.paths[0]), files.known_paths[0]
+    if not any(set(names).isdisjoint(head.columns) for names in possible):
+        return
+    line = head.separator.join(head.fields)
+    signs = find_signs(line)
+    # Signs around the known separator are part of a longer one where they are between all fields.
+    is_longer = len(set(signs)) > 1 and line.count(signs) * signs.count(head.separator) == len(head.columns) - 1 > 1
+    if len(signs) > 1 and (len(head.columns) == 1 or is_longer):
+        raise long_separator(path, signs)
+    found = shown(*head.columns)
+    if len(head.columns) == 1:
+        separator = typed(signs) if len(signs) == 1 and signs.isascii() else "CHARACTER"
+        text = f"{path}: expected several columns; found {found}: name the separator between them with"
+        raise UserError(f"{text} separator={separator}.", "separator")
+    if files.quote != "'" and all(re.search(IN_QUOTES, name) for name in head.columns):
+        text = f"{path} has its names in single quotes ({found}): read the file without them with"
+        raise UserError(f"{text} quote={SINGLE_QUOTE}.", "quote")
+
+
 def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str], types: Types) -> MissingColumnsError:
     expected = ", ".join(" or ".join(map(shown, names or [role])) for role, names in possible.items())
     paths = list(dict.fromkeys(all_paths(types)))
@@ -103,9 +136,6 @@ def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str]
     if "session" in missing and alike["session"] is None:
         text += ", or cut the visits of a user by time with columns.user=NAME session_gap=30m"
         arguments += ["columns.user", "session_gap"]
-    if len(types) == 1 and files.kind in TEXT:
-        text += ", or name the separator of the columns with separator=CHARACTER"
-        arguments.append("separator")
     return MissingColumnsError(f"{text}.", *arguments)
 
 

@@ -32,7 +32,7 @@ class FileTables(ABC):
     def read(self, layout: "Layout", columns: Mapping[str, pl.Expr], name: str) -> Frame:
         path = self.path(name)
         with writing(path):
-            layout.frame.select(**columns).with_row_index("row").sink_parquet(path, compression="lz4")
+            layout.marked.select(**columns).with_row_index("row").sink_parquet(path, compression="lz4")
         return self.scan(path)
 
     def parts(self, name: str) -> pl.LazyFrame:

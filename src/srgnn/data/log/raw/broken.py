@@ -1,6 +1,7 @@
 """Broken lines of text files: a slow search, copies of the files without them, and the error that lists them."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,7 +14,8 @@ from srgnn.data.log.raw.text import State, command, one, parse, raw_lines
 from srgnn.errors import UserError
 
 EXAMPLES = 3
-JSON, PYTHON, NOT_JSON = range(3)  # Python's json.dumps writes NaN and Infinity, which JSON does not have
+JSON, PYTHON, HALF, NOT_JSON = range(4)  # Python's json.dumps writes NaN and Infinity, which JSON does not have
+SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character: Python joins both halves
 UNPYTHON = "jq -c ."
 UNESCAPE = r"""sed 's/\\"/""/g'"""
 
@@ -27,6 +29,7 @@ class Fault(Enum):
     BACKSLASH = "lines with quotes after a backslash"
     ZERO = "lines with zero bytes"
     NOT_JSON = "lines that are not JSON objects"
+    HALF = "lines with half of a character, such as \\ud83d without the other half"
 
     @property
     def is_quote(self) -> bool:
@@ -70,7 +73,7 @@ class _Line:
 
 
 def find_broken_json(path: Path, known_path: Path) -> Findings:
-    """Finds the lines of a file that are not JSON objects, and those that are only for Python.
+    """Finds the lines of a file that are not JSON objects of whole characters, and those that are only for Python.
 
     Args:
         path: The file.
@@ -80,9 +83,12 @@ def find_broken_json(path: Path, known_path: Path) -> Findings:
     is_object = line.str.starts_with("{") & line.str.json_path_match("$").is_not_null()
     kind = line.map_batches(_json_kinds, pl.Int8)
     lines = raw_lines(path).filter(~is_object).with_columns(kind=kind).filter(pl.col("kind") != JSON)
-    text = pl.when(pl.col("kind") == NOT_JSON).then(line)
-    found = lines.select("number", text).collect(engine="streaming")
-    broken = [BrokenLine(known_path, number, text, Fault.NOT_JSON) for number, text in found.drop_nulls().iter_rows()]
+    text = pl.when(pl.col("kind") != PYTHON).then(line)
+    found = lines.select("number", text, "kind").collect(engine="streaming")
+    faults = {NOT_JSON: Fault.NOT_JSON, HALF: Fault.HALF}
+    broken = [
+        BrokenLine(known_path, number, text, faults[kind]) for number, text, kind in found.drop_nulls().iter_rows()
+    ]
     return Findings(broken, found["line"].null_count())
 
 
@@ -229,12 +235,18 @@ def _json_kinds(lines: pl.Series) -> pl.Series:
 
 
 def _json_kind(line: str) -> int:
+    if not line.strip():
+        return JSON
     constants: list[str] = []
     try:
-        is_object = not line.strip() or isinstance(json.loads(line, parse_constant=constants.append), dict)
+        value = json.loads(line, parse_constant=constants.append)
     except ValueError:
         return NOT_JSON
-    return (PYTHON if constants else JSON) if is_object else NOT_JSON
+    if not isinstance(value, dict):
+        return NOT_JSON
+    if r"\u" in line and SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        return HALF
+    return PYTHON if constants else JSON
 
 
 def _without_constants(lines: pl.Series) -> pl.Series:

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from srgnn.data.log.raw.text import UNPACK, command, raw_lines
+from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
 START = 65_536  # bytes: enough for the first rows
@@ -125,7 +126,7 @@ def not_utf8(path: Path) -> UserError | None:
     if lines.filter(line.str.contains("[^\\x00-\\x7f\ufffd]")).head(1).collect(engine="streaming").height:
         count = damaged.select(pl.len()).collect(engine="streaming").item()
         return UserError(
-            f"{path} has letters in UTF-8 and, in {count:,} line{'' if count == 1 else 's'}, bytes that are not UTF-8 "
+            f"{path} has letters in UTF-8 and, in {counted(count, 'line')}, bytes that are not UTF-8 "
             f"({place}): write all of it in UTF-8; where files in two encodings were joined, convert each by itself."
         )
     encoding = _encoding(path)

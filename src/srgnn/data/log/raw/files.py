@@ -23,10 +23,10 @@ from srgnn.data.log.raw.broken import (
     quotes_are_text,
 )
 from srgnn.data.log.raw.content import not_utf8, starts_with_bom
-from srgnn.data.log.raw.header import Head, cleaned, empty, read_head
+from srgnn.data.log.raw.header import IS_HEADER, Head, cleaned, empty, is_repeated, read_head
 from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, kind_of
-from srgnn.data.log.raw.repeated import count_headers, is_header
 from srgnn.data.log.raw.text import command, contains, raw_lines
+from srgnn.data.log.words import counted
 from srgnn.errors import UserError, typed
 from srgnn.saving import FULL, error_number, write_error
 
@@ -71,7 +71,7 @@ class RawFiles:
     def name(self) -> str:
         """The name of the files in messages."""
         first = str(self.known_paths[0])
-        return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
+        return first if len(self.paths) == 1 else f"{first} (and {len(self.paths) - 1} more)"
 
     def each(self) -> Iterator[tuple[Path, "RawFiles"]]:
         """Each file by itself, after the user's own file, for messages about it."""
@@ -91,12 +91,17 @@ class RawFiles:
         """
         return {str(path): _hash(path) for path in self.paths}
 
-    def rows(self, numbered: bool = False) -> pl.LazyFrame:
-        """The rows, with text left as text; `numbered` adds the line of each row within its file as `_line`.
+    def rows(self, numbered: bool = False, marked: bool = False) -> pl.LazyFrame:
+        """The rows, with text left as text.
 
         A row without any value, such as a blank line, is left out. With test files, the column `_is_test` marks theirs.
+
+        Args:
+            numbered: Whether to add the line of each row within its file as `_line`.
+            marked: Whether the header lines among the rows of text files stay, without their values, and the column
+                `_is_header` marks them; else they are left out.
         """
-        frames = [self._rows(path, numbered) for path in self.paths]
+        frames = [self._rows(path, numbered, marked) for path in self.paths]
         if len(frames) > 1 and self.kind not in TEXT:
             frames = alike(frames, self.known_paths)
         if self.num_test:
@@ -104,9 +109,9 @@ class RawFiles:
             frames = [frame.with_columns(pl.lit(n >= num_train).alias(IS_TEST)) for n, frame in enumerate(frames)]
         return pl.concat(frames, how="diagonal_relaxed")
 
-    def _rows(self, path: Path, numbered: bool) -> pl.LazyFrame:
+    def _rows(self, path: Path, numbered: bool, marked: bool) -> pl.LazyFrame:
         if self.kind in TEXT:
-            return self._text_rows(path, numbered)
+            return self._text_rows(path, numbered, marked)
         if self.kind == PARQUET:
             frame = pl.scan_parquet(path, glob=False)
             frame = frame.rename(cleaned(frame.collect_schema().names()))
@@ -121,7 +126,7 @@ class RawFiles:
             frame = frame.with_row_index("_line", 1)
         return frame if self.kind == PARQUET else frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
 
-    def _text_rows(self, path: Path, numbered: bool) -> pl.LazyFrame:
+    def _text_rows(self, path: Path, numbered: bool, marked: bool) -> pl.LazyFrame:
         head = self.head(path)
         frame = pl.scan_csv(
             path,
@@ -138,7 +143,11 @@ class RawFiles:
             above = ends.cum_sum().shift(1, fill_value=0)
             number = pl.int_range(pl.len(), dtype=pl.Int64) + head.height + 1 + above
             frame = frame.select(number.alias("_line"), pl.col(head.columns))
-        return frame.filter(~pl.all_horizontal(pl.col(head.columns).is_null()) & ~is_header(head))
+        frame = frame.filter(~pl.all_horizontal(pl.col(head.columns).is_null()))
+        if not marked:
+            return frame.filter(~is_repeated(head))
+        values = pl.when(~pl.col(IS_HEADER)).then(pl.col(head.columns))
+        return frame.with_columns(is_repeated(head).alias(IS_HEADER)).with_columns(values)
 
     def head(self, path: Path) -> Head:
         """What stands above the rows of a text file: its header, comments, and a line that names the separator.
@@ -147,11 +156,6 @@ class RawFiles:
             UserError: for a file that is empty, not UTF-8 text, or whose lines end in carriage returns alone.
         """
         return read_head(path, self.header, self.separator, self.quote)
-
-    def repeated_headers(self) -> int:
-        """The number of header lines below the first one of a file, which are left out; those of plain files alone."""
-        plain = [path for path in self.paths if self.kind in TEXT and path.suffix.lower() not in PACKED]
-        return sum(count_headers(path, self.head(path)) for path in plain)
 
     def check_columns(self, names: Sequence[str]) -> None:
         """Checks that columns which are read occur once in the header.
@@ -265,7 +269,7 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
         if findings.constants:
             fix = command(files.paths[0], UNPYTHON, "null")
             return UserError(
-                f"{files.name} has NaN or Infinity in {findings.constants:,} lines: write null, with {fix}."
+                f"{files.name} has NaN or Infinity in {counted(findings.constants, 'line')}: write null, with {fix}."
             )
     return UserError(f"{files.name} cannot be read as {files.kind[1:]} ({text}).")
 

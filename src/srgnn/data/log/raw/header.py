@@ -1,5 +1,6 @@
 """What stands above the rows of a text file: its header, comments, and a line that names the separator."""
 
+import codecs
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +9,13 @@ from pathlib import Path
 import polars as pl
 
 from srgnn.data.log.raw.content import carriage_returns, utf16
+from srgnn.data.log.raw.separators import find_signs, long_separator
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
 from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
+from srgnn.data.log.words import counted
 from srgnn.errors import ArgumentError, UserError
 
+IS_HEADER = "_is_header"  # the column that marks header lines among the rows
 LINES = 1000  # a header does not start below this line
 SEPARATORS = (",", ";", "\t", "|", "\x01")  # the last one is that of Hive
 COMMENT = "#"
@@ -29,8 +33,7 @@ class Head:
         spaced: The names that have spaces around them in the file, which `columns` lack.
         comments: The number of comment lines.
         replaced: Whether the file has a header with other names than the user's.
-        fields: The fields of the header as they are written; empty if the file has none.
-        line: The line of the header.
+        fields: The fields of the header without the quotes around them; empty if the file has none.
     """
 
     separator: str
@@ -41,7 +44,6 @@ class Head:
     comments: int = 0
     replaced: bool = False
     fields: tuple[str, ...] = ()
-    line: str = ""
 
 
 def read_head(path: Path, header: Sequence[str] | None, separator: str | None, quote: str | None) -> Head:
@@ -55,8 +57,8 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
 
     Raises:
         ArgumentError: for a `header` of another width than the first row.
-        UserError: for a file without lines or header, in UTF-16, whose lines end in carriage returns alone, or with
-            lines of fewer fields above its rows.
+        UserError: for a file without lines or header, in UTF-16, whose lines end in carriage returns alone, with
+            lines of fewer fields above its rows, or with a separator of several characters.
     """
     try:
         lines = raw_lines(path).head(LINES).collect(engine="streaming")["line"].to_list()
@@ -88,7 +90,7 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
             "quote",
         )
     fields = parsed.fields if parsed.state is State.CLOSED else line.split(separator)
-    written, text = tuple(fields), "\n".join(lines[height:end])
+    written = tuple(fields)
     if header is None:
         if line.startswith(COMMENT):
             fields[0] = fields[0].removeprefix(COMMENT)
@@ -96,16 +98,30 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
         names = [clean(field) for field in fields]
         repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
         spaced = tuple(field for field in fields if clean(field) != field)
-        return Head(separator, unique(names), end, repeated, spaced, comments, fields=written, line=text)
+        return Head(separator, unique(names), end, repeated, spaced, comments, fields=written)
     if len(header) != len(fields):
-        raise ArgumentError("header", list(header), f"the names of the {len(fields)} columns of {path.name}")
+        signs = find_signs(line) if len(fields) == 1 else ""
+        if len(signs) > 1:
+            raise long_separator(path, signs)
+        raise ArgumentError("header", list(header), f"the names of the {counted(len(fields), 'column')} of {path.name}")
     pairs = list(zip(fields, header, strict=True))
     is_header = any(clean(field).lower() == name.lower() != "" for field, name in pairs)
     is_header |= top is not None and top.is_header
     replaced = top is not None or (is_header and any(clean(field) != name for field, name in pairs))
     if not is_header:
         return Head(separator, tuple(header), height, (), (), comments, replaced)
-    return Head(separator, tuple(header), end, (), (), comments, replaced, written, text)
+    return Head(separator, tuple(header), end, (), (), comments, replaced, written)
+
+
+def is_repeated(head: Head) -> pl.Expr:
+    """The condition that a row is the header again, in all columns that have a name, as where files were joined."""
+    named = [(column, field) for column, field in zip(head.columns, head.fields, strict=False) if field]
+    if len(named) < 2:
+        return pl.lit(False)
+    same = [pl.col(column) == field for column, field in named]
+    column, field = named[0]
+    same[0] |= pl.col(column) == codecs.BOM_UTF8.decode() + field
+    return pl.all_horizontal(same).fill_null(False)
 
 
 def clean(name: str) -> str:

@@ -1,14 +1,18 @@
 """Text files of rows, line by line: their raw lines, the fields of a line, and commands that convert a file."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import polars as pl
 
-PIECE = 1 << 22  # bytes that are read at once
+from srgnn.data.checksums import PIECE
+from srgnn.errors import typed
+
+IN_QUOTES = r"^'[\s\S]*'$"  # the pattern of text in single quotes
+SINGLE_QUOTE = typed("'")  # as it is typed after quote=
 NO_SEPARATOR = "\x01"  # reads lines as one column, if they do not have it
 UNPACK = {".gz": "gunzip -c", ".zst": "zstd -dc"}  # the commands that write the contents of a compressed file
 
@@ -97,19 +101,13 @@ def raw_lines(path: Path, lossy: bool = False) -> pl.LazyFrame:
 
 
 def contains(path: Path, characters: Sequence[bytes]) -> bool:
-    """Whether a file has one of several characters."""
-    return any(character in piece for piece in pieces(path) for character in characters)
-
-
-def pieces(path: Path, overlap: int = 0) -> Iterator[bytes]:
-    """The content of a file in pieces, each of which begins with the last `overlap` bytes of the one before."""
+    """Whether a file has one of several characters of one byte."""
     # Not a mapped file: its pages count as memory of the process, as much as the file is large.
-    tail = b""
     with path.open("rb") as file:
         while piece := file.read(PIECE):
-            piece = tail + piece
-            yield piece
-            tail = piece[max(len(piece) - overlap, 0) :]
+            if any(character in piece for character in characters):
+                return True
+    return False
 
 
 def one(character: str) -> str:
@@ -122,16 +120,17 @@ def python(code: str) -> str:
     return f"python -c {shlex.quote(code)}"
 
 
-def command(path: Path, program: str, word: str) -> str:
+def command(path: Path, program: str, word: str, suffix: str | None = None) -> str:
     """The shell command that sends a file through a program into a new file beside it.
 
     Args:
         path: The file, plain or compressed.
         program: The program, which reads its input and writes its output, such as `iconv -f latin1 -t utf-8`.
         word: What is added to the name of the new file, such as `utf8`.
+        suffix: The suffix of the new file; None keeps that of the file.
     """
     source = shlex.quote(str(path))
     packed = UNPACK.get(path.suffix.lower())
     plain = path.with_suffix("") if packed else path
-    target = shlex.quote(str(plain.with_name(f"{plain.stem}-{word}{plain.suffix}")))
+    target = shlex.quote(str(plain.with_name(f"{plain.stem}-{word}{suffix or plain.suffix}")))
     return f"{packed} {source} | {program} > {target}" if packed else f"{program} < {source} > {target}"

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from srgnn.data.log.raw.text import State, command, parse
+from srgnn.data.log.words import counted
 from srgnn.errors import UserError, typed
 
 ROWS = 20  # the rows that are compared with the lines above them
@@ -48,12 +49,14 @@ class Top:
         is_header: Whether it names the columns for certain.
         above: The records above it.
         width: The number of fields that most rows have.
+        has_row_names: Whether every row has one field more than the line above it, and begins with another value.
     """
 
     record: Record
     is_header: bool
     above: Sequence[Record]
     width: int
+    has_row_names: bool = False
 
 
 def find_top(lines: Sequence[str], start: int, separator: str, quote: str | None) -> Top | None:
@@ -78,26 +81,27 @@ def find_top(lines: Sequence[str], start: int, separator: str, quote: str | None
         rows = records[place:]
         is_row = any(record.has_number for record in records[1:place])
         if not is_row and max(len(record.fields) for record in records[:place]) < min(widths[place:]):
-            return Top(records[place], False, records[:place], max(widths[place:]))
+            one_more = {len(row.fields) for row in rows} == {len(records[place - 1].fields) + 1}
+            is_named = one_more and len({row.fields[0] for row in rows}) == len(rows)
+            return Top(records[place], False, records[:place], max(widths[place:]), is_named)
     return None
 
 
 def title(path: Path, top: Top) -> UserError:
     """The error for lines above the header, or for a header that does not name all columns."""
     first, last = top.above[0], top.above[-1]
-    number = len(first.fields)
     text = f"{path} line {last.start + 1} ({last.line[:60]!r})"
     if not top.is_header and len(last.fields) > 1 and not last.has_number and 2 * len(last.fields) >= top.width:
         names = [name.strip() or f"column_{place + 1}" for place, name in enumerate(last.fields)]
         names += [f"column_{place + 1}" for place in range(len(names), top.width)]
-        return UserError(
-            f"{text} names {len(last.fields)} columns, and every row below has more fields: name all of them with "
-            f"header={typed(names)}, which replaces that line.",
-            "header",
-        )
+        text += f" names {len(last.fields)} columns, and every row below has more fields: name all of them with"
+        if top.has_row_names:  # as R and pandas read and write them
+            free = next(name for name in ("row", "row_name", "name_of_row") if name not in names)
+            text += f" header={typed([free, *names[:-1]])} if the first field is the name of the row, else with"
+        return UserError(f"{text} header={typed(names)}, which replaces that line.", "header")
     line = top.record.start + 1
     fix = command(path, f"tail -n +{line}", "rows")
-    text = f"{path} line {first.start + 1} ({first.line[:60]!r}) has {number} field{'' if number == 1 else 's'}"
+    text = f"{path} line {first.start + 1} ({first.line[:60]!r}) has {counted(len(first.fields), 'field')}"
     text += f", and the rows below have {top.width}"
     if top.is_header:
         return UserError(f"{text}: remove the lines above line {line}, for instance with {fix}.")

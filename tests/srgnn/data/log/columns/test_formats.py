@@ -126,3 +126,12 @@ def test_the_fraction_of_a_second_is_not_read_as_nanoseconds():
 def test_floats_too_short_for_a_time_are_refused(dtype):
     with pytest.raises(UserError, match=r"time holds Float\d\d, too short for a time"):
         find_format(pl.Series("time", [1.0], dtype))
+
+
+def test_times_in_single_quotes_lead_to_the_option():
+    with pytest.raises(
+        UserError, match=r"such as .*, are in single quotes: read a text file without .* quote="
+    ) as error:
+        read(["'2014-04-01'", None, "'2014-04-02'"])
+    word = str(error.value).partition("quote=")[2].partition(";")[0]
+    assert OverridesParser.create().parse_override(f"quote={shlex.split(word)[0]}").value() == "'"

@@ -250,7 +250,7 @@ def test_a_header_may_hold_a_number(tmp_path: Path, log: Path):
 
 def test_a_log_of_another_separator_says_so(tmp_path: Path, log: Path):
     log.write_text(log.read_text().replace(",", "~"))
-    with pytest.raises(UserError, match=r"with dataset\.separator=CHARACTER"):
+    with pytest.raises(UserError, match=r"session~item~time': name the separator between them with .*=\"'~'\"\.$"):
         load(tmp_path, "clicks", log)
     assert raw(load(tmp_path, "clicks", log, "dataset.separator='~'"), "train") == TRAIN
 

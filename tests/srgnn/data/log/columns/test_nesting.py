@@ -158,3 +158,26 @@ def test_lists_in_step_of_different_lengths_are_reported(tmp_path: Path, kind: s
         UserError, match=rf"log\.{kind} {place}: the lists in the columns item, time have 3, 2 values: expected"
     ):
         load(tmp_path, "clicks", write_lists(tmp_path / f"log.{kind}", items, times), "dataset.nested=item")
+
+
+@pytest.mark.parametrize("items", ["a b", "a;b", "[1, 2]"])
+def test_a_log_with_one_row_per_session_names_its_column_of_lists(tmp_path: Path, items: str):
+    path = tmp_path / "log.csv"
+    rows = "".join(f'{n},"{items}",2014-04-{n:02}\n' for n in range(1, 20))
+    header = "session,item,time\n"
+    path.write_text(f"{header}{rows}{header}")
+    with pytest.raises(UserError, match=r"make each value of its list a click with dataset\.nested=item\."):
+        load(tmp_path, "clicks", path, "dataset.missing=[]")
+    data = load(tmp_path, "clicks", path, "dataset.nested=item")
+    assert raw(data, "train")[0] == (["a", "b"] if items[0] == "a" else [1, 2])
+    assert ": 1 header line among the rows left out" in data.manifest["notices"][0]["text"]
+    path.write_text("session,last,time,item\n" + "".join(f'{n},{n % 3},2014-04-{n:02},"[1,2]"\n' for n in range(1, 20)))
+    with pytest.raises(UserError, match=r"a click with dataset\.nested=item\.$"):
+        load(tmp_path, "clicks", path, "dataset.columns.item=last")
+
+
+def test_a_log_without_lists_gets_no_remedy_for_them(tmp_path: Path):
+    path = tmp_path / "log.csv"
+    path.write_text("session,item,time\n" + "".join(f"{n},lamp,2014-04-{n:02}\n" for n in range(1, 20)))
+    with pytest.raises(UserError, match=r"or name the column of sessions with dataset\.columns\.session=NAME\.$"):
+        load(tmp_path, "clicks", path)

@@ -168,6 +168,16 @@ def test_nan_and_infinity_are_missing_values(tmp_path: Path):
     assert ids(path, skip=True) == [ROWS[0], (1, None), ROWS[2]]
 
 
+@pytest.mark.parametrize("half", [r"\ud83d", r"x\udc00y", r"\ude00\ud83d", r"\ud83d\u0041"])
+def test_half_of_a_character_in_json_makes_no_two_ids_one(tmp_path: Path, half: str):
+    row = '{{"session_id": {}, "item_id": "{}", "timestamp": 1396310400}}\n'
+    lines = [row.format(1, "a"), row.format(1, half), row.format(2, r"\ud83d\ude00"), row.format(2, r"\\ud83d")]
+    path = written(tmp_path / "log.jsonl", "".join(lines))
+    with pytest.raises(UserError, match=r"with half of a character, .*: 1 \(log\.jsonl line 2: .*on_error=skip"):
+        ids(path)
+    assert ids(path, skip=True) == [(1, "a"), (2, "\U0001f600"), (2, r"\ud83d")]
+
+
 def test_a_table_of_items_names_its_broken_line(tmp_path: Path):
     files = RawFiles(find_files("items.path", written(tmp_path / "items.csv", 'id,title\n1,lamp\n2,"12" shelf"\n')))
     with (
@@ -182,6 +192,6 @@ def test_a_table_of_items_names_its_broken_line(tmp_path: Path):
     ):
         files.rows().collect()
     files = RawFiles(find_files("items.path", written(tmp_path / "items.jsonl", '{"id": 1, "price": NaN}\n')))
-    with pytest.raises(UserError, match="has NaN or Infinity in 1 line") as error, files.one_sentence():
+    with pytest.raises(UserError, match="has NaN or Infinity in 1 line: write") as error, files.one_sentence():
         files.rows().collect()
     assert RawFiles(find_files("items.path", typed(error.value))).rows().collect().rows() == [(1, None)]

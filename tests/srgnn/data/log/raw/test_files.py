@@ -6,9 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from raw_rows import HEADER, LINES, written
 
-from srgnn.data.log.raw import text
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import find_files
 from srgnn.errors import ArgumentError, UserError
@@ -216,11 +214,3 @@ def test_the_error_about_a_missing_file_says_where_to_download_it():
         RawFiles(find_files("path", "nothing.csv", "https://example.org"))
     with pytest.raises(ArgumentError):
         RawFiles(find_files("path", []))
-
-
-@pytest.mark.parametrize("size", [1, 5, 40, 1000])
-def test_repeated_headers_are_counted_whatever_pieces_a_file_is_read_in(tmp_path: Path, monkeypatch, size: int):
-    monkeypatch.setattr(text, "PIECE", size)
-    lines = [HEADER, *(f"{line},x\n" for line in LINES), HEADER, HEADER, f"{LINES[0]},x\n", HEADER.strip()]
-    files = RawFiles(find_files("path", written(tmp_path / "log.csv", "".join(lines))))
-    assert files.repeated_headers() == 3
