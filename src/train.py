@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -11,9 +12,10 @@ import torch_geometric.typing
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from srgnn.cli.arguments import as_typed
 from srgnn.cli.config import build_data_set, is_sweep, load, program
 from srgnn.cli.errors import is_main_process, one_sentence, options_of
-from srgnn.cli.runs import resumed, write_result
+from srgnn.cli.runs import check_resumed, lock_run, resumed, write_overrides, write_result
 from srgnn.cli.tables import print_results, say
 from srgnn.cli.training import build_logger, build_run, explain, log_results, next_commands
 from srgnn.comparison import evaluate_baselines
@@ -21,6 +23,7 @@ from srgnn.contracts import DataSet
 from srgnn.errors import UserError
 from srgnn.memory import keep_freed_memory, peak_memory
 from srgnn.training.callbacks import Interrupted
+from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.protocols import train
 from srgnn.training.run import Run
 
@@ -30,6 +33,8 @@ def main(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     keep_freed_memory()
     try:
+        if is_main_process():
+            lock_run(folder)
         run, data_set = build_run(config, folder), build_data_set(config)
         run.check_cutoffs(data_set.num_items)
         with options_of(config):
@@ -41,12 +46,16 @@ def main(config: DictConfig) -> None:
         write_result(folder, {"error": str(error)})
         print(f"Error: {error}", file=sys.stderr)
     except Interrupted as stop:
-        say(f"{stop} Resume with:\n  python src/train.py resume={os.path.relpath(stop.checkpoint)}")
+        say(f"{stop} Resume with:\n  python src/train.py resume={shlex.quote(os.path.relpath(stop.checkpoint))}")
         sys.exit(130)  # what shells expect after Ctrl-C
 
 
 def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
     started = time.perf_counter()
+    resume = Path(config.resume) if config.resume else None
+    if resume is not None and is_main_process():
+        check_resumed(run.config, Checkpoint.load(resume).record.config, sys.orig_argv)
+        write_overrides(run.folder)
     logger = build_logger(config)
     data = load(config, data_set)
     name, counts = data.manifest["name"], data.counts
@@ -56,7 +65,7 @@ def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
         f"{counts['test_prefixes']:,} test prefixes, {counts['items']:,} items\n"
         f"Segments are reduced by {scatter}. Everything of this run goes to {os.path.relpath(run.folder)}"
     )
-    result = train(run, data, logger, Path(config.resume) if config.resume else None)
+    result = train(run, data, logger, resume)
     if not is_main_process() or not result.metrics:  # another process, or another machine
         return
     table = {run.model_name: result.metrics, **evaluate_baselines(data, run.k)}
@@ -86,5 +95,5 @@ if __name__ == "__main__":
     # Hides advice, such as adding DataLoader workers, which whole batches do not need, and Lightning's deprecations.
     warnings.filterwarnings("ignore", module=r"lightning\.")
     with one_sentence("train"):
-        sys.argv[1:] = resumed(sys.argv[1:])
+        sys.argv[1:] = resumed(as_typed(sys.argv[1:], ["trainer"]))
     main()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -68,13 +69,72 @@ def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp
 
 
 def test_a_sweep_writes_one_folder_per_run_and_one_table(program, tmp_path: Path):
-    process = program("train.py", "-m", *SMALL, "model.propagation_steps=0,1", "optimizer.lr=0.01,1e30")
+    process = program("train.py", *SMALL, "-m", "model.propagation_steps=0,1", "optimizer.lr=0.01,1e30")
+    assert process.returncode == 1
+    assert process.stderr.endswith("Error: 2 of 4 runs failed; the table says why.\n")
     assert "The sweep outputs/sweeps/" in process.stdout
     table = process.stdout.partition("The sweep")[2]
     assert table.count("became nan") == 2
     assert table.count("model.propagation_steps=") == 4
     folders = sorted(path.parent.name for path in tmp_path.rglob("result.json"))
     assert folders == ["0", "1", "2", "3"]
+
+
+def test_two_runs_of_one_second_have_a_folder_each(program, tmp_path: Path):
+    with ThreadPoolExecutor() as pool:
+        runs = [
+            pool.submit(program, "train.py", *SMALL, "refit=false", f"seed={seed}", "paths.outputs=o")
+            for seed in (0, 1)
+        ]
+    assert [each.result().returncode for each in runs] == [0, 0]
+    overrides = [result(path.parent)["overrides"] for path in tmp_path.rglob("result.json")]
+    assert sorted(each[-2] for each in overrides) == ["seed=0", "seed=1"]
+
+
+def test_a_run_resumes_only_with_what_it_was_trained_with(program, tmp_path: Path):
+    assert program("train.py", *SMALL, "refit=false").returncode == 0
+    (folder,) = (path.parent for path in tmp_path.rglob("result.json"))
+    stored = (folder / ".hydra" / "overrides.yaml").read_text()
+    (folder / "result.json").unlink()
+    refused = program("train.py", "resume=last", "model.hidden_size=8")
+    assert "model.hidden_size=8: the run was trained with model.hidden_size=16" in refused.stderr
+    assert (folder / ".hydra" / "overrides.yaml").read_text() == stored
+    longer = program("train.py", "resume=last", "max_epochs=3", "trainer.enable_progress_bar=false")
+    assert longer.returncode == 0, longer.stderr
+    assert "Epoch  3 of 3" in longer.stdout
+    assert "max_epochs=3" in (folder / ".hydra" / "overrides.yaml").read_text()
+
+
+def test_a_moved_log_is_evaluated_by_its_path_alone(program, tmp_path: Path):
+    write_shop_log(tmp_path)
+    columns = [f"dataset.columns.{name}" for name in ("session=visit", "item=sku", "time=at")]
+    trained = program(
+        "train.py", "dataset=clicks", "dataset.path=log.csv", *columns, "dataset.rules.test_days=2", *SMALL[2:]
+    )
+    assert trained.returncode == 0, trained.stderr
+    (tmp_path / "day=1").mkdir()
+    (tmp_path / "log.csv").rename(tmp_path / "day=1" / "log (1).csv")
+    moved = program(
+        "evaluate.py", "checkpoint=last", "dataset.path=day=1/log (1).csv", "recommendations=best.csv", "k=2"
+    )
+    assert moved.returncode == 0, moved.stderr
+    best = pl.read_csv(tmp_path / "best.csv")
+    assert best["place"].to_list()[:4] == [1, 2, 1, 2]
+    assert best["session"][0] == 0
+    other = program(
+        "evaluate.py",
+        "checkpoint=last",
+        "dataset.path=day=1/log (1).csv",
+        "dataset=clicks",
+        *columns,
+        "dataset.rules.test_days=3",
+    )
+    assert "sessions that it was trained on could be tested" in other.stderr
+    rules = program("evaluate.py", "checkpoint=last", "dataset.path=day=1/log (1).csv", "dataset.rules.test_days=3")
+    assert "of which only dataset.path" in rules.stderr
+    for path in ("none/best.csv", "best.txt"):
+        wrong = program("evaluate.py", "checkpoint=last", "dataset.path=day=1/log (1).csv", f"recommendations={path}")
+        assert "expected a file in an existing folder" in wrong.stderr
 
 
 @pytest.mark.parametrize(
@@ -110,6 +170,10 @@ def test_a_sweep_writes_one_folder_per_run_and_one_table(program, tmp_path: Path
         (["dataset.seed=-1"], "Error: dataset.seed=-1: expected"),
         (["seed=-1"], "Error: seed=-1: expected"),
         (["optimizer=adam"], "optimizer"),
+        (["lr=0.1"], "lr=0.1: there is no option lr at the top; use optimizer.lr=0.1."),
+        (["k=5,10"], "k=5,10: give a list, k=[5,10], or -m for one run per value."),
+        (["dataset.path=log.csv"], "for a log of your own add dataset=clicks."),
+        (["trainer.foo=1"], "trainer.foo=1: expected an argument of Lightning's Trainer"),
         (["optimizer.lr=fast"], "optimizer.lr=fast: expected a number greater than 0."),
         (["paths.outputs=/proc/x"], "paths.outputs=FOLDER"),
         (["dataset=diginetica", "paths.data=/proc/x"], "paths.data=FOLDER"),

@@ -68,13 +68,14 @@ class ArgumentError(UserError):
 
 def typed(value: str | Sequence[str]) -> str:
     """A text or a list of texts as it is typed after `name=` on a command line: a shell reads it, and then Hydra."""
-    words = _for_hydra(value) if isinstance(value, str) else f"[{','.join(map(_for_hydra, value))}]"
+    words = for_hydra(value) if isinstance(value, str) else f"[{','.join(map(for_hydra, value))}]"
     if "'" not in words or "!" in words:
         return shlex.quote(words)
     return '"{}"'.format(re.sub(r'(["\\$`])', r"\\\1", words))
 
 
-def _for_hydra(text: str) -> str:
+def for_hydra(text: str) -> str:
+    """A text as Hydra reads it back: in quotes, unless it is plain."""
     if PLAIN.fullmatch(text) and text.lower() not in HYDRA_VALUES:
         return text
     escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + (match[2] and r"\'"), text)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from srgnn.contracts import SessionModel
 from srgnn.data.graphs import SessionGraphs, evaluation_batch_size
-from srgnn.metrics import rank_metrics, target_ranks
+from srgnn.metrics import check_finite, rank_metrics, target_ranks
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ def rank(model: SessionModel, graphs: SessionGraphs, top: int = 0, name: str = "
         graphs: The prefixes, with their targets.
         top: Number of best items to return beside the ranks.
         name: Label of the progress bar; without one, no bar is shown.
+
+    Raises:
+        UserError: if a score is not a finite number.
     """
     size = evaluation_batch_size(graphs.num_items, graphs.items.device)
     # Plain arrays: small long-lived tensors would fragment the heap between the large score buffers, and the memory of
@@ -38,7 +41,7 @@ def rank(model: SessionModel, graphs: SessionGraphs, top: int = 0, name: str = "
     with torch.inference_mode():
         for first in tqdm(range(0, len(graphs), size), desc=name, leave=False, disable=not name):
             batch = graphs[first : first + size]
-            batch_scores = model(batch)  # [B, V]
+            batch_scores = check_finite(model(batch))  # [B, V]
             ranks.frombytes(target_ranks(batch_scores, batch.y).cpu().numpy().tobytes())
             if top:
                 best = batch_scores.topk(top)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from srgnn.errors import UserError
+
 
 def target_ranks(scores: Tensor, target: Tensor) -> Tensor:
     """The 1-based rank of each target among all items; ties and NaN count against the target.
@@ -15,6 +17,17 @@ def target_ranks(scores: Tensor, target: Tensor) -> Tensor:
     """
     beaten = scores < scores.gather(1, target.view(-1, 1))  # [B, V]
     return scores.size(1) - beaten.sum(dim=1)
+
+
+def check_finite(scores: Tensor) -> Tensor:
+    """Returns scores if all are finite numbers.
+
+    Raises:
+        UserError: if one is not: the model's training has diverged.
+    """
+    if scores.numel() and not torch.stack(scores.aminmax()).isfinite().all():  # both carry NaN on
+        raise UserError("The model gives scores that are not finite numbers: train it again with a smaller lr=.", "lr")
+    return scores
 
 
 class RankMetrics(Metric):

@@ -10,7 +10,8 @@ from torch_geometric.data import Batch
 from srgnn.contracts import TrainableModel
 from srgnn.data.graphs import session_graph
 from srgnn.data.sessions import Vocabulary
-from srgnn.errors import UserError, check_int
+from srgnn.errors import ArgumentError, UserError, check_int
+from srgnn.metrics import check_finite
 from srgnn.training.checkpoint import Checkpoint
 
 
@@ -59,8 +60,11 @@ class Recommender:
         Unknown ids are left out of the session and listed as `skipped` in the result.
 
         Raises:
-            UserError: if no id of the session is known, or `k` is larger than the number of items.
+            UserError: if `session` is one text, no id of it is known, `k` is larger than the number of items, or a
+                score is not a finite number.
         """
+        if isinstance(session, str):
+            raise ArgumentError("session", session, "a list of item ids, such as ['A', 'B']")
         check_int("k", k, 1, len(self.vocabulary))
         indices = [self.vocabulary.index(raw) for raw in session]
         known = [index for index in indices if index is not None]
@@ -70,7 +74,7 @@ class Recommender:
                 f"No item of the session is known ({', '.join(map(str, session)) or 'it is empty'}): the vocabulary "
                 f"has {len(self.vocabulary):,} ids, such as {', '.join(map(str, self.vocabulary.ids[:3]))}."
             )
-        scores = self.model(Batch.from_data_list([session_graph(torch.tensor(known))]))
+        scores = check_finite(self.model(Batch.from_data_list([session_graph(torch.tensor(known))])))
         top = scores.softmax(dim=-1).squeeze(0).topk(k)
         best, titles = top.indices.tolist(), self.titles
         return Recommendations(

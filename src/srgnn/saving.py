@@ -139,5 +139,21 @@ def _locked_folder(parent: Path) -> tuple[Path, int]:
         # Another process took the folder for a leftover before it was locked.
 
 
+def lock_folder(folder: Path) -> int | None:
+    """Locks a folder until the process ends or the returned descriptor is closed; None if it is locked already.
+
+    On a file system without locks, every process gets the folder.
+    """
+    lock = _open_lock(folder)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    except OSError:
+        pass
+    return lock
+
+
 def _open_lock(folder: Path) -> int:
     return os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)

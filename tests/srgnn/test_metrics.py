@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from srgnn.metrics import RankMetrics, rank_metrics, target_ranks
+from srgnn.errors import UserError
+from srgnn.metrics import RankMetrics, check_finite, rank_metrics, target_ranks
 
 NAN = float("nan")
 
@@ -61,3 +62,13 @@ def test_how_the_prefixes_are_batched_does_not_matter():
     for part in ranks.split(7):
         parts.update(part)
     assert whole.compute()["mrr@20"].item() == pytest.approx(parts.compute()["mrr@20"].item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [NAN, float("inf"), -float("inf")])
+def test_scores_that_are_not_finite_are_refused(wrong: float):
+    scores = torch.tensor([[1.0, 2.0], [0.5, 3.0]])
+    assert check_finite(scores) is scores
+    assert check_finite(scores[:0]).shape == (0, 2)
+    scores[1, 0] = wrong
+    with pytest.raises(UserError, match="scores that are not finite"):
+        check_finite(scores)

@@ -41,6 +41,11 @@ def test_a_session_without_a_known_id_gives_one_sentence(checkpoint: Path, sessi
         Recommender.load(checkpoint).recommend(session, k=2)
 
 
+def test_a_text_is_no_session(checkpoint: Path):
+    with pytest.raises(ArgumentError, match="session=AB: expected a list of item ids"):
+        Recommender.load(checkpoint).recommend("AB")
+
+
 def test_k_is_checked(checkpoint: Path):
     with pytest.raises(ArgumentError, match="k=5: expected an integer from 1 to 4"):
         Recommender.load(checkpoint).recommend(["A"], k=5)

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from srgnn.cli import CONF
+from srgnn.cli.arguments import as_typed
 from srgnn.cli.errors import (
     one_sentence,
     options_of,
@@ -52,6 +54,9 @@ def program(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
         def run() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
             show_log()
+            sys.argv[1:] = as_typed(sys.argv[1:])
+            if "SRGNN_DATA" in os.environ:
+                os.environ["SRGNN_DATA"] = os.path.expanduser(os.environ["SRGNN_DATA"])
             with one_sentence(name):
                 try:
                     main()

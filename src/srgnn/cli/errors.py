@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from srgnn.cli import CONF
+from srgnn.cli.arguments import option
 from srgnn.errors import UserError
 from srgnn.saving import FULL, write_error
 
@@ -45,7 +46,12 @@ def one_sentence(program: str) -> Iterator[None]:
             raise
         if not is_main_process():  # only the first process reports
             sys.exit(1)
-        sys.exit(f"Error: {sentence}")
+        sys.exit(f"Error: {visible(sentence)}")
+
+
+def visible(text: str) -> str:
+    """The text with control characters as `\\x1b`: an id or a file name must not steer the terminal."""
+    return "".join(char if char in "\n\t" or char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def is_main_process() -> bool:
@@ -123,18 +129,32 @@ def _sentence(error: Exception, program: str) -> str | None:
 
 def _unknown_option(error: Exception, program: str) -> str:
     """The message for an option that does not exist, with those that do."""
+    several = re.search("Ambiguous value for argument '([^=]*)=(.*)'$", str(error), flags=re.MULTILINE)
+    if several:
+        name, values = several.groups()
+        return f"{name}={values}: give a list, {name}=[{values}], or -m for one run per value."
     match = re.search("Could not override '([^']*)'", str(error))
     if not match:
         return " ".join(str(error).split())
     key = match[1]
-    given = next((text for text in sys.argv[1:] if text.lstrip("+~").partition("=")[0] == key), key)
+    given = next((text for text in sys.argv[1:] if option(text) == key), key)
     choices = _choices(program)
     config = _composed(program, choices)
+    elsewhere = [name for name in dict(_options(OmegaConf.to_container(config))) if name.endswith(f".{key}")]
+    if elsewhere and "." not in key:
+        better = " or ".join(f"{name}={given.partition('=')[2]}" for name in elsewhere)
+        return f"{given}: there is no option {key} at the top; use {better}."
     dataset = choices.get("dataset")
     if raw_log_exists(f"dataset={dataset}"):
         with_log = _composed(program, {**choices, "dataset": f"{dataset}_log"})
         if key in dict(_options(OmegaConf.to_container(with_log))):
             return published_sentence(given, f"{dataset}_log")
+    if (
+        "dataset" in choices
+        and dataset != "clicks"
+        and key in dict(_options(OmegaConf.to_container(_composed(program, {"dataset": "clicks"}))))
+    ):
+        return f"{given}: dataset={dataset} has no such option; for a log of your own add dataset=clicks."
     group = key
     while group and not isinstance(OmegaConf.select(config, group), DictConfig):
         key, group = group, group.rpartition(".")[0]

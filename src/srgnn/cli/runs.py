@@ -1,19 +1,124 @@
 """Run folders: the result of a run, the newest finished run, and the arguments of a resumed run."""
 
 import json
+import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from srgnn.cli.arguments import is_within, option, value
 from srgnn.cli.errors import RENAMED, raw_log_exists
-from srgnn.errors import UserError
-from srgnn.saving import whole_file
+from srgnn.errors import UserError, for_hydra
+from srgnn.saving import lock_folder, whole_file
+
+log = logging.getLogger(__name__)
 
 RESULT = "result.json"
+OVERRIDES = Path(".hydra") / "overrides.yaml"
+# What a resumed run may change if it is given anew, and what never matters. The data itself is compared.
+MAY_CHANGE = (
+    "max_epochs",
+    "patience",
+    "trainer",
+    "matmul_precision",
+    "dataset.path",
+    "dataset.test_path",
+    "dataset.items.path",
+)
+NEVER_MATTERS = (
+    "resume",
+    "paths",
+    "logger",
+    "engine",
+    "dataset.engine",
+    "dataset.cache",
+    "dataset.data",
+    "dataset.strict",
+)
+
+
+@cache
+def own_folder(path: str) -> str:
+    """Makes a new folder for this process: `path`, or `path-2`, `path-3` ... if another run has it.
+
+    Hydra asks for the name more than once; the answer stays the same.
+    """
+    for folder in chain([path], (f"{path}-{number}" for number in count(2))):
+        try:
+            Path(folder).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError:  # Hydra reports it when it makes the folder
+            return path
+        return folder
+    raise AssertionError("count() never ends")
+
+
+OmegaConf.register_new_resolver("own_folder", own_folder)
+
+
+def lock_run(folder: Path) -> None:
+    """Keeps other processes out of a run's folder until this one ends.
+
+    Raises:
+        UserError: if a run is going on there.
+    """
+    if lock_folder(folder) is None:
+        raise UserError(f"A run is still going on in {folder}: wait for its end, or stop it.")
+
+
+def check_resumed(config: Mapping[str, Any], trained: Mapping[str, Any], arguments: Sequence[str]) -> None:
+    """Compares the options of a resumed run with those that its checkpoint was trained with.
+
+    Only options that leave the meaning of the finished epochs as it is may change (:data:`MAY_CHANGE`), and only if
+    they are given anew.
+
+    Args:
+        config: The configuration of the resumed run.
+        trained: The configuration in the checkpoint.
+        arguments: The command line that resumes it.
+
+    Raises:
+        UserError: for the first option that differs.
+    """
+    given = [option(text) for text in arguments]
+    before = _flat(trained)
+    for name, now in _flat(config).items():
+        is_given = is_within(name, given)
+        if name not in before and not is_given:  # an option that the version of that run did not have
+            continue
+        if before.get(name) == now or is_within(name, NEVER_MATTERS) or (is_given and is_within(name, MAY_CHANGE)):
+            continue
+        remedy = "leave it out, or start a new run without resume=" if is_given else "start a new run"
+        raise UserError(
+            f"{name}={now}: the run was trained with {name}={before.get(name)}, which cannot change when it resumes; "
+            f"{remedy}."
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, each in values.items():
+        flat |= _flat(each, f"{prefix}{name}.") if isinstance(each, Mapping) else {f"{prefix}{name}": each}
+    return flat
+
+
+def write_overrides(folder: Path) -> None:
+    """Writes the options of a resumed run, so that it can be resumed again with them."""
+    skipped = ("resume", "hydra.run.dir", "hydra.output_subdir")
+    overrides = [text for text in HydraConfig.get().overrides.task if option(text) not in skipped]
+    with whole_file(folder / OVERRIDES, "the options", "folder") as temporary:
+        OmegaConf.save(OmegaConf.create(overrides), temporary)
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
@@ -51,32 +156,54 @@ def resumed(arguments: list[str]) -> list[str]:
     Raises:
         UserError: if there is no such run.
     """
-    given = {_option(text): text.partition("=")[2] for text in arguments}
-    checkpoint = given.get("resume", "null")
-    if checkpoint in ("null", "") or "LOCAL_RANK" in os.environ:
+    given = {option(text): value(text) for text in arguments if "=" in text}
+    checkpoint = given.get("resume")
+    if not checkpoint or "LOCAL_RANK" in os.environ:
         return arguments
     if checkpoint == "last":
         outputs = Path(given.get("paths.outputs", "outputs"))
         unfinished = [path for path in outputs.rglob("last.ckpt") if not (path.parent / RESULT).exists()]
-        if not unfinished:
+        stopped = [path for path in unfinished if not _is_live(path.parent)]
+        if live := len(unfinished) - len(stopped):
+            log.warning(
+                "resume=last skips %s in %s that is still going on", "a run" if live == 1 else f"{live} runs", outputs
+            )
+        if not stopped:
             raise UserError(f"resume=last: there is no unfinished run in {outputs}.")
-        checkpoint = str(max(unfinished, key=lambda path: path.stat().st_mtime))
-    overrides = Path(checkpoint).parent / ".hydra" / "overrides.yaml"
+        checkpoint = str(max(stopped, key=lambda path: path.stat().st_mtime))
+    checkpoint = str(checkpoint)
+    overrides = Path(checkpoint).parent / OVERRIDES
     if not Path(checkpoint).is_file() or not overrides.is_file():
         raise UserError(f"resume={checkpoint}: expected a checkpoint in the folder of its run, or last.")
-    original = [text for text in _renamed(map(str, OmegaConf.load(overrides))) if _option(text) not in given]
+    try:
+        stored = [str(text) for text in OmegaConf.load(overrides)]
+        OverridesParser.create().parse_overrides(stored)
+    except (OSError, TypeError, ValueError, YAMLError, OmegaConfBaseException, HydraException) as error:
+        raise UserError(
+            f"resume={checkpoint}: the options of that run cannot be read from {overrides} "
+            f"({type(error).__name__}): restore that file, or start a new run."
+        ) from error
+    original = [text for text in _renamed(stored) if option(text) not in given]
     others = [text for text in arguments if not text.startswith("resume=")]
-    return [*original, *others, f"resume='{checkpoint}'", f"hydra.run.dir='{Path(checkpoint).parent}'"]
+    return [
+        *original,
+        *others,
+        "hydra.output_subdir=null",  # Hydra would replace the stored options before the new ones are checked
+        f"resume={for_hydra(checkpoint)}",
+        f"hydra.run.dir={for_hydra(str(Path(checkpoint).parent))}",
+    ]
 
 
-def _option(override: str) -> str:
-    """The name of the option that an argument of the command line sets."""
-    return override.lstrip("+~").partition("=")[0]
+def _is_live(folder: Path) -> bool:
+    lock = lock_folder(folder)
+    if lock is not None:
+        os.close(lock)
+    return lock is None
 
 
 def _renamed(overrides: Iterable[str]) -> list[str]:
     """The options of an older run under their present names."""
     renamed = [RENAMED.get(text, text) for text in overrides]
-    if any(_option(text).startswith("dataset.") or text == "preset=reference" for text in renamed):
+    if any(option(text).startswith("dataset.") or text == "preset=reference" for text in renamed):
         renamed = [f"{text}_log" if raw_log_exists(text) else text for text in renamed]
     return renamed

@@ -11,11 +11,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from tqdm import tqdm
 
-from srgnn.cli.errors import is_main_process
+from srgnn.cli.errors import is_main_process, visible
 from srgnn.cli.runs import read_result
 from srgnn.data import SessionData
 
@@ -23,14 +23,26 @@ if TYPE_CHECKING:  # PyG takes seconds to load, and a log is prepared without it
     from srgnn.recommender import Recommendations
 
 BAR = 20  # characters of the longest bar
-console = Console(soft_wrap=True, highlight=False)
+
+
+class _Console(Console):
+    """A console that shows ids, paths and titles as they are: no markup, no emoji codes, no escape sequences."""
+
+    def __init__(self, **options: Any):
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+console = _Console(soft_wrap=True)
 
 
 class _Lines(logging.Handler):
     """Prints what the library logs as plain lines, above the progress bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
+        tqdm.write(visible(self.format(record)), file=sys.stdout)
         sys.stdout.flush()
 
 
@@ -70,7 +82,7 @@ def print_results(title: str, metrics: Mapping[str, Mapping[str, float]], k: Seq
     table = new_table(title, "test, percent", *names)
     for row, (model, values) in enumerate(metrics.items()):
         table.add_row(model, *(f"{100 * values[name]:.2f}" for name in names), style="bold" if row == 0 else None)
-    Console().print(table)
+    _Console().print(table)
 
 
 def print_preparation(data: SessionData) -> None:
@@ -133,18 +145,18 @@ def _number(value: int | None) -> str:
 
 def print_recommendations(session: Sequence[str], best: "Recommendations") -> None:
     """Prints the best items after a session, with titles if there are any."""
-    table = Table(title=f"After {escape(', '.join(session))}", box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=f"After {', '.join(session)}", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("", justify="right")
     table.add_column("item")
     if best.titles:
         table.add_column("title")
     table.add_column("probability", justify="right")
     for place, (item, probability) in enumerate(best, start=1):
-        title = [escape(best.titles[place - 1] or "")] if best.titles else []
-        table.add_row(str(place), escape(str(item)), *title, f"{100 * probability:.2f} %")
+        title = [best.titles[place - 1] or ""] if best.titles else []
+        table.add_row(str(place), str(item), *title, f"{100 * probability:.2f} %")
     console.print(table)
     if best.skipped:
-        console.print(f"Skipped, because unknown: {escape(', '.join(map(str, best.skipped)))}")
+        console.print(f"Skipped, because unknown: {', '.join(map(str, best.skipped))}")
 
 
 class SweepTable(Callback):
@@ -167,12 +179,16 @@ class SweepTable(Callback):
         for name in ("run", "options", *names, "seconds"):
             table.add_column(name, justify="left" if name == "options" else "right")
         best = max((values[names[1]] for values in finished), default=None)
+        failed = 0
         for number, (result, values) in enumerate(zip(self.results, metrics, strict=True)):
             options = " ".join(result["overrides"])
             if values is None:
+                failed += 1
                 table.add_row(str(number), f"{options}\n{result['error']}", "", "", "", style="red")
                 continue
             figures = [f"{100 * values[name]:.2f}" for name in names]
             style = "bold" if values[names[1]] == best else None
             table.add_row(str(number), options, *figures, f"{result['seconds']:,.0f}", style=style)
-        Console().print(table)
+        _Console().print(table)
+        if failed:
+            sys.exit(f"Error: {failed} of {len(self.results)} runs failed; the table says why.")

@@ -1,6 +1,7 @@
 """A training run and its logger, as the configuration describes them."""
 
 import os
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
+from srgnn.cli.arguments import session_option
 from srgnn.cli.config import build, is_sweep, plain
 from srgnn.cli.errors import options_of
 from srgnn.cli.tables import say
@@ -101,11 +103,12 @@ def explain(run: Run, result: Result) -> str:
 def next_commands(data: SessionData, checkpoint: Path) -> str:
     """The commands to try after a run."""
     path = os.path.relpath(checkpoint)
-    example = ",".join(str(data.vocabulary.ids[i]) for i in data.test[-1][:3].tolist())
+    session = session_option([data.vocabulary.ids[i] for i in data.test[-1][:3].tolist()])
+    k = f" k={data.num_items}" if data.num_items < 10 else ""  # 10 is the default
     return (
         f"Checkpoint: {path}\n\nNext:\n"
-        f"  python src/recommend.py checkpoint=last session={example}\n"
-        f"  python src/evaluate.py checkpoint={path}\n"
+        f"  python src/recommend.py checkpoint=last {session}{k}\n"
+        f"  python src/evaluate.py checkpoint={shlex.quote(path)}\n"
         "  python src/train.py dataset=diginetica\n"
         "  python src/train.py -m model.propagation_steps=0,1,2"
     )

@@ -92,7 +92,7 @@ class Checkpoint:
         """The trained model, in evaluation mode.
 
         Raises:
-            UserError: if this version does not have that model.
+            UserError: if this version does not have that model, or a weight is not a finite number.
         """
         name = self.record.architecture
         if name not in MODELS:
@@ -101,6 +101,13 @@ class Checkpoint:
         num_items = arguments.pop("num_items")
         with torch.device("meta"):  # the weights are used straight from the file, without a second copy
             model = MODELS[name](**arguments).build(num_items)
+        broken = [key for key, weight in self.weights.items() if not weight.isfinite().all()]
+        if broken:
+            raise UserError(
+                f"The checkpoint holds weights that are not finite numbers ({', '.join(broken)}): its training "
+                "diverged; train again with a smaller lr=, or use an earlier checkpoint.",
+                "lr",
+            )
         model.load_state_dict(self.weights, assign=True)
         return model.eval()
 

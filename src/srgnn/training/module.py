@@ -13,7 +13,7 @@ from torch_geometric.data import Batch
 
 from srgnn.contracts import Loss, TrainableModel
 from srgnn.errors import UserError
-from srgnn.metrics import RankMetrics, target_ranks
+from srgnn.metrics import RankMetrics, check_finite, target_ranks
 from srgnn.training.checkpoint import KEY, CheckpointRecord
 from srgnn.training.optimizer import OptimizerSettings
 
@@ -95,14 +95,22 @@ class NextItemModule(LightningModule):
             self._reset_loss()
         return loss
 
+    def on_train_epoch_end(self) -> None:
+        # The last step of an epoch changes weights that no loss has seen; no checkpoint of them may be written.
+        if not all(parameter.isfinite().all() for parameter in self.parameters()):
+            raise self._diverged("A weight is no longer a finite number after")
+
     def _check(self, loss: Tensor) -> None:
         if not math.isfinite(loss.item()):
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            raise UserError(
-                f"The loss became {loss.item()} at step {self.trainer.global_step:,} (epoch {self.current_epoch + 1}) "
-                f"with learning rate {rate:g}: try a smaller one, lr={rate / 10:g}, and check the data for damage.",
-                "lr",
-            )
+            raise self._diverged(f"The loss became {loss.item()} at")
+
+    def _diverged(self, what: str) -> UserError:
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return UserError(
+            f"{what} step {self.trainer.global_step:,} (epoch {self.current_epoch + 1}) with learning rate {rate:g}: "
+            f"try a smaller one, lr={rate / 10:g}, and check the data for damage.",
+            "lr",
+        )
 
     def _share(self, batch: Batch) -> float | Tensor:
         """Weight that turns DDP's average of per-process means into the mean over the global batch."""
@@ -113,7 +121,7 @@ class NextItemModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         if batch.num_graphs:
-            self.metrics.update(target_ranks(self.model(batch), batch.y))
+            self.metrics.update(target_ranks(check_finite(self.model(batch)), batch.y))
 
     def on_validation_epoch_end(self) -> None:
         metrics = self.metrics.compute()

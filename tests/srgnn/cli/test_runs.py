@@ -1,11 +1,13 @@
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from srgnn.cli.runs import finished_run, read_result, resumed
+from srgnn.cli.runs import check_resumed, finished_run, lock_run, own_folder, read_result, resumed
 from srgnn.errors import UserError
+from srgnn.saving import lock_folder
 
 
 def make_run(folder: Path, result: dict | None = None, age: int = 0) -> None:
@@ -48,11 +50,52 @@ def test_a_run_resumes_with_its_own_options_and_new_ones(tmp_path: Path, monkeyp
     make_run(tmp_path / "outputs" / "b")
     make_run(tmp_path / "outputs" / "c", {"checkpoint": "best.ckpt"})
     path = Path("outputs") / "b"
-    expected = ["model.hidden_size=8", "seed=2", f"resume='{path}/last.ckpt'", f"hydra.run.dir='{path}'"]
-    assert resumed(["seed=2", "resume=last"]) == expected
+    folder = [f"resume={path}/last.ckpt", f"hydra.run.dir={path}"]
+    assert resumed(["seed=2", "resume=last"]) == ["model.hidden_size=8", "seed=2", "hydra.output_subdir=null", *folder]
+    lock = lock_folder(path)  # as a run does that is going on
+    assert resumed(["resume=last"])[-1] == "hydra.run.dir=outputs/a"
+    os.close(lock)
     assert resumed(["seed=2"]) == ["seed=2"]
     for wrong in ("nowhere.ckpt", str(tmp_path)):
         with pytest.raises(UserError, match="expected a checkpoint in the folder of its run, or last"):
             resumed([f"resume={wrong}"])
     monkeypatch.setenv("LOCAL_RANK", "1")  # a further process is given the complete options
     assert resumed(["resume=last"]) == ["resume=last"]
+
+
+@pytest.mark.parametrize("content", [b"\x00\xff", b"- mode", b"{a: [", b"5"])
+def test_options_that_cannot_be_read_are_reported(tmp_path: Path, content: bytes):
+    make_run(tmp_path / "a")
+    (tmp_path / "a" / ".hydra" / "overrides.yaml").write_bytes(content)
+    with pytest.raises(UserError, match="the options of that run cannot be read from"):
+        resumed([f"resume={tmp_path}/a/last.ckpt"])
+
+
+def test_a_folder_belongs_to_one_run(tmp_path: Path):
+    assert own_folder(f"{tmp_path}/a") == own_folder(f"{tmp_path}/a") == f"{tmp_path}/a"
+    own_folder.cache_clear()  # another process
+    assert own_folder(f"{tmp_path}/a") == f"{tmp_path}/a-2"
+    lock_run(tmp_path / "a")
+    with pytest.raises(UserError, match="A run is still going on in"):
+        lock_run(tmp_path / "a")
+
+
+TRAINED = {"max_epochs": 2, "seed": 0, "model": {"hidden_size": 16}, "dataset": {"path": "a.csv", "cache": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "refused"),
+    [
+        ({"max_epochs": 9}, ["max_epochs=9"], None),
+        ({"max_epochs": 9}, [], "max_epochs=9: the run was trained with max_epochs=2.*start a new run"),
+        ({"seed": 1}, ["seed=1"], "seed=1: the run was trained with seed=0.*leave it out"),
+        ({"model": {"hidden_size": 8}}, ["model.hidden_size=8"], "hidden_size=8: .* with model.hidden_size=16"),
+        ({"dataset": {"path": "b.csv", "cache": "d"}}, ["dataset.path=b.csv"], None),
+        ({"later": 1}, [], None),  # an option of a later version
+        ({"later": 1}, ["later=1"], "later=1: the run was trained with later=None"),
+    ],
+)
+def test_only_what_leaves_finished_epochs_as_they_are_may_change(changes: dict, arguments: list[str], refused):
+    expectation = pytest.raises(UserError, match=refused) if refused else nullcontext()
+    with expectation:
+        check_resumed(TRAINED | changes, TRAINED, arguments)

@@ -86,3 +86,11 @@ def test_a_file_that_is_not_a_checkpoint_is_reported(tmp_path: Path):
         torch.save(content, tmp_path / "other.ckpt")
         with pytest.raises(UserError, match="not a checkpoint of this project"):
             Checkpoint.load(tmp_path / "other.ckpt")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path):
+    state = {f"model.{name}": value for name, value in SRGNN(4, 8).state_dict().items()}
+    state["model.item_embedding.weight"][1, 2] = float("nan")
+    torch.save({"state_dict": state, "srgnn": RECORD.plain()}, tmp_path / "last.ckpt")
+    with pytest.raises(UserError, match=r"not finite numbers \(item_embedding.weight\)"):
+        Checkpoint.load(tmp_path / "last.ckpt").build_model()

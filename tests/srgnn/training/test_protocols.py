@@ -16,7 +16,7 @@ from srgnn.training.callbacks import Interrupted
 from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.optimizer import OptimizerSettings
 from srgnn.training.protocols import Result, train
-from srgnn.training.run import Run
+from srgnn.training.run import Run, fit
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": True}
 
@@ -147,6 +147,16 @@ def test_a_checkpoint_describes_itself(small: SessionData, tmp_path: Path):
 def test_a_loss_that_is_not_finite_stops_the_run(small: SessionData, tmp_path: Path):
     with pytest.raises(UserError, match=r"became nan at step \d.* learning rate 1e\+30: try .*lr=1e\+29"):
         train(run(tmp_path, optimizer=OptimizerSettings(lr=1e30)), small)
+
+
+def test_weights_after_the_last_step_are_checked_too(small: SessionData, tmp_path: Path):
+    one_step = run(tmp_path, optimizer=OptimizerSettings(lr=1e30), batch_size=10**6, max_epochs=1)
+    with pytest.raises(UserError, match="scores that are not finite"):  # by the validation
+        train(one_step, small)
+    infinite = replace(one_step, optimizer=OptimizerSettings(lr=1e39))
+    with pytest.raises(UserError, match="A weight is no longer a finite number after step 1"):
+        fit(infinite, infinite.record(small, "refit"), small.train, None, 1)
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_a_checkpoint_from_other_data_or_another_protocol_is_refused(small: SessionData, tmp_path: Path):
