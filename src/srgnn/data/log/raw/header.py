@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from srgnn.data.log.raw.content import carriage_returns, utf16
-from srgnn.data.log.raw.separators import find_signs, long_separator
+from srgnn.data.log.raw.separators import check_spaces, find_signs, long_separator
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
 from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
 from srgnn.data.log.words import counted
@@ -89,6 +89,7 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
             "quote, or set quote=null if quotes are part of the text.",
             "quote",
         )
+    check_spaces(path, lines, separator, quote)
     fields = parsed.fields if parsed.state is State.CLOSED else line.split(separator)
     written = tuple(fields)
     if header is None:

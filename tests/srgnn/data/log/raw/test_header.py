@@ -246,3 +246,22 @@ def test_headers_among_the_rows_are_counted_however_they_are_quoted(tmp_path: Pa
 def test_rows_may_end_in_a_separator_that_the_header_lacks(tmp_path: Path):
     assert ids(written(tmp_path / "log.csv", CSV.replace(",x", ",x,"))) == ROWS
     assert ids(written(tmp_path / "log.tsv", CSV.replace(",x", ",,").replace(",note", "").replace(",", "\t"))) == ROWS
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "first", ['1, "b,1", "2014-04-01"', '1,"b,1",2014-04-01\n"1",  "c",2014-04-01', ' "1","b,1",2014-04-01']
+)
+def test_spaces_before_a_quote_are_refused_with_a_command_that_helps(tmp_path: Path, separator: str, first: str):
+    content = f"session_id,item_id,timestamp\n{first}\n".replace(",", separator)
+    path = written(tmp_path / "log.csv", content)
+    number = content.count("\n")
+    with pytest.raises(UserError, match=f"line {number} has spaces between a separator and a quote") as error:
+        ids(path)
+    assert ids(typed(error.value))[0] == (1, f"b{separator}1")
+
+
+def test_spaces_within_a_quoted_field_are_part_of_it(tmp_path: Path):
+    rows = '1,"a, ""b""",2014-04-01\n1,"x\ny, ""z""",2014-04-01\n'
+    path = written(tmp_path / "log.csv", "session_id,item_id,timestamp\n" + rows)
+    assert ids(path) == [(1, 'a, "b"'), (1, 'x\ny, "z"')]
