@@ -11,6 +11,7 @@ from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.oddities import Oddity
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.faults import bad_rows, no_clicks
+from srgnn.data.log.mixed_times import mixed_times
 from srgnn.data.log.odd_ids import odd_ids
 from srgnn.data.log.read import Rows
 from srgnn.data.log.report import Notice, Step, count_distinct, count_rows
@@ -63,6 +64,9 @@ def check(rows: Rows, form: LogFormat, skip: bool, tables: Tables) -> Checked:
     is_bad = nw.any_horizontal(*(nw.col(role).is_null() for role in layout.readers), ignore_nulls=True)
     bad, readable = table.filter(is_bad), table.filter(~is_bad)
     number_of_bad = count_rows(tables, bad)
+    of_times = mixed_times(layout, form) if number_of_bad else None
+    if of_times is not None:  # also where rows are skipped: it would be a whole file
+        raise of_times
     if number_of_bad and not skip:
         raise bad_rows(layout, form, tables, table, number_of_bad == steps[-1].clicks)
     if not number_of_bad and not rows.broken:

@@ -20,7 +20,7 @@ from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import PathName, PathNames, find_files
 from srgnn.data.log.rules import Rules
 from srgnn.data.sessions import SessionData
-from srgnn.errors import ArgumentError, UserError, check_bool, check_choice
+from srgnn.errors import UserError, check_bool, check_choice
 from srgnn.saving import temporary_folder
 
 RECIPE = 4  # increase it when the preparation changes, so that older caches are no longer used
@@ -107,7 +107,8 @@ class ClickLog:
         ):
             if self.test_path is not None and value != neutral:
                 default = "null" if neutral is None else neutral
-                raise ArgumentError(f"rules.{rule}", value, f"{default}, because test_path= names the test set")
+                text = f"rules.{rule}={value}: expected {default}, because test_path= names the test set."
+                raise UserError(text, f"rules.{rule}", "test_path")
         check_names("events", self.events, "view")
         check_names("missing", self.missing, "NULL")
         check_text("nested", self.nested, "events", optional=True)
@@ -171,7 +172,8 @@ class ClickLog:
         if self.test_path is not None:
             test_files = RawFiles(find_files("test_path", self.test_path))
             if test_files.kind != files.kind:
-                raise ArgumentError("test_path", self.test_path, f"{files.kind} files, as path= has")
+                text = f"test_path={self.test_path}: expected {files.kind} files, as path= has."
+                raise UserError(text, "test_path", "path")
             files = replace(files, paths=files.paths + test_files.paths, num_test=len(test_files.paths))
         return files, self.items.files()
 

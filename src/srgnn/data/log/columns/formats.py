@@ -29,13 +29,13 @@ FORMATS = (
     *("%Y/%m/%d %H:%M:%S%.f", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y.%m.%d %H:%M:%S%.f", "%Y.%m.%d"),
     *("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H%M%S%3f", "%Y%m%d %H:%M:%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S"),
     *("%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%S%.f%#z[UTC]", "%Y-%m-%dT%H:%M:%S%.fZ[UTC]"),  # the last two of Java
-    *("%Y-%m-%d %H:%M:%S%.f GMT", "%Y-%m-%d %H:%M:%S%.f %z UTC"),  # the last one of Go
+    *("%Y-%m-%d %H:%M:%S%.f GMT", "%Y-%m-%d %H:%M:%S%.f %z"),  # the last one of Go
     *("%Y-%m-%d %H:%M:%S,%3f", "%Y-%m-%dT%H:%M:%S,%3f", "%Y-%m-%d %H:%M:%S,%6f"),  # decimal commas, as Python logs them
     *("%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%Y-%m-%d-%H.%M.%S%.f"),  # the last one of DB2
     *("%d/%b/%Y:%H:%M:%S %z", "[%d/%b/%Y:%H:%M:%S %z]"),  # web servers
     *("%a, %d %b %Y %H:%M:%S GMT", "%a, %d %b %Y %H:%M:%S UTC", "%a, %d %b %Y %H:%M:%S %z"),  # mail and HTTP
     *("%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S UTC %Y", "%a %b %d %H:%M:%S %z %Y"),  # C, date, Twitter
-    *("%a %b %d %Y %H:%M:%S GMT%z (UTC)", "%a %b %d %Y %H:%M:%S GMT%z (Coordinated Universal Time)"),  # JavaScript
+    "%a %b %d %Y %H:%M:%S GMT%z",  # JavaScript
     *(f"{date}{time}" for date in ("%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y")
       for time in ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p", ", %I:%M:%S %p")),
 )  # fmt: skip
@@ -50,6 +50,7 @@ CLOCKS = (
 )
 CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: dates that a wrong clock may show
 TICKS = 662_688_000_000_000  # 1991: as ns since 1970, ticks of .NET from the years 2001 to 2052 are before it
+NAMED_ZONE = r"\d{2}:\d{2}(:\d{2})?([.,]\d+)? \(?[A-Z]{3,5}\)?( \d{4})?$"  # as `date` and Java write them
 TIME_OF_DAY = r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?$"
 
 
@@ -200,6 +201,12 @@ def _unreadable(sample: pl.Series, time_format: str | None) -> UserError:
             f"{column}, such as {first}, are in single quotes: read a text file without them with "
             f"quote={SINGLE_QUOTE}; in files of other kinds, write the times without them.",
             "quote",
+        )
+    written = values.cast(pl.String)
+    if time_format is None and (written.str.contains(NAMED_ZONE) & ~written.str.contains("UTC|GMT")).all():
+        return UserError(
+            f"{column}, such as {first}, give their zone by a name that is ambiguous: write its offset instead of the "
+            "name, such as +0200."
         )
     for epoch in EPOCHS if time_format is None and not sample.dtype.is_temporal() else ():
         time = epoch.first(values)

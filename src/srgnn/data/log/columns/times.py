@@ -18,6 +18,7 @@ EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years
 WEB = 631_152_000_000_000  # 1990: no click is older
 ALL = (EARLIEST, LATEST)
 GIVEN = (-59_011_459_200_000_000, LATEST)  # the years 100 to 9999: %Y reads the year 14 where 2014 is written as 14
+ZONE_NAME = r"\s+(?:\([^()]*\)|[A-Z]{2,5})$"  # after an offset, as in `+0200 (Central European Summer Time)`
 IN_UTC = ("Z", "UTC", "GMT", "[UTC]")  # ends of formats that give a zone without %z
 
 
@@ -75,6 +76,8 @@ class TimeFormat:
             zone = getattr(self.dtype, "time_zone", None)
             return pl.col(self.column).cast(pl.Datetime("us", zone)), None if zone else self.zone
         text = self._stripped.cast(pl.String) if self.dtype.is_numeric() else self._stripped
+        if self.name.endswith("%z"):
+            text = text.str.replace(ZONE_NAME, "")
         time = text.str.to_datetime(self.name, time_unit="us", strict=False)
         return time, None if gives_zone(self.name) else self.zone
 

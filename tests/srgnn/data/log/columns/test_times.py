@@ -159,3 +159,10 @@ def test_durations():
     for wrong in ("30", "m", "0m", "-1h", "soon"):
         with pytest.raises(ArgumentError, match="session_gap"):
             duration("session_gap", wrong)
+
+
+def test_the_name_of_a_zone_after_its_offset_is_not_read():
+    for zone in ("", " (CEST)", " (Central European Summer Time)"):
+        javascript = f"Tue Apr 01 2014 10:00:01 GMT+0200{zone}"
+        assert read([javascript], "%a %b %d %Y %H:%M:%S GMT%z", "UTC") == ["2014-04-01 08:00:01"]
+    assert read(["2014-04-01 10:00:01 +0200 CEST"], "%Y-%m-%d %H:%M:%S%.f %z", "UTC") == ["2014-04-01 08:00:01"]
