@@ -63,7 +63,7 @@ def read(files: RawFiles, form: LogFormat, skip: bool, tables: Tables) -> Rows:
                 files = files.repaired(findings, tables.folder)
                 continue
         if isinstance(rows, Exception):
-            files = _with_mixed_types(files, rows)
+            files = _with_mixed_types(files, form, rows)
             continue
         new_wide = find_wide(rows.layout, tables, rows.table) - wide
         if not new_wide:
@@ -122,15 +122,22 @@ def _searched(files: RawFiles, skip: bool) -> Findings:
     return findings
 
 
-def _with_mixed_types(files: RawFiles, failure: Exception) -> RawFiles:
+def _with_mixed_types(files: RawFiles, form: LogFormat, failure: Exception) -> RawFiles:
     """The files with columns and types by all rows, of which a later one has another type, or a field more.
+
+    If that fails, the ids and times are read as text, so that a record or a list among them is one bad row.
 
     Raises:
         Exception: the failure itself, or a sentence about it, if that does not help.
     """
-    if files.kind not in JSON or (files.mixed and isinstance(failure, UserError)):
+    is_tried = files.mixed or files.texts
+    if files.kind not in JSON or (is_tried and isinstance(failure, UserError)):
         raise failure
-    if files.mixed:
+    if files.mixed and form.nested is None:
+        names = {name for names in form.possible_names.values() for name in names}
+        present = replace(files, mixed=False).rows().collect_schema().names()
+        return replace(files, mixed=False, texts=tuple(sorted(names.intersection(present))))
+    if is_tried:
         reason = str(failure).splitlines()[0]
         raise UserError(
             f"{files.name}: a field holds values that do not fit together, such as numbers in one line and a record, a "

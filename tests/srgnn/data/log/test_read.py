@@ -128,3 +128,14 @@ def test_headers_among_the_rows_are_no_values_of_a_condition(tmp_path: Path, log
     assert raw(data, "train") == TRAIN
     assert data.manifest["steps"][0]["clicks"] == len(LOG)
     assert ": 1 header line among the rows left out" in data.manifest["notices"][0]["text"]
+
+
+@pytest.mark.parametrize("later", [{"sku": 4}, [4, 5]])
+@pytest.mark.parametrize("first", [7, "a"])
+def test_a_record_or_a_list_among_ids_of_json_lines_is_one_bad_row(tmp_path: Path, first: object, later: object):
+    rows = [{"session_id": 1, "item_id": item, "timestamp": 1396310400} for item in (first, first, later, first)]
+    path = written(tmp_path / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match=r"of 4 rows, 1 has no item \(line 3: .*on_error=skip"):
+        load(tmp_path, "clicks", path)
+    table = read_rows(path, skip=True).table.select("key", "item").collect()
+    assert table.rows() == [(1, first), (1, first), (1, None), (1, first)]

@@ -45,6 +45,7 @@ class RawFiles:
         separator: Field separator of text files; None detects it in the first line.
         quote: The character around a field that holds separators; None where quotes are part of the text.
         mixed: Whether to infer the columns and types of JSON lines from all rows instead of the first ones.
+        texts: The columns of JSON lines to read as text, because their values are of types that do not fit together.
         named: The user's own files, where `paths` are copies of them.
         num_test: Number of the last of these files that hold the test set; 0 where a rule splits the log.
     """
@@ -54,6 +55,7 @@ class RawFiles:
     separator: str | None = None
     quote: str | None = '"'
     mixed: bool = False
+    texts: tuple[str, ...] = ()
     named: tuple[Path, ...] = ()
     num_test: int = 0
 
@@ -117,7 +119,10 @@ class RawFiles:
             frame = frame.rename(cleaned(frame.collect_schema().names()))
         else:
             source = _in_memory(path) if starts_with_bom(path) else glob.escape(str(path))
-            frame = pl.scan_ndjson(source, infer_schema_length=None if self.mixed else SAMPLE)
+            length = None if self.mixed else SAMPLE
+            frame = pl.scan_ndjson(
+                source, infer_schema_length=length, schema_overrides=dict.fromkeys(self.texts, pl.String)
+            )
         columns = frame.collect_schema().names()
         if numbered and self.kind in JSON:
             lines = raw_lines(path).filter(pl.col("line").str.strip_chars() != "")
@@ -218,7 +223,19 @@ class RawFiles:
             skip: Whether they were to be left out, or cannot be.
         """
         about_quotes = any(line.fault.is_quote for line in broken)
-        return broken_lines(self.name, broken, skip, about_quotes and self._quotes_are_text())
+        useless = skip or not self._has_lines_besides(broken)
+        return broken_lines(self.name, broken, useless, about_quotes and self._quotes_are_text())
+
+    def _has_lines_besides(self, broken: Sequence[BrokenLine]) -> bool:
+        """Whether any row is left without the broken lines."""
+        for path, known_path in zip(self.paths, self.known_paths, strict=True):
+            height = self.head(path).height if self.kind in TEXT else 0
+            numbers = pl.Series([line.number for line in broken if line.path == known_path], dtype=pl.UInt32)
+            is_left = (pl.col("number") > height) & ~pl.col("number").is_in(numbers.implode())
+            is_left &= pl.col("line").str.strip_chars() != ""
+            if len(raw_lines(path).filter(is_left).head(1).collect(engine="streaming")):
+                return True
+        return False
 
     def _quotes_are_text(self) -> bool:
         """Whether the files can be read without quoted fields."""

@@ -178,6 +178,17 @@ def test_half_of_a_character_in_json_makes_no_two_ids_one(tmp_path: Path, half: 
     assert ids(path, skip=True) == [(1, "a"), (2, "\U0001f600"), (2, r"\ud83d")]
 
 
+def test_leaving_lines_out_is_offered_only_if_a_row_is_left(tmp_path: Path):
+    bad = '1,10,2014-04-01 10:00:00,"a \\" b"\n'
+    path = written(tmp_path / "log.csv", HEADER + bad + bad + "\n")
+    with pytest.raises(UserError, match="quotes after a backslash: 2") as error:
+        ids(path)
+    assert "on_error" not in str(error.value)
+    written(path, HEADER + bad + LINES[0] + ",x\n")
+    with pytest.raises(UserError, match="leave them out with on_error=skip"):
+        ids(path)
+
+
 def test_a_table_of_items_names_its_broken_line(tmp_path: Path):
     files = RawFiles(find_files("items.path", written(tmp_path / "items.csv", 'id,title\n1,lamp\n2,"12" shelf"\n')))
     with (
