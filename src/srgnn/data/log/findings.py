@@ -1,5 +1,9 @@
 """Warnings about the files of a log: what they hold besides rows, and how it was read."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
 import polars as pl
 
 from srgnn.data.log.raw.broken import Findings
@@ -17,26 +21,33 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
         files: The user's own files.
         findings: What a search found in them.
     """
-    heads = [files.head(path) for path in files.paths] if files.kind in TEXT else []
-    spaced = [name for head in heads for name in head.spaced]
+    heads = {path: files.head(path) for path in files.paths} if files.kind in TEXT else {}
+    spaced = {path: head.spaced for path, head in heads.items() if head.spaced}
     if files.kind == PARQUET:
-        spaced = [
-            name for path in files.paths for name in cleaned(pl.scan_parquet(path, glob=False).collect_schema().names())
-        ]
-    comments, headers = sum(head.comments for head in heads), sum(head.replaced for head in heads)
+        names = {path: cleaned(pl.scan_parquet(path, glob=False).collect_schema().names()) for path in files.paths}
+        spaced = {path: tuple(found) for path, found in names.items() if found}
+    comments = {path: head.comments for path, head in heads.items() if head.comments}
+    headers = [path for path, head in heads.items() if head.replaced]
+
+    def name(paths: Iterable[Path]) -> str:
+        return replace(files, paths=tuple(paths)).name
+
     notices = []
     if comments:
-        text = f"{files.name}: {counted(comments, 'line')} at the top left out as comments, which start with #"
-        notices.append(Notice(f"{text}."))
+        text = (
+            f"{name(comments)}: {counted(sum(comments.values()), 'line')} at the top left out as comments, which start"
+        )
+        notices.append(Notice(f"{text} with #."))
     if spaced:
-        shown = ", ".join(repr(name) for name in dict.fromkeys(spaced))
-        text = f"{files.name}: spaces removed from {counted(len(spaced), 'column name')} ({shown})"
+        found = [each for names in spaced.values() for each in names]
+        shown = ", ".join(repr(each) for each in dict.fromkeys(found))
+        text = f"{name(spaced)}: spaces removed from {counted(len(found), 'column name')} ({shown})"
         if files.kind == PARQUET:
             notices.append(Notice(f"{text}."))
         else:
             notices.append(Notice(f"{text}; header=[NAME,NAME] gives other names.", ("header",)))
     if headers:
-        text = f"{files.name}: {counted(headers, 'header line')} left out because header= names the columns; "
+        text = f"{name(headers)}: {counted(len(headers), 'header line')} left out because header= names the columns; "
         notices.append(Notice(f"{text}header=null takes the names of the file.", ("header",)))
     if findings.constants:
         text = f"{files.name}: NaN or Infinity read as missing values in {counted(findings.constants, 'line')}"

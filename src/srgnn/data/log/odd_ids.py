@@ -28,6 +28,8 @@ WORD = (
 )
 SHORTENED = r"^-?\d(?:\.\d+[eE]\+?|[eE]\+)\d+$"  # a large integer as spreadsheets and floats show it
 WHOLE = r"^-?\d+\.0+$"  # an integer as pandas writes it where another value is missing
+COMMA = r"^-?\d+,0+$"  # the same where the decimal sign is a comma
+NUMBERS = r"^\d+(?:[ ,;|]+\d+){2,}$"  # a list of ids
 NOTHING = (0, -1)  # numbers that stand for no session
 NOTHING_SHARE = 0.01  # of the rows,
 NOTHING_LENGTH = 10  # and times the clicks of a mean session: more than one visit has
@@ -47,7 +49,7 @@ def odd_ids(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step:
     """
     types = table.collect_schema()
     texts = [role for role in ("key", "item") if types[role] == nw.String]
-    any_pattern = f"{WORD}|{SHORTENED}|{RECORD}|{WHOLE}|{IN_QUOTES}"
+    any_pattern = "|".join([WORD, SHORTENED, RECORD, NUMBERS, WHOLE, COMMA, IN_QUOTES])
     sums = {role: nw.col(role).str.contains(any_pattern).cast(nw.Int64).sum() for role in texts}
     found = tables.collect(table.select(**sums)).row(0, named=True) if texts else {}
     notices = []
@@ -56,6 +58,7 @@ def odd_ids(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step:
             *_of_words(tables, table, layout, form, role, skip),
             *_of_shortened(tables, table, layout, role),
             *_of_fractions(tables, table, layout, role),
+            *_of_commas(tables, table, layout, role),
             *_of_records(tables, table, layout, role),
             *_of_quoted(tables, table, layout, role),
         ]
@@ -105,15 +108,26 @@ def _of_fractions(tables: Tables, table: Frame, layout: Layout, role: str) -> li
     return [Notice(text)]
 
 
+def _of_commas(tables: Tables, table: Frame, layout: Layout, role: str) -> list[Notice]:
+    number, example = _matches(tables, table, role, COMMA)
+    if not number:
+        return []
+    text = (
+        f"Ids in {shown(layout.names[role])} such as {example} look like whole numbers with a decimal comma, and were "
+        f"read as text (rows: {number:,}): write them without it, if another file has them so."
+    )
+    return [Notice(text)]
+
+
 def _of_records(tables: Tables, table: Frame, layout: Layout, role: str) -> list[Notice]:
-    number, example = _matches(tables, table.filter(~nw.col(role).str.contains(WORD)), role, RECORD)
+    number, example = _matches(tables, table.filter(~nw.col(role).str.contains(WORD)), role, f"{RECORD}|{NUMBERS}")
     if not number:
         return []
     text = (
         f"Ids in {shown(layout.names[role])} such as {example} are the text of records or lists, and were read as "
         f"single ids (rows: {number:,}); export the id in them as a column of its own"
     )
-    if role == "item" and example.startswith("["):
+    if role == "item" and (example.startswith("[") or example[0].isdigit()):
         text += f", or make each value of a list a row with nested={typed(layout.names[role])}"
         return [Notice(f"{text}.", ("nested",))]
     return [Notice(f"{text}.")]

@@ -79,6 +79,10 @@ def test_shortened_ids_are_a_warning(tmp_path: Path, log: Path, engine: str):
             "[7, 8]",
             "export the id in them as a column of its own, or make each value of a list a row with nested=item.",
         ),
+        (
+            "7 8 9",
+            "export the id in them as a column of its own, or make each value of a list a row with nested=item.",
+        ),
     ],
 )
 def test_ids_that_are_records_are_a_warning(tmp_path: Path, log: Path, item: str, remedy: str, engine: str):
@@ -134,3 +138,13 @@ def test_ids_in_single_quotes_are_a_warning_and_the_option_removes_them(tmp_path
     )
     data = load(tmp_path, "clicks", log, engine, *(f"dataset.{o}" for o in shlex.split(option.removesuffix("."))))
     assert (raw(data, "train")[1], notices(data)) == ([11, 12], [])
+
+
+def test_whole_numbers_with_a_decimal_comma_are_a_warning(tmp_path: Path, log: Path, engine: str):
+    log.write_text(log.read_text().replace(",12,", ',"12,0",'))
+    data = load(tmp_path, "clicks", log, engine)
+    assert raw(data, "train")[1] == ["11", "12,0"]
+    (text,) = notices(data)
+    assert text.startswith(
+        "Ids in item such as 12,0 look like whole numbers with a decimal comma, and were read as text "
+    )

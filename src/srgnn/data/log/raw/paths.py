@@ -42,7 +42,8 @@ def find_files(argument: str, path: PathNames, source: str = "") -> tuple[Path, 
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise ArgumentError(argument, path, "each file once")
     if len({kind_of(file) for file in files}) != 1:
-        raise ArgumentError(argument, path, "files of one kind")
+        kinds = ", ".join(sorted({kind_of(file)[1:] for file in files}))
+        raise ArgumentError(argument, path, f"files of one kind, not {kinds}; write all in one of them")
     return tuple(files)
 
 

@@ -154,7 +154,7 @@ def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
         ".": r"expected a file, not a directory: for all files in it, give",
         "empty.csv": r"empty\.csv is empty",
         "log.xlsx": r"expected a name that ends in \.csv",
-        "log.*sv": r"expected files of one kind",
+        "log.*sv": r"expected files of one kind, not csv, tsv; write all in one of them",
         "log.parquet.gz": r"expected a name that ends in .* except \.parquet followed by",
     }.items():
         with pytest.raises(UserError, match=sentence):
