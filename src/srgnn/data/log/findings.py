@@ -4,12 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
-
 from srgnn.data.log.raw.broken import Findings
 from srgnn.data.log.raw.files import RawFiles
-from srgnn.data.log.raw.header import cleaned
-from srgnn.data.log.raw.paths import PARQUET, TEXT
+from srgnn.data.log.raw.paths import TEXT
 from srgnn.data.log.report import Notice
 from srgnn.data.log.words import counted
 
@@ -18,19 +15,16 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
     """The warnings about files that were read.
 
     Args:
-        files: The user's own files.
+        files: The files, or copies of them without what was found.
         findings: What a search found in them.
     """
-    heads = {path: files.head(path) for path in files.paths} if files.kind in TEXT else {}
-    spaced = {path: head.spaced for path, head in heads.items() if head.spaced}
-    if files.kind == PARQUET:
-        names = {path: cleaned(pl.scan_parquet(path, glob=False).collect_schema().names()) for path in files.paths}
-        spaced = {path: tuple(found) for path, found in names.items() if found}
-    comments = {path: head.comments for path, head in heads.items() if head.comments}
-    headers = [path for path, head in heads.items() if head.replaced]
+    heads = {known: file.head(file.paths[0]) for known, file in files.each()} if files.kind in TEXT else {}
+    spaced = {known: names for known, file in files.each() if (names := file.spaced(file.paths[0]))}
+    comments = {known: head.comments for known, head in heads.items() if head.comments}
+    headers = [known for known, head in heads.items() if head.replaced]
 
     def name(paths: Iterable[Path]) -> str:
-        return replace(files, paths=tuple(paths)).name
+        return replace(files, paths=tuple(paths), named=()).name
 
     notices = []
     if comments:
@@ -42,7 +36,7 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
         found = [each for names in spaced.values() for each in names]
         shown = ", ".join(repr(each) for each in dict.fromkeys(found))
         text = f"{name(spaced)}: spaces removed from {counted(len(found), 'column name')} ({shown})"
-        if files.kind == PARQUET:
+        if files.kind not in TEXT:
             notices.append(Notice(f"{text}."))
         else:
             notices.append(Notice(f"{text}; header=[NAME,NAME] gives other names.", ("header",)))

@@ -52,7 +52,7 @@ def read(files: RawFiles, form: LogFormat, skip: bool, tables: Tables) -> Rows:
     Raises:
         UserError: for a log that cannot be read, or does not fit its description.
     """
-    given, wide = files, frozenset[str]()
+    wide = frozenset[str]()
     files = files.without_marks(tables.folder)
     findings: Findings | None = None
     while True:  # each round except the last leaves broken lines out, or widens the layout
@@ -67,7 +67,7 @@ def read(files: RawFiles, form: LogFormat, skip: bool, tables: Tables) -> Rows:
             continue
         new_wide = find_wide(rows.layout, tables, rows.table) - wide
         if not new_wide:
-            return _noticed(rows, given, findings or Findings(), tables)
+            return _noticed(rows, findings or Findings(), tables)
         wide |= new_wide
 
 
@@ -125,7 +125,7 @@ def _searched(files: RawFiles, skip: bool) -> Findings:
 def _with_mixed_types(files: RawFiles, form: LogFormat, failure: Exception) -> RawFiles:
     """The files with columns and types by all rows, of which a later one has another type, or a field more.
 
-    If that fails, the ids and times are read as text, so that a record or a list among them is one bad row.
+    If that fails, all is read as text, so that a record or a list among the ids is one bad row.
 
     Raises:
         Exception: the failure itself, or a sentence about it, if that does not help.
@@ -134,21 +134,20 @@ def _with_mixed_types(files: RawFiles, form: LogFormat, failure: Exception) -> R
     if files.kind not in JSON or (is_tried and isinstance(failure, UserError)):
         raise failure
     if files.mixed and form.nested is None:
-        names = {name for names in form.possible_names.values() for name in names}
-        present = replace(files, mixed=False).rows().collect_schema().names()
-        return replace(files, mixed=False, texts=tuple(sorted(names.intersection(present))))
+        records = {name.partition(".")[0] for names in form.possible_names.values() for name in names if "." in name}
+        names = [name for name in replace(files, mixed=False).rows().collect_schema().names() if name not in records]
+        return replace(files, mixed=False, texts=tuple(name for name in names if name != IS_TEST))
     if is_tried:
-        reason = str(failure).splitlines()[0]
         raise UserError(
             f"{files.name}: a field holds values that do not fit together, such as numbers in one line and a record, a "
-            f"list or true in another ({reason}): write values of one type."
+            "list or true in another: write values of one type."
         ) from failure
     return replace(files, mixed=True)
 
 
-def _noticed(rows: Rows, files: RawFiles, findings: Findings, tables: Tables) -> Rows:
-    """The rows with what was found in the user's own files."""
-    of_files, hidden = file_notices(files, findings), hidden_notices(rows.layout, tables, rows.table)
+def _noticed(rows: Rows, findings: Findings, tables: Tables) -> Rows:
+    """The rows with the warnings about their files."""
+    of_files, hidden = file_notices(rows.layout.files, findings), hidden_notices(rows.layout, tables, rows.table)
     return replace(rows, broken=findings.broken, notices=[*of_files, *rows.notices, *hidden])
 
 

@@ -139,3 +139,19 @@ def test_a_record_or_a_list_among_ids_of_json_lines_is_one_bad_row(tmp_path: Pat
         load(tmp_path, "clicks", path)
     table = read_rows(path, skip=True).table.select("key", "item").collect()
     assert table.rows() == [(1, first), (1, first), (1, None), (1, first)]
+
+
+def test_spaces_around_the_names_of_json_fields_are_removed_with_a_warning(tmp_path: Path):
+    row = {" session_id": 1, "item_id ": 7, "timestamp": 1396310400, "note": 5}
+    rows = [row, row | {"note": {"text": "x"}}]  # a type of its own, in a field that is not used
+    rows_read = read_rows(written(tmp_path / "log.jsonl", "".join(json.dumps(each) + "\n" for each in rows)))
+    assert rows_read.table.select("key", "item").collect().rows() == [(1, 7), (1, 7)]
+    (notice,) = rows_read.notices
+    assert notice.text.endswith("log.jsonl: spaces removed from 2 column names (' session_id', 'item_id ').")
+
+
+def test_a_notice_names_the_files_that_it_is_about(tmp_path: Path):
+    for name, above in (("a", ""), ("b", "# exported\n"), ("c", "")):
+        written(tmp_path / f"{name}.csv", above + CSV)
+    (notice,) = read_rows([str(tmp_path / f"{name}.csv") for name in "abc"]).notices
+    assert notice.text.endswith("/b.csv: 1 line at the top left out as comments, which start with #.")

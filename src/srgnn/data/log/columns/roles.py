@@ -129,7 +129,7 @@ def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str]
     alike = {role: find_alike(possible[role] or [role], paths) for role in missing}
     unclean = [name for name in alike.values() if name is not None and not is_clean(name)]
     if unclean:
-        text += f": remove the invisible characters from {shown(*unclean)} in the header"
+        text += f": remove the invisible characters from {shown(*unclean)}"
         return MissingColumnsError(f"{text}.", "header")
     text += ". " + name_yours({f"columns.{role}": possible[role] or [role] for role in missing}, paths)
     arguments = [f"columns.{role}" for role in missing]

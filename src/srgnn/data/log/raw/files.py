@@ -114,15 +114,8 @@ class RawFiles:
     def _rows(self, path: Path, numbered: bool, marked: bool) -> pl.LazyFrame:
         if self.kind in TEXT:
             return self._text_rows(path, numbered, marked)
-        if self.kind == PARQUET:
-            frame = pl.scan_parquet(path, glob=False)
-            frame = frame.rename(cleaned(frame.collect_schema().names()))
-        else:
-            source = _in_memory(path) if starts_with_bom(path) else glob.escape(str(path))
-            length = None if self.mixed else SAMPLE
-            frame = pl.scan_ndjson(
-                source, infer_schema_length=length, schema_overrides=dict.fromkeys(self.texts, pl.String)
-            )
+        frame = self._scan(path)
+        frame = frame.rename(cleaned(frame.collect_schema().names()))
         columns = frame.collect_schema().names()
         if numbered and self.kind in JSON:
             lines = raw_lines(path).filter(pl.col("line").str.strip_chars() != "")
@@ -130,6 +123,22 @@ class RawFiles:
         elif numbered:
             frame = frame.with_row_index("_line", 1)
         return frame if self.kind == PARQUET else frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
+
+    def _scan(self, path: Path) -> pl.LazyFrame:
+        if self.kind == PARQUET:
+            return pl.scan_parquet(path, glob=False)
+        source = _in_memory(path) if starts_with_bom(path) else glob.escape(str(path))
+        if not self.texts:
+            return pl.scan_ndjson(source, infer_schema_length=None if self.mixed else SAMPLE)
+        names = pl.scan_ndjson(source, infer_schema_length=SAMPLE).collect_schema().names()
+        texts = [name for name in names if cleaned(names).get(name, name) in self.texts]
+        return pl.scan_ndjson(source, infer_schema_length=SAMPLE, schema_overrides=dict.fromkeys(texts, pl.String))
+
+    def spaced(self, path: Path) -> tuple[str, ...]:
+        """The column names of a file that have spaces around them, which are removed."""
+        return (
+            self.head(path).spaced if self.kind in TEXT else tuple(cleaned(self._scan(path).collect_schema().names()))
+        )
 
     def _text_rows(self, path: Path, numbered: bool, marked: bool) -> pl.LazyFrame:
         head = self.head(path)

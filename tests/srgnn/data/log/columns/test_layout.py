@@ -220,7 +220,7 @@ def test_event_types_may_be_numbers(tmp_path: Path, log: Path):
         ),
         (
             "session,item\u200b,time\n",
-            r"found session, 'item\\u200b', time: remove the invisible characters from 'item\\u200b' in the header\.$",
+            r"found session, 'item\\u200b', time: remove the invisible characters from 'item\\u200b'\.$",
             [],
         ),
     ],
