@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -152,7 +153,7 @@ class ClickLog:
         recipe = json.dumps([RECIPE, self._recipe(), contents], sort_keys=True, default=str)
         folder = Path(self.cache) / f"{self.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
         if folder.is_dir():
-            return self._checked(SessionData.load(folder))
+            return self._checked(_with_names(SessionData.load(folder), [*hashes]))
         with temporary_folder(folder, "the prepared data", "cache") as scratch, self.engine.start(scratch) as tables:
             data = prepare(self, files, item_files, tables)
             manifest = {**data.manifest, "sources": hashes, "recipe": {"version": RECIPE, **self._recipe()}}
@@ -183,3 +184,18 @@ class ClickLog:
         arguments |= {name: asdict(arguments[name]) for name in ("columns", "items", "rules")}
         del arguments["items"]["path"]
         return arguments
+
+
+def _with_names(data: SessionData, paths: Sequence[str]) -> SessionData:
+    """Prepared data whose warnings name the files by their present paths, since they may have had others."""
+    named = {old: new for old, new in zip(data.manifest["sources"], paths, strict=True) if old != new}
+    names = {Path(old).name: Path(new).name for old, new in named.items()} | named
+    if not names:
+        return data
+    longest_first = sorted(names, key=len, reverse=True)
+    pattern = re.compile(rf"(?<![\w.-])({'|'.join(map(re.escape, longest_first))})(?![\w-])")
+    notices = [
+        notice | {"text": pattern.sub(lambda match: names[match[0]], notice["text"])}
+        for notice in data.manifest["notices"]
+    ]
+    return replace(data, manifest=data.manifest | {"notices": notices})

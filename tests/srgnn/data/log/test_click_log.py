@@ -92,6 +92,14 @@ def test_a_file_of_another_kind_is_another_log(tmp_path: Path, log: Path):
     assert load(tmp_path, "clicks", other).folder != once
 
 
+def test_warnings_from_the_cache_name_the_files_of_today(tmp_path: Path, log: Path):
+    log.write_text("# exported\n" + log.read_text())
+    (first,) = load(tmp_path, "clicks", log).manifest["notices"]
+    moved = log.rename(tmp_path / "moved (1).csv")
+    (second,) = load(tmp_path, "clicks", moved).manifest["notices"]
+    assert second["text"] == first["text"].replace(str(log), str(moved)) != first["text"]
+
+
 def test_a_new_recipe_prepares_again(tmp_path: Path, log: Path, monkeypatch):
     first = load(tmp_path, "clicks", log).folder
     monkeypatch.setattr(click_log, "RECIPE", click_log.RECIPE + 1)
