@@ -13,7 +13,8 @@ from srgnn.data.log.columns.roles import MissingColumnsError
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.findings import file_notices, header_notices
 from srgnn.data.log.hidden import find_marks, hidden_notices, may_hide_rows
-from srgnn.data.log.raw.broken import BrokenLine, Findings
+from srgnn.data.log.raw.broken import BrokenLine, Fault, Findings
+from srgnn.data.log.raw.content import carriage_returns
 from srgnn.data.log.raw.files import IS_TEST, RawFiles
 from srgnn.data.log.raw.header import IS_HEADER
 from srgnn.data.log.raw.paths import JSON, PARQUET, TEXT
@@ -114,9 +115,12 @@ def _searched(files: RawFiles, skip: bool) -> Findings:
     """What a search finds in the files.
 
     Raises:
-        UserError: for broken lines that are not to be left out.
+        UserError: for broken lines that are not to be left out, and lines that end in carriage returns alone.
     """
     findings = files.search()
+    for line in findings.broken:
+        if line.fault is Fault.SURPLUS and "\r" in line.text.rstrip("\r"):  # it holds the rows after it
+            raise carriage_returns(line.path)
     if findings.broken and not skip:
         raise files.broken_lines(findings.broken, skip)
     return findings

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from click_logs import DAY, LOG, START, TRAIN, load, raw
-from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, written
+from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, typed, written
 
 from srgnn.data.log.raw import files
 from srgnn.errors import UserError
@@ -155,3 +155,15 @@ def test_a_notice_names_the_files_that_it_is_about(tmp_path: Path):
         written(tmp_path / f"{name}.csv", above + CSV)
     (notice,) = read_rows([str(tmp_path / f"{name}.csv") for name in "abc"]).notices
     assert notice.text.endswith("/b.csv: 1 line at the top left out as comments, which start with #.")
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_carriage_returns_in_a_part_of_a_file_lead_to_the_command(tmp_path: Path, skip: bool):
+    rows = [f"{line},x" for line in LINES]
+    path = written(tmp_path / "log.csv", HEADER + rows[0] + "\n" + "\r".join(rows[1:]) + "\r")
+    with pytest.raises(UserError, match="has lines that end in carriage returns alone: convert it") as error:
+        read_rows(path, skip=skip)
+    assert ids(typed(error.value)) == ROWS
+    written(path, (HEADER + rows[0] + ",surplus\n").replace("\n", "\r\n"))
+    with pytest.raises(UserError, match="more fields than the header: 1"):
+        read_rows(path)
