@@ -177,7 +177,7 @@ def find_layout(files: RawFiles, form: LogFormat, wide: Collection[str] = ()) ->
     return Layout(
         files,
         frame,
-        form.unpacked(files.rows(marked=True)),
+        form.unpacked(files.rows(marked=True, blanked=form.where is not None or form.nested is not None)),
         names,
         readers,
         {role: reader(role, True) for role in samples},

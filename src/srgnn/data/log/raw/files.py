@@ -93,17 +93,18 @@ class RawFiles:
         """
         return {str(path): _hash(path) for path in self.paths}
 
-    def rows(self, numbered: bool = False, marked: bool = False) -> pl.LazyFrame:
+    def rows(self, numbered: bool = False, marked: bool = False, blanked: bool = False) -> pl.LazyFrame:
         """The rows, with text left as text.
 
         A row without any value, such as a blank line, is left out. With test files, the column `_is_test` marks theirs.
 
         Args:
             numbered: Whether to add the line of each row within its file as `_line`.
-            marked: Whether the header lines among the rows of text files stay, without their values, and the column
-                `_is_header` marks them; else they are left out.
+            marked: Whether the header lines among the rows of text files stay, and the column `_is_header` marks them;
+                else they are left out.
+            blanked: Whether marked lines lose their values, which cannot be read as those of rows. It costs a copy.
         """
-        frames = [self._rows(path, numbered, marked) for path in self.paths]
+        frames = [self._rows(path, numbered, marked, blanked) for path in self.paths]
         if len(frames) > 1 and self.kind not in TEXT:
             frames = alike(frames, self.known_paths)
         if self.num_test:
@@ -111,9 +112,9 @@ class RawFiles:
             frames = [frame.with_columns(pl.lit(n >= num_train).alias(IS_TEST)) for n, frame in enumerate(frames)]
         return pl.concat(frames, how="diagonal_relaxed")
 
-    def _rows(self, path: Path, numbered: bool, marked: bool) -> pl.LazyFrame:
+    def _rows(self, path: Path, numbered: bool, marked: bool, blanked: bool) -> pl.LazyFrame:
         if self.kind in TEXT:
-            return self._text_rows(path, numbered, marked)
+            return self._text_rows(path, numbered, marked, blanked)
         frame = self._scan(path)
         frame = frame.rename(cleaned(frame.collect_schema().names()))
         columns = frame.collect_schema().names()
@@ -140,7 +141,7 @@ class RawFiles:
             self.head(path).spaced if self.kind in TEXT else tuple(cleaned(self._scan(path).collect_schema().names()))
         )
 
-    def _text_rows(self, path: Path, numbered: bool, marked: bool) -> pl.LazyFrame:
+    def _text_rows(self, path: Path, numbered: bool, marked: bool, blanked: bool) -> pl.LazyFrame:
         head = self.head(path)
         frame = pl.scan_csv(
             path,
@@ -160,8 +161,8 @@ class RawFiles:
         frame = frame.filter(~pl.all_horizontal(pl.col(head.columns).is_null()))
         if not marked:
             return frame.filter(~is_repeated(head))
-        values = pl.when(~pl.col(IS_HEADER)).then(pl.col(head.columns))
-        return frame.with_columns(is_repeated(head).alias(IS_HEADER)).with_columns(values)
+        frame = frame.with_columns(is_repeated(head).alias(IS_HEADER))
+        return frame.with_columns(pl.when(~pl.col(IS_HEADER)).then(pl.col(head.columns))) if blanked else frame
 
     def head(self, path: Path) -> Head:
         """What stands above the rows of a text file: its header, comments, and a line that names the separator.
