@@ -129,9 +129,18 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Reads what :func:`write_result` wrote; None if the run has not finished."""
+    """Reads what :func:`write_result` wrote; None if the run has not finished, or the file is damaged."""
     path = folder / RESULT
-    return json.loads(path.read_text()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        result = json.loads(path.read_text())
+        if not isinstance(result, dict):
+            raise ValueError("expected an object")
+    except (OSError, ValueError) as error:
+        log.warning("Warning: %s is damaged, and is left out (%s)", path, error)
+        return None
+    return result
 
 
 def finished_run(checkpoint: str, outputs: str) -> Path:
@@ -143,10 +152,10 @@ def finished_run(checkpoint: str, outputs: str) -> Path:
     if checkpoint != "last":
         return Path(str(checkpoint))
     results = sorted(Path(outputs).rglob(RESULT), key=lambda path: path.stat().st_mtime)
-    for result in reversed(results):
-        saved = json.loads(result.read_text())
-        if "checkpoint" in saved:
-            return result.parent / str(saved["checkpoint"])
+    for path in reversed(results):
+        result = read_result(path.parent)
+        if result is not None and "checkpoint" in result:
+            return path.parent / str(result["checkpoint"])
     raise UserError(f"There is no finished run in {outputs}: train one with python src/train.py.")
 
 

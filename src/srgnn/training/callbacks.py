@@ -12,7 +12,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from srgnn.training.checkpoint import save
+from srgnn.training.checkpoint import save, verify
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +64,17 @@ class StopGracefully(Callback):
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints with :func:`srgnn.training.checkpoint.save`; Lightning would copy each in memory first."""
+    """Writes checkpoints with :func:`srgnn.training.checkpoint.save`; Lightning would copy each in memory first.
+
+    Reading verifies their checksums.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         save(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: str | Path, *arguments: Any, **options: Any) -> dict[str, Any]:
+        verify(Path(path))
+        return super().load_checkpoint(path, *arguments, **options)
 
 
 class EpochLines(Callback):

@@ -1,5 +1,6 @@
 """Checkpoints: self-contained files that load without running code from them. Needs neither Lightning nor Hydra."""
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -46,6 +47,23 @@ class CheckpointRecord:
     chosen: dict[str, Any] | None = None
     architecture: str = "SR-GNN"  # the only model when checkpoints did not name it yet
 
+    def __post_init__(self) -> None:
+        expected: dict[str, bool] = {
+            "model": _is_dict(self.model) and self.model.get("num_items") == len(self.vocabulary),
+            "vocabulary": isinstance(self.vocabulary, list) and all(type(raw) in (int, str) for raw in self.vocabulary),
+            "titles": self.titles is None
+            or (
+                len(self.titles) == len(self.vocabulary)
+                and all(type(each) in (str, type(None)) for each in self.titles)
+            ),
+            "history": isinstance(self.history, list) and all(map(_is_dict, self.history)),
+            "chosen": self.chosen is None or _is_dict(self.chosen),
+            **{name: _is_dict(getattr(self, name)) for name in ("data", "config", "versions")},
+            **{name: isinstance(getattr(self, name), str) for name in ("stage", "architecture")},
+        }
+        if wrong := [name for name, is_right in expected.items() if not is_right]:
+            raise TypeError(f"wrong {' and '.join(wrong)}")
+
     def plain(self) -> dict[str, Any]:
         """The record as a dictionary, which `torch.load(..., weights_only=True)` reads."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -55,8 +73,10 @@ class CheckpointRecord:
         """The record of a dictionary; entries that this version does not know are ignored.
 
         Raises:
-            TypeError: if the model or the vocabulary is missing.
+            TypeError: if the model or the vocabulary is missing, or an entry has another type or size.
         """
+        if not _is_dict(values):
+            raise TypeError("no entries")
         return cls(**{each.name: values[each.name] for each in fields(cls) if each.name in values})
 
 
@@ -74,8 +94,7 @@ class Checkpoint:
         Raises:
             UserError: if the file is missing, damaged or not a checkpoint of this project.
         """
-        if not Path(path).is_file():
-            raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
+        verify(Path(path))
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:  # torch raises many kinds of errors for a file that is not its own
@@ -83,8 +102,12 @@ class Checkpoint:
         try:
             record = CheckpointRecord.from_plain(saved[KEY])
             state = saved["state_dict"]
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{path} is not a checkpoint of this project: expected one of a training run.") from error
+            if not all(isinstance(name, str) and isinstance(weight, Tensor) for name, weight in state.items()):
+                raise TypeError("wrong weights")
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path} is not a checkpoint of this project ({error}): expected one of a training run."
+            ) from error
         prefix = "model."  # the name of the model within the LightningModule
         return cls(record, {name.removeprefix(prefix): w for name, w in state.items() if name.startswith(prefix)})
 
@@ -99,8 +122,15 @@ class Checkpoint:
             raise UserError(f"The checkpoint holds the model {name}; this version has {', '.join(MODELS)}.")
         arguments = dict(self.record.model)
         num_items = arguments.pop("num_items")
-        with torch.device("meta"):  # the weights are used straight from the file, without a second copy
-            model = MODELS[name](**arguments).build(num_items)
+        try:
+            with torch.device("meta"):  # the weights are used straight from the file, without a second copy
+                model = MODELS[name](**arguments).build(num_items)
+            model.load_state_dict(self.weights, assign=True)
+        except (RuntimeError, TypeError, UserError) as error:
+            raise UserError(
+                f"The weights of the checkpoint do not fit its model ({' '.join(str(error).split())[:300]}): use "
+                "another checkpoint."
+            ) from error
         broken = [key for key, weight in self.weights.items() if not weight.isfinite().all()]
         if broken:
             raise UserError(
@@ -108,7 +138,6 @@ class Checkpoint:
                 "diverged; train again with a smaller lr=, or use an earlier checkpoint.",
                 "lr",
             )
-        model.load_state_dict(self.weights, assign=True)
         return model.eval()
 
     @property
@@ -117,6 +146,30 @@ class Checkpoint:
         titles = self.record.titles
         table = None if titles is None else pl.DataFrame({"title": titles}, schema={"title": pl.String})
         return Vocabulary(self.record.vocabulary, table)
+
+
+def verify(path: Path) -> None:
+    """Compares every part of a checkpoint with the checksum (CRC-32) that its zip file holds, and its sizes.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
+    try:
+        with zipfile.ZipFile(path) as file:
+            parts = file.infolist()
+            # torch never compresses: a small file cannot unpack to more than its size.
+            is_whole = all(part.compress_type == zipfile.ZIP_STORED for part in parts) and file.testzip() is None
+            is_whole &= sum(part.file_size for part in parts) <= path.stat().st_size
+    except Exception as error:  # of many kinds, as the damage is
+        raise UserError(f"{path} cannot be read as a checkpoint ({type(error).__name__}).") from error
+    if not is_whole:
+        raise UserError(f"{path} is damaged: use another checkpoint, or train again.")
+
+
+def _is_dict(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def save(content: Mapping[str, Any], path: Path) -> None:

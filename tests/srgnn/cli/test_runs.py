@@ -34,6 +34,15 @@ def test_last_is_the_newest_run_that_finished(tmp_path: Path):
         finished_run("last", str(tmp_path / "unfinished"))
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_a_damaged_result_is_skipped_with_a_warning(tmp_path: Path, content: bytes, caplog):
+    make_run(tmp_path / "a", {"checkpoint": "refit.ckpt"}, age=20)
+    make_run(tmp_path / "b", {"checkpoint": "best.ckpt"})
+    (tmp_path / "b" / "result.json").write_bytes(content)
+    assert finished_run("last", str(tmp_path)) == tmp_path / "a" / "refit.ckpt"
+    assert "b/result.json is damaged" in caplog.text
+
+
 def test_the_options_of_an_older_run_are_renamed(tmp_path: Path):
     make_run(tmp_path / "a")
     overrides = tmp_path / "a" / ".hydra" / "overrides.yaml"

@@ -1,4 +1,6 @@
 import errno
+import random
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,3 +96,71 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path):
     torch.save({"state_dict": state, "srgnn": RECORD.plain()}, tmp_path / "last.ckpt")
     with pytest.raises(UserError, match=r"not finite numbers \(item_embedding.weight\)"):
         Checkpoint.load(tmp_path / "last.ckpt").build_model()
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    state = {f"model.{name}": value for name, value in SRGNN(4, 8).state_dict().items()}
+    checkpoint.save({"state_dict": state, "srgnn": RECORD.plain()}, tmp_path / "last.ckpt")
+    return tmp_path / "last.ckpt"
+
+
+def test_damage_anywhere_is_noticed_or_changes_nothing(whole: Path):
+    content, first = whole.read_bytes(), Checkpoint.load(whole)
+    rng, num_refused = random.Random(0), 0
+    for _ in range(100):
+        damaged, place = bytearray(content), rng.randrange(len(content))
+        damaged[place] ^= 1 << rng.randrange(8)
+        whole.write_bytes(damaged)
+        try:
+            second = Checkpoint.load(whole)
+        except UserError:
+            num_refused += 1
+            continue
+        assert second.record == first.record
+        assert all(torch.equal(second.weights[name], weight) for name, weight in first.weights.items())
+    assert num_refused > 50  # the rest is padding between the parts
+
+
+def test_a_cut_or_compressed_file_is_refused(whole: Path):
+    content = whole.read_bytes()
+    whole.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+        Checkpoint.load(whole)
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data.pkl", bytes(10**6))
+    with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
+        Checkpoint.load(whole)
+    with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
+        WholeCheckpoints().load_checkpoint(whole)
+
+
+@pytest.mark.parametrize(
+    ("entries", "wrong"),
+    [
+        ({"vocabulary": [["A"], "B", "C", "D"]}, "vocabulary"),
+        ({"vocabulary": ["A"]}, "model"),
+        ({"model": {"num_items": 10**12}}, "model"),
+        ({"titles": ["x"]}, "titles"),
+        ({"history": 5}, "history"),
+        ({"data": []}, "data"),
+        ({"architecture": 1}, "architecture"),
+    ],
+)
+def test_entries_of_another_type_or_size_are_refused(whole: Path, entries: dict, wrong: str):
+    content = torch.load(whole, weights_only=True)
+    checkpoint.save({**content, "srgnn": content["srgnn"] | entries}, whole)
+    with pytest.raises(UserError, match=rf"not a checkpoint of this project \(wrong {wrong}\)"):
+        Checkpoint.load(whole)
+    for record in (5, {}, []):
+        checkpoint.save({**content, "srgnn": record}, whole)
+        with pytest.raises(UserError, match="not a checkpoint of this project"):
+            Checkpoint.load(whole)
+
+
+def test_weights_of_another_shape_are_refused(whole: Path):
+    content = torch.load(whole, weights_only=True)
+    content["srgnn"]["model"]["hidden_size"] = 16
+    checkpoint.save(content, whole)
+    with pytest.raises(UserError, match="The weights of the checkpoint do not fit its model"):
+        Checkpoint.load(whole).build_model()
