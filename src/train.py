@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from srgnn.cli.arguments import as_typed
 from srgnn.cli.config import build_data_set, is_sweep, load, program
 from srgnn.cli.errors import is_main_process, one_sentence, options_of
-from srgnn.cli.runs import check_resumed, lock_run, resumed, write_overrides, write_result
+from srgnn.cli.runs import check_resumed, lock_run, read_result, resumed, write_overrides, write_result
 from srgnn.cli.tables import print_results, say
 from srgnn.cli.training import build_logger, build_run, explain, log_results, next_commands
 from srgnn.comparison import evaluate_baselines
@@ -32,6 +32,8 @@ from srgnn.training.run import Run
 def main(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     keep_freed_memory()
+    if is_sweep() and read_result(folder):
+        return  # the sweep is continued, and this run has finished
     try:
         if is_main_process():
             lock_run(folder)
@@ -53,9 +55,12 @@ def main(config: DictConfig) -> None:
 def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
     started = time.perf_counter()
     resume = Path(config.resume) if config.resume else None
+    if is_sweep() and (run.folder / "last.ckpt").is_file():  # the sweep is continued
+        resume = run.folder / "last.ckpt"
     if resume is not None and is_main_process():
         check_resumed(run.config, Checkpoint.load(resume).record.config, sys.orig_argv)
-        write_overrides(run.folder)
+        if not is_sweep():
+            write_overrides(run.folder)
     logger = build_logger(config)
     data = load(config, data_set)
     name, counts = data.manifest["name"], data.counts

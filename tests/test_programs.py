@@ -76,8 +76,30 @@ def test_a_sweep_writes_one_folder_per_run_and_one_table(program, tmp_path: Path
     table = process.stdout.partition("The sweep")[2]
     assert table.count("became nan") == 2
     assert table.count("model.propagation_steps=") == 4
-    folders = sorted(path.parent.name for path in tmp_path.rglob("result.json"))
+    folders = sorted(path.parent.name for path in tmp_path.glob("outputs/sweeps/*/*/result.json"))
     assert folders == ["0", "1", "2", "3"]
+
+
+def test_a_killed_sweep_continues_with_the_runs_that_are_missing(program, tmp_path: Path):
+    options = ["-m", *SMALL[:2], "model.hidden_size=8,12,16", "max_epochs=8", "patience=8", "refit=false"]
+    whole = program("train.py", *options, "paths.outputs=whole")
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, str(ROOT / "src" / "train.py"), *options]
+    sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("outputs/sweeps/*/1/last.ckpt")):
+        assert sweep.poll() is None
+        time.sleep(0.02)
+    sweep.kill()
+    sweep.wait()
+    first = next(tmp_path.glob("outputs/sweeps/*/0/result.json"))
+    written = first.stat().st_mtime_ns
+    continued = program("train.py", "resume=last")
+    assert continued.returncode == 0, continued.stderr
+    assert first.stat().st_mtime_ns == written  # it had finished
+    assert continued.stdout.partition("The sweep")[2].count("hidden_size=") == 3
+    for number in range(3):
+        ours, theirs = (result(next(tmp_path.glob(f"{outputs}/sweeps/*/{number}"))) for outputs in ("outputs", "whole"))
+        assert ours["metrics"] == theirs["metrics"]
 
 
 def test_two_runs_of_one_second_have_a_folder_each(program, tmp_path: Path):

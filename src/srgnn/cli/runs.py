@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 RESULT = "result.json"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
+SWEEP = "multirun.yaml"  # Hydra's description of a sweep, in its folder
 # What a resumed run may change if it is given anew, and what never matters. The data itself is compared.
 MAY_CHANGE = (
     "max_epochs",
@@ -64,7 +65,8 @@ def own_folder(path: str) -> str:
     raise AssertionError("count() never ends")
 
 
-OmegaConf.register_new_resolver("own_folder", own_folder)
+# The cache travels with the configuration to the processes of a sweep.
+OmegaConf.register_new_resolver("own_folder", own_folder, use_cache=True)
 
 
 def lock_run(folder: Path) -> None:
@@ -160,47 +162,74 @@ def finished_run(checkpoint: str, outputs: str) -> Path:
 
 
 def resumed(arguments: list[str]) -> list[str]:
-    """The arguments of a run, preceded by those of the run that `resume=` names, so that it resumes unchanged.
+    """The arguments of a run, preceded by those of the run or sweep that `resume=` names, so that it resumes unchanged.
+
+    Of a sweep, the runs that have not finished are continued or made.
 
     Raises:
-        UserError: if there is no such run.
+        UserError: if there is no such run or sweep, or its options cannot be read.
     """
     given = {option(text): value(text) for text in arguments if "=" in text}
     checkpoint = given.get("resume")
     if not checkpoint or "LOCAL_RANK" in os.environ:
         return arguments
     if checkpoint == "last":
-        outputs = Path(given.get("paths.outputs", "outputs"))
-        unfinished = [path for path in outputs.rglob("last.ckpt") if not (path.parent / RESULT).exists()]
-        stopped = [path for path in unfinished if not _is_live(path.parent)]
-        if live := len(unfinished) - len(stopped):
-            log.warning(
-                "resume=last skips %s in %s that is still going on", "a run" if live == 1 else f"{live} runs", outputs
-            )
-        if not stopped:
-            raise UserError(f"resume=last: there is no unfinished run in {outputs}.")
-        checkpoint = str(max(stopped, key=lambda path: path.stat().st_mtime))
-    checkpoint = str(checkpoint)
-    overrides = Path(checkpoint).parent / OVERRIDES
-    if not Path(checkpoint).is_file() or not overrides.is_file():
-        raise UserError(f"resume={checkpoint}: expected a checkpoint in the folder of its run, or last.")
-    try:
-        stored = [str(text) for text in OmegaConf.load(overrides)]
-        OverridesParser.create().parse_overrides(stored)
-    except (OSError, TypeError, ValueError, YAMLError, OmegaConfBaseException, HydraException) as error:
+        checkpoint = _last_unfinished(Path(given.get("paths.outputs", "outputs")))
+    path = Path(str(checkpoint))
+    if (path / SWEEP).is_file():
+        stored = _stored(path / SWEEP, "hydra.overrides.task")
+        others = [text for text in arguments if option(text) not in ("resume", "-m", "--multirun")]
+        original = [text for text in stored if option(text) not in given]
+        return ["-m", *original, *others, f"hydra.sweep.dir={for_hydra(str(path))}"]
+    if not path.is_file() or not (path.parent / OVERRIDES).is_file():
         raise UserError(
-            f"resume={checkpoint}: the options of that run cannot be read from {overrides} "
-            f"({type(error).__name__}): restore that file, or start a new run."
-        ) from error
-    original = [text for text in _renamed(stored) if option(text) not in given]
+            f"resume={path}: expected a checkpoint in the folder of its run, the folder of a sweep, or last."
+        )
+    original = [text for text in _renamed(_stored(path.parent / OVERRIDES)) if option(text) not in given]
     others = [text for text in arguments if not text.startswith("resume=")]
     return [
         *original,
         *others,
         "hydra.output_subdir=null",  # Hydra would replace the stored options before the new ones are checked
-        f"resume={for_hydra(checkpoint)}",
-        f"hydra.run.dir={for_hydra(str(Path(checkpoint).parent))}",
+        f"resume={for_hydra(str(path))}",
+        f"hydra.run.dir={for_hydra(str(path.parent))}",
     ]
+
+
+def _last_unfinished(outputs: Path) -> Path:
+    """The newest checkpoint of an unfinished run, or folder of an unfinished sweep, in which nothing is going on."""
+    sweeps = [path.parent for path in outputs.rglob(SWEEP) if not (path.parent / RESULT).exists()]
+    runs = [
+        path
+        for path in outputs.rglob("last.ckpt")
+        if not (path.parent / RESULT).exists() and not (path.parent.parent / SWEEP).exists()
+    ]
+    ages = {path: path.stat().st_mtime for path in runs}
+    ages |= {path: max(each.stat().st_mtime for each in path.rglob("*")) for path in sweeps}
+    stopped = [path for path in ages if not _is_live(path if path.is_dir() else path.parent)]
+    if live := len(ages) - len(stopped):
+        log.warning("resume=last leaves out what is still going on in %s: %d", outputs, live)
+    if not stopped:
+        raise UserError(f"resume=last: there is no unfinished run in {outputs}.")
+    return max(stopped, key=ages.__getitem__)
+
+
+def _stored(path: Path, key: str | None = None) -> list[str]:
+    """The options of a run or a sweep, from the file that Hydra wrote when it began.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    try:
+        content = OmegaConf.load(path)
+        stored = [str(text) for text in (OmegaConf.select(content, key) if key else content)]
+        OverridesParser.create().parse_overrides(stored)
+    except (OSError, TypeError, ValueError, YAMLError, OmegaConfBaseException, HydraException) as error:
+        raise UserError(
+            f"resume={path.parent}: its options cannot be read from {path} ({type(error).__name__}): restore that "
+            "file, or start again."
+        ) from error
+    return stored
 
 
 def _is_live(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """Terminal output: lines, and tables of results, of a preparation and of a sweep."""
 
 import io
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,9 @@ from rich.text import Text
 from tqdm import tqdm
 
 from srgnn.cli.errors import is_main_process, visible
-from srgnn.cli.runs import read_result
+from srgnn.cli.runs import RESULT, read_result
 from srgnn.data import SessionData
+from srgnn.saving import lock_folder, whole_file
 
 if TYPE_CHECKING:  # PyG takes seconds to load, and a log is prepared without it
     from srgnn.recommender import Recommendations
@@ -165,6 +167,11 @@ class SweepTable(Callback):
     def __init__(self) -> None:
         self.results: list[dict[str, Any]] = []
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock_folder(folder)  # until the process ends: `resume=last` leaves it alone
+
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
         if result := read_result(Path(config.hydra.runtime.output_dir)):
             self.results.append(result)
@@ -190,5 +197,8 @@ class SweepTable(Callback):
             style = "bold" if values[names[1]] == best else None
             table.add_row(str(number), options, *figures, f"{result['seconds']:,.0f}", style=style)
         _Console().print(table)
+        content = {"runs": len(self.results), "failed": failed}
+        with whole_file(Path(config.hydra.sweep.dir) / RESULT, "the result", "folder") as temporary:
+            temporary.write_text(json.dumps(content) + "\n")
         if failed:
             sys.exit(f"Error: {failed} of {len(self.results)} runs failed; the table says why.")

@@ -66,7 +66,9 @@ def test_a_run_resumes_with_its_own_options_and_new_ones(tmp_path: Path, monkeyp
     os.close(lock)
     assert resumed(["seed=2"]) == ["seed=2"]
     for wrong in ("nowhere.ckpt", str(tmp_path)):
-        with pytest.raises(UserError, match="expected a checkpoint in the folder of its run, or last"):
+        with pytest.raises(
+            UserError, match="expected a checkpoint in the folder of its run, the folder of a sweep, or last"
+        ):
             resumed([f"resume={wrong}"])
     monkeypatch.setenv("LOCAL_RANK", "1")  # a further process is given the complete options
     assert resumed(["resume=last"]) == ["resume=last"]
@@ -76,7 +78,7 @@ def test_a_run_resumes_with_its_own_options_and_new_ones(tmp_path: Path, monkeyp
 def test_options_that_cannot_be_read_are_reported(tmp_path: Path, content: bytes):
     make_run(tmp_path / "a")
     (tmp_path / "a" / ".hydra" / "overrides.yaml").write_bytes(content)
-    with pytest.raises(UserError, match="the options of that run cannot be read from"):
+    with pytest.raises(UserError, match="its options cannot be read from"):
         resumed([f"resume={tmp_path}/a/last.ckpt"])
 
 
