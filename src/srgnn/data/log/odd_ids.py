@@ -30,6 +30,7 @@ SHORTENED = r"^-?\d(?:\.\d+[eE]\+?|[eE]\+)\d+$"  # a large integer as spreadshee
 WHOLE = r"^-?\d+\.0+$"  # an integer as pandas writes it where another value is missing
 COMMA = r"^-?\d+,0+$"  # the same where the decimal sign is a comma
 NUMBERS = r"^\d+(?:[ ,;|]+\d+){2,}$"  # a list of ids
+IN_DOUBLE_QUOTES = r'^".+"$'  # as a reader leaves them behind a tab, or far below the header behind a space
 NOTHING = (0, -1)  # numbers that stand for no session
 NOTHING_SHARE = 0.01  # of the rows,
 NOTHING_LENGTH = 10  # and times the clicks of a mean session: more than one visit has
@@ -49,7 +50,7 @@ def odd_ids(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step:
     """
     types = table.collect_schema()
     texts = [role for role in ("key", "item") if types[role] == nw.String]
-    any_pattern = "|".join([WORD, SHORTENED, RECORD, NUMBERS, WHOLE, COMMA, IN_QUOTES])
+    any_pattern = "|".join([WORD, SHORTENED, RECORD, NUMBERS, WHOLE, COMMA, IN_QUOTES, IN_DOUBLE_QUOTES])
     sums = {role: nw.col(role).str.contains(any_pattern).cast(nw.Int64).sum() for role in texts}
     found = tables.collect(table.select(**sums)).row(0, named=True) if texts else {}
     notices = []
@@ -61,6 +62,7 @@ def odd_ids(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step:
             *_of_commas(tables, table, layout, role),
             *_of_records(tables, table, layout, role),
             *_of_quoted(tables, table, layout, role),
+            *_of_double_quotes(tables, table, layout, role),
         ]
     return [*notices, *_of_nothing(tables, table, layout, form, step, skip)]
 
@@ -144,6 +146,18 @@ def _of_quoted(tables: Tables, table: Frame, layout: Layout, role: str) -> list[
     if layout.files.kind not in TEXT:
         return [Notice(f"{text}if they are not, write the ids without them.")]
     return [Notice(f"{text}if they are not, read the file without them with quote={SINGLE_QUOTE}.", ("quote",))]
+
+
+def _of_double_quotes(tables: Tables, table: Frame, layout: Layout, role: str) -> list[Notice]:
+    words = nw.col(role).str.contains(WORD)  # of which there is a warning
+    number, example = _matches(tables, table.filter(~words), role, IN_DOUBLE_QUOTES)
+    if not number:
+        return []
+    text = (
+        f"Ids in {shown(layout.names[role])} such as {example} are in quotes, which were read as a part of them (rows: "
+        f"{number:,}); if they are not, write the ids without the quotes, or without the blanks before these."
+    )
+    return [Notice(text)]
 
 
 def _of_nothing(tables: Tables, table: Frame, layout: Layout, form: LogFormat, step: Step, skip: bool) -> list[Notice]:

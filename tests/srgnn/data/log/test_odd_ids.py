@@ -148,3 +148,12 @@ def test_whole_numbers_with_a_decimal_comma_are_a_warning(tmp_path: Path, log: P
     assert text.startswith(
         "Ids in item such as 12,0 look like whole numbers with a decimal comma, and were read as text "
     )
+
+
+def test_quotes_behind_a_tab_are_a_warning(tmp_path: Path, log: Path, engine: str):
+    log.write_text(log.read_text().replace(",12,", ',\t"12",'))
+    data = load(tmp_path, "clicks", log, engine)
+    assert raw(data, "train")[1] == ["11", '"12"']
+    assert [
+        text for text in notices(data) if text.startswith('Ids in item such as "12" are in quotes, which were read')
+    ]

@@ -78,6 +78,7 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
     if "\r" in (line if quote is None else "".join(line.split(quote)[::2])):
         raise carriage_returns(path)
     separator, top = _top(path, lines, height, separator, quote)
+    check_spaces(path, lines, separator, quote)
     if top is not None:
         if header is None or any(record.has_number for record in top.above) or len(top.record.fields) != len(header):
             raise title(path, top)
@@ -89,7 +90,6 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
             "quote, or set quote=null if quotes are part of the text.",
             "quote",
         )
-    check_spaces(path, lines, separator, quote)
     fields = parsed.fields if parsed.state is State.CLOSED else line.split(separator)
     written = tuple(fields)
     if header is None:
