@@ -4,7 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from omegaconf import DictConfig
 
@@ -12,7 +11,7 @@ from srgnn.cli.arguments import as_typed
 from srgnn.cli.config import build_data_set, data_set_of, load, program
 from srgnn.cli.runs import finished_run
 from srgnn.cli.tables import print_results
-from srgnn.comparison import evaluate_baselines
+from srgnn.comparison import measure_baselines
 from srgnn.data import Vocabulary
 from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import UserError, check_int
@@ -70,7 +69,8 @@ def main(config: DictConfig) -> None:
     ranking = rank(checkpoint.build_model(), graphs, max(k) if recommendations else 0, name)
     if recommendations:
         write_recommendations(recommendations, ranking, graphs, data.vocabulary)
-    metrics = {name: rank_metrics(ranking.ranks, k), **evaluate_baselines(data, k)}
+    metrics = {name: rank_metrics(ranking.ranks, k)}
+    metrics |= {baseline: test.metrics for baseline, test in measure_baselines(data, k).items()}
     print_results(f"{data.manifest['name']}, {os.path.relpath(path)}", metrics, k)
 
 
@@ -83,9 +83,7 @@ def write_recommendations(path: Path, ranking: Ranking, graphs: SessionGraphs, v
     best = ids.gather(ranking.items.flatten().numpy()).reshape(tuple(ranking.items.shape))
     table = pl.DataFrame(
         {
-            "session": np.arange(len(graphs.first) - 1).repeat(
-                graphs.first.diff().numpy()
-            ),  # number of the test session
+            "session": graphs.session.numpy(),
             "clicks": graphs.length.numpy(),
             "target": ids.gather(graphs.targets.numpy()),
             "rank": ranking.ranks.numpy(),

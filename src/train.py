@@ -15,12 +15,14 @@ from omegaconf import DictConfig
 from srgnn.cli.arguments import as_typed
 from srgnn.cli.config import build_data_set, is_sweep, load, program
 from srgnn.cli.errors import is_main_process, one_sentence, options_of
-from srgnn.cli.runs import check_resumed, lock_run, read_result, resumed, write_overrides, write_result
+from srgnn.cli.runs import check_resumed, lock_run, read_result, resumed, write_overrides, write_ranks, write_result
 from srgnn.cli.tables import print_results, say
 from srgnn.cli.training import build_logger, build_run, explain, log_results, next_commands
-from srgnn.comparison import evaluate_baselines
+from srgnn.comparison import measure_baselines
 from srgnn.contracts import DataSet
+from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import UserError
+from srgnn.evaluation import rank_table
 from srgnn.memory import keep_freed_memory, peak_memory
 from srgnn.training.callbacks import Interrupted
 from srgnn.training.checkpoint import Checkpoint
@@ -71,9 +73,13 @@ def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
         f"Segments are reduced by {scatter}. Everything of this run goes to {os.path.relpath(run.folder)}"
     )
     result = train(run, data, logger, resume)
-    if not is_main_process() or not result.metrics:  # another process, or another machine
+    if not is_main_process() or result.test is None:  # another process, or another machine
         return
-    table = {run.model_name: result.metrics, **evaluate_baselines(data, run.k)}
+    tests = {run.model_name: result.test, **measure_baselines(data, run.k)}
+    table = {name: test.metrics for name, test in tests.items()} | {run.model_name: result.metrics}
+    write_ranks(
+        run.folder, rank_table(SessionGraphs(data.test, data.num_items), {n: t.ranks for n, t in tests.items()})
+    )
     seconds, memory = time.perf_counter() - started, peak_memory()
     write_result(
         run.folder,
@@ -81,8 +87,10 @@ def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
             "dataset": name,
             "protocol": run.protocol,
             "metrics": table,
+            "by_length": {name: test.by_length for name, test in tests.items()},
             "checkpoint": result.checkpoint.name,
-            "seconds": round(seconds, 1),
+            "seconds": round(seconds, 1),  # of the last part, if the run was resumed
+            "resumed": resume is not None,
             "peak_memory_gb": round(memory, 2),
             **({"epochs": result.epochs} if result.epochs else {"chosen": result.chosen}),
         },

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from srgnn.baselines import BASELINES
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import SessionData
-from srgnn.evaluation import evaluate
+from srgnn.evaluation import Measurement, measure
 
 
-def evaluate_baselines(data: SessionData, k: Sequence[int]) -> dict[str, dict[str, float]]:
-    """The test metrics of every baseline as fractions, keyed by the name of the baseline."""
-    graphs = SessionGraphs(data.test, data.num_items)
+def measure_baselines(data: SessionData, k: Sequence[int]) -> dict[str, Measurement]:
+    """Tests every baseline; the keys are their names."""
+    graphs, clicks = SessionGraphs(data.test, data.num_items), data.train_clicks
     return {
-        name: evaluate(baseline(data.train, data.num_items), graphs, k, name) for name, baseline in BASELINES.items()
+        name: measure(baseline(data.train, data.num_items), graphs, clicks, k, name)
+        for name, baseline in BASELINES.items()
     }

@@ -1,16 +1,28 @@
 """Full-ranking evaluation of anything that scores sessions: the same for models, baselines and checkpoints."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import polars as pl
 import torch
 from torch import Tensor
+from torch_geometric.data import Batch
 from tqdm import tqdm
 
 from srgnn.contracts import SessionModel
 from srgnn.data.graphs import SessionGraphs, evaluation_batch_size
-from srgnn.metrics import check_finite, rank_metrics, target_ranks
+from srgnn.metrics import check_finite, rank_metrics, recommendation_metrics, target_ranks, top_items
+
+# Numbers of clicks of a prefix, from and to, whose metrics are shown side by side. Up to five clicks are the paper's
+# short sessions, more are its long ones.
+LENGTHS = {
+    **{str(clicks): (clicks, clicks) for clicks in range(1, 6)},
+    "6-10": (6, 10),
+    "11+": (11, None),
+    "1-5": (1, 5),
+    "6+": (6, None),
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,22 @@ class Ranking:
     ranks: Tensor
     items: Tensor
     scores: Tensor
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a test found about one model.
+
+    Args:
+        metrics: recall@k, mrr@k and ndcg@k; coverage, popularity and novelty at one cut-off. See :mod:`srgnn.metrics`.
+        by_length: The same for the prefixes of each of :data:`LENGTHS`, with their number as `prefixes`; lengths
+            without a prefix are left out.
+        ranks: The rank of every target, [P].
+    """
+
+    metrics: dict[str, float]
+    by_length: dict[str, dict[str, float]]
+    ranks: Tensor
 
 
 def rank(model: SessionModel, graphs: SessionGraphs, top: int = 0, name: str = "") -> Ranking:
@@ -34,19 +62,15 @@ def rank(model: SessionModel, graphs: SessionGraphs, top: int = 0, name: str = "
     Raises:
         UserError: if a score is not a finite number.
     """
-    size = evaluation_batch_size(graphs.num_items, graphs.items.device)
     # Plain arrays: small long-lived tensors would fragment the heap between the large score buffers, and the memory of
     # the process would grow with every batch.
     ranks, items, scores = array("q"), array("q"), array("f")
-    with torch.inference_mode():
-        for first in tqdm(range(0, len(graphs), size), desc=name, leave=False, disable=not name):
-            batch = graphs[first : first + size]
-            batch_scores = check_finite(model(batch))  # [B, V]
-            ranks.frombytes(target_ranks(batch_scores, batch.y).cpu().numpy().tobytes())
-            if top:
-                best = batch_scores.topk(top)
-                scores.frombytes(best.values.float().cpu().numpy().tobytes())
-                items.frombytes(best.indices.cpu().numpy().tobytes())
+    for batch, batch_scores in _scored(model, graphs, name):
+        ranks.frombytes(target_ranks(batch_scores, batch.y).cpu().numpy().tobytes())
+        if top:
+            best_scores, best = top_items(batch_scores, top)
+            scores.frombytes(best_scores.float().cpu().numpy().tobytes())
+            items.frombytes(best.cpu().numpy().tobytes())
     shape = len(ranks), top
     return Ranking(
         torch.tensor(ranks, dtype=torch.long),
@@ -65,3 +89,76 @@ def evaluate(model: SessionModel, graphs: SessionGraphs, k: Sequence[int], name:
         name: Label of the progress bar; without one, no bar is shown.
     """
     return rank_metrics(rank(model, graphs, name=name).ranks, k)
+
+
+def measure(
+    model: SessionModel, graphs: SessionGraphs, clicks: Tensor, k: Sequence[int], name: str = ""
+) -> Measurement:
+    """Computes all metrics over all prefixes, and over those of each length, in one pass.
+
+    Coverage, popularity and novelty are those of the best 20 items, or of the largest cut-off if 20 is not one.
+
+    Args:
+        model: Maps a batch of session graphs to scores [B, V], on the device of `graphs`.
+        graphs: The prefixes, with their targets.
+        clicks: Number of training clicks of every item, [V], on the CPU.
+        k: Cut-offs of the metrics.
+        name: Label of the progress bar; without one, no bar is shown.
+
+    Raises:
+        UserError: if a score is not a finite number.
+    """
+    cut = main_cutoff(k)
+    longest = max(first for first, _ in LENGTHS.values())  # longer prefixes are counted with these
+    recommended = torch.zeros(longest + 1, graphs.num_items, dtype=torch.int32)  # by length and item
+    ranks = array("q")
+    for batch, scores in _scored(model, graphs, name):
+        ranks.frombytes(target_ranks(scores, batch.y).cpu().numpy().tobytes())
+        best = top_items(scores, cut)[1].cpu()  # [B, cut]
+        length = batch.batch[batch.alias_index].bincount(minlength=batch.num_graphs).clamp_(max=longest).cpu()
+        place = (length.view(-1, 1) * graphs.num_items + best).flatten()
+        recommended.view(-1).index_add_(0, place, torch.ones_like(place, dtype=torch.int32))
+    all_ranks, length = torch.tensor(ranks, dtype=torch.long), graphs.length
+    by_length = {}
+    for bucket, (first, last) in LENGTHS.items():
+        chosen = all_ranks[(length >= first) & (length <= (last or length.max()))]
+        if len(chosen):
+            of_items = recommended[first : None if last is None else last + 1].sum(dim=0)
+            of_ranks = rank_metrics(chosen, k)
+            by_length[bucket] = {
+                "prefixes": len(chosen),
+                **of_ranks,
+                **recommendation_metrics(of_items, clicks, cut),
+            }
+    metrics = rank_metrics(all_ranks, k) | recommendation_metrics(recommended.sum(dim=0), clicks, cut)
+    return Measurement(metrics, by_length, all_ranks)
+
+
+def main_cutoff(k: Sequence[int]) -> int:
+    """The cut-off that chooses an epoch and is compared: 20, or the largest one if 20 is not among them."""
+    return 20 if 20 in k else max(k)
+
+
+def rank_table(graphs: SessionGraphs, ranks: Mapping[str, Tensor]) -> pl.DataFrame:
+    """A table of one row per prefix: its session and number of clicks, its target, and the target's rank per model.
+
+    Args:
+        graphs: The prefixes.
+        ranks: The ranks [P] by the name of the model.
+
+    Returns:
+        The columns `session` (number of the test session, from 0), `clicks`, `target` (index of the item), and one for
+        each model.
+    """
+    columns = {"session": graphs.session, "clicks": graphs.length, "target": graphs.targets.cpu(), **ranks}
+    return pl.DataFrame({name: values.int().numpy() for name, values in columns.items()})
+
+
+def _scored(model: SessionModel, graphs: SessionGraphs, name: str) -> Iterator[tuple[Batch, Tensor]]:
+    """The batches of all prefixes with their scores [B, V]."""
+    size = evaluation_batch_size(graphs.num_items, graphs.items.device)
+    for first in tqdm(range(0, len(graphs), size), desc=name, leave=False, disable=not name):
+        batch = graphs[first : first + size]
+        with torch.inference_mode():
+            scores = check_finite(model(batch))
+        yield batch, scores

@@ -1,8 +1,12 @@
-from srgnn.comparison import evaluate_baselines
+from srgnn.comparison import measure_baselines
 from srgnn.data import SessionData
 
 
 def test_the_baselines_are_measured_under_their_names(small: SessionData):
-    table = evaluate_baselines(small, [5])
-    assert list(table) == ["Popularity", "Last-item successor"]
-    assert table["Last-item successor"]["recall@5"] > table["Popularity"]["recall@5"] > 0
+    tests = measure_baselines(small, [5])
+    assert list(tests) == ["Popularity", "Last-item successor"]
+    successor, popularity = tests["Last-item successor"].metrics, tests["Popularity"].metrics
+    assert successor["recall@5"] > popularity["recall@5"] > 0
+    assert popularity["coverage@5"] == 5 / small.num_items
+    assert successor["popularity@5"] < popularity["popularity@5"]
+    assert successor["novelty@5"] > popularity["novelty@5"]

@@ -4,8 +4,9 @@ from torch_geometric.data import Batch
 
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
-from srgnn.evaluation import evaluate, rank
-from srgnn.metrics import rank_metrics, target_ranks
+from srgnn.data.sessions import Sessions
+from srgnn.evaluation import evaluate, measure, rank, rank_table
+from srgnn.metrics import rank_metrics, recommendation_metrics, target_ranks
 
 
 class Table:
@@ -44,3 +45,36 @@ def test_evaluate_measures_anything_that_scores(graphs: SessionGraphs):
     expected = rank_metrics(target_ranks(scores, graphs.targets), [1, 20])
     assert evaluate(Table(scores), graphs, [1, 20]) == expected
     assert evaluate(lambda batch: torch.zeros(batch.num_graphs, graphs.num_items), graphs, [5])["recall@5"] == 0
+
+
+def test_a_measurement_holds_all_metrics_overall_and_by_length(small: SessionData, graphs: SessionGraphs, monkeypatch):
+    monkeypatch.setattr("srgnn.evaluation.evaluation_batch_size", lambda num_items, device: 40)
+    scores = torch.randn(len(graphs), graphs.num_items)
+    found = measure(Table(scores), graphs, small.train_clicks, [1, 5])
+    best = scores.topk(5).indices
+    parts = {
+        "1": graphs.length == 1,
+        "6-10": (graphs.length >= 6) & (graphs.length <= 10),
+        "1-5": graphs.length <= 5,
+        "6+": graphs.length >= 6,
+    }
+    for name, chosen in parts.items():
+        recommended = best[chosen].flatten().bincount(minlength=graphs.num_items)
+        assert found.by_length[name] == pytest.approx(
+            {
+                "prefixes": int(chosen.sum()),
+                **rank_metrics(target_ranks(scores, graphs.targets)[chosen], [1, 5]),
+                **recommendation_metrics(recommended, small.train_clicks, 5),
+            }
+        )
+    recommended = best.flatten().bincount(minlength=graphs.num_items)
+    assert found.metrics == pytest.approx(
+        evaluate(Table(scores), graphs, [1, 5]) | recommendation_metrics(recommended, small.train_clicks, 5)
+    )
+
+
+def test_the_table_of_ranks_names_session_length_and_target_of_every_prefix():
+    graphs = SessionGraphs(Sessions.from_lists([[0, 1, 2], [2, 0]]), 3)
+    table = rank_table(graphs, {"A": torch.tensor([1, 2, 3]), "B": torch.tensor([3, 2, 1])})
+    assert table.rows() == [(0, 2, 2, 1, 3), (0, 1, 1, 2, 2), (1, 1, 0, 3, 1)]
+    assert table.columns == ["session", "clicks", "target", "A", "B"]

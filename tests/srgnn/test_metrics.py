@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from srgnn.errors import UserError
-from srgnn.metrics import RankMetrics, check_finite, rank_metrics, target_ranks
+from srgnn.metrics import (
+    RankMetrics,
+    check_finite,
+    rank_metrics,
+    recommendation_metrics,
+    target_ranks,
+    top_items,
+)
 
 NAN = float("nan")
 
@@ -72,3 +79,25 @@ def test_scores_that_are_not_finite_are_refused(wrong: float):
     scores[1, 0] = wrong
     with pytest.raises(UserError, match="scores that are not finite"):
         check_finite(scores)
+
+
+@pytest.mark.parametrize("num_items", [5, 32, 5 * 32, 6 * 32, 1000, 1031])
+def test_the_best_items_are_those_of_a_full_sort(num_items: int):
+    scores = torch.randn(50, num_items)
+    values, items = top_items(scores, 5)
+    assert torch.equal(values, scores.sort(descending=True).values[:, :5])
+    assert torch.equal(items, scores.argsort(descending=True)[:, :5])
+
+
+def test_equal_scores_give_distinct_best_items():
+    values, items = top_items(torch.zeros(2, 1000), 20)
+    assert not values.any()
+    assert all(len(set(row)) == 20 for row in items.tolist())
+
+
+def test_coverage_popularity_and_novelty_on_paper():
+    clicks = torch.tensor([4, 2, 1, 1, 0])  # of 8
+    recommended = torch.tensor([2, 1, 0, 0, 1])
+    assert recommendation_metrics(recommended, clicks, 2) == pytest.approx(
+        {"coverage@2": 3 / 5, "popularity@2": (2 * 4 + 2 + 0) / 4 / 4, "novelty@2": (2 * 1 + 2 + 3) / 4}
+    )

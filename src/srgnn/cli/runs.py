@@ -9,6 +9,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -24,6 +25,7 @@ from srgnn.saving import lock_folder, whole_file
 log = logging.getLogger(__name__)
 
 RESULT = "result.json"
+RANKS = "ranks.parquet"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
 SWEEP = "multirun.yaml"  # Hydra's description of a sweep, in its folder
 # What a resumed run may change if it is given anew, and what never matters. The data itself is compared.
@@ -128,6 +130,12 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     content = {**result, "overrides": list(HydraConfig.get().overrides.task)}
     with whole_file(folder / RESULT, "the result", "folder") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write_ranks(folder: Path, ranks: pl.DataFrame) -> None:
+    """Writes `ranks.parquet`: the rank of every test target, by the run's model and by the baselines."""
+    with whole_file(folder / RANKS, "the ranks", "folder") as temporary:
+        ranks.write_parquet(temporary)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:

@@ -61,6 +61,11 @@ class SessionGraphs(Dataset[Data]):
         return int(self.first[-1])
 
     @property
+    def session(self) -> Tensor:
+        """The session of every prefix, [P]."""
+        return torch.arange(len(self.ptr) - 1).repeat_interleave(self.first.diff())
+
+    @property
     def start(self) -> Tensor:
         """The position of the first click of every prefix, [P]."""
         return self._samples()[0]
@@ -79,8 +84,7 @@ class SessionGraphs(Dataset[Data]):
     def _samples(self, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The position of the first click and the number of clicks of samples, or of all, on the CPU."""
         if index is None:
-            index = torch.arange(len(self))
-            session = torch.arange(len(self.ptr) - 1).repeat_interleave(self.first.diff())
+            index, session = torch.arange(len(self)), self.session
         else:
             session = torch.searchsorted(self.first[1:], index, right=True)
         start, end = self.ptr.index_select(0, session), self.ptr.index_select(0, session + 1)

@@ -169,6 +169,11 @@ class SessionData:
         return len(self.vocabulary)
 
     @property
+    def train_clicks(self) -> Tensor:
+        """Number of training clicks of every item, [V]."""
+        return torch.bincount(self.train.items, minlength=self.num_items)
+
+    @property
     def counts(self) -> dict[str, int]:
         """The counts that papers report for a data set."""
         return {

@@ -1,17 +1,18 @@
 """Evaluation protocols: which sessions train, how the epoch is selected, when the test set is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import SessionData, Sessions
 from srgnn.errors import UserError
-from srgnn.evaluation import evaluate
+from srgnn.evaluation import Measurement, measure
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
 from srgnn.training.run import Run, fit
 from srgnn.training.trainer import evaluation_device
@@ -24,12 +25,14 @@ class Result:
     Args:
         metrics: Test metrics by name, as fractions; empty in processes other than the first.
         checkpoint: Path of the checkpoint of the trained model.
+        test: The test of that checkpoint; None in processes other than the first.
         chosen: Under `validated`, the chosen epoch and its validation metrics.
         epochs: Under `paper`, the epoch of each metric's best test value.
     """
 
     metrics: dict[str, float]
     checkpoint: Path
+    test: Measurement | None = None
     chosen: dict[str, Any] | None = None
     epochs: dict[str, int] | None = None
 
@@ -56,16 +59,50 @@ def validated(run: Run, data: SessionData, logger: Logger | None, resume: Path |
     start = _resumable(resume, data, ("select", "refit"))
     best_epoch = start.chosen if start else None
     if best_epoch is None:
-        training, validation = _split(run, data)
-        record = replace(run.record(data, "select"), history=start.history if start else [])
-        history = fit(run, record, training, validation, run.max_epochs, logger, resume)
-        best_epoch = max(history, key=lambda epoch: epoch[run.monitor])  # the first of equally good ones
+        best_epoch = best_of(run, select(run, data, logger, resume))
         resume = None
     checkpoint = run.folder / "best.ckpt"
     if run.refit:
         fit(run, run.record(data, "refit", best_epoch), data.train, None, best_epoch["epoch"], logger, resume)
         checkpoint = run.folder / "refit.ckpt"
-    return Result(_test(run, checkpoint, data, logger) or {}, checkpoint, chosen=best_epoch)
+    test = _test(run, checkpoint, data, logger)
+    return Result(test.metrics if test else {}, checkpoint, test, chosen=best_epoch)
+
+
+def select(
+    run: Run,
+    data: SessionData,
+    logger: Logger | None = None,
+    resume: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> list[dict[str, Any]]:
+    """Trains on the earlier training sessions, and validates on the latest ones after every epoch.
+
+    The test set is not read.
+
+    Args:
+        run: Settings of the run.
+        data: Training sessions.
+        logger: Logger of the metrics; None logs nothing.
+        resume: Checkpoint of this stage to resume from; None starts from the beginning.
+        callbacks: Further callbacks of Lightning.
+
+    Returns:
+        The validation metrics of every epoch, with `epoch` counted from 1.
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
+        UserError: if the loss is not finite, or the checkpoint is from another protocol or other data.
+    """
+    start = _resumable(resume, data, ("select",))
+    training, validation = _split(run, data)
+    record = replace(run.record(data, "select"), history=start.history if start else [])
+    return fit(run, record, training, validation, run.max_epochs, logger, resume, callbacks)
+
+
+def best_of(run: Run, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The epoch that is chosen: the first with the best value of :attr:`Run.monitor`."""
+    return dict(max(history, key=lambda epoch: epoch[run.monitor]))
 
 
 def paper(run: Run, data: SessionData, logger: Logger | None, resume: Path | None) -> Result:
@@ -74,9 +111,12 @@ def paper(run: Run, data: SessionData, logger: Logger | None, resume: Path | Non
     record = replace(run.record(data, "paper"), history=start.history if start else [])
     history = fit(run, record, data.train, data.test, run.max_epochs, logger, resume)
     best = {name: max(history, key=lambda epoch: epoch[name]) for name in history[0] if name != "epoch"}
+    checkpoint = run.folder / "best.ckpt"
+    test = _test(run, checkpoint, data, None)
     return Result(
-        {name: epoch[name] for name, epoch in best.items()},
-        run.folder / "best.ckpt",
+        test.metrics | {name: epoch[name] for name, epoch in best.items()} if test else {},
+        checkpoint,
+        test,
         epochs={name: epoch["epoch"] for name, epoch in best.items()},
     )
 
@@ -96,16 +136,16 @@ def _split(run: Run, data: SessionData) -> tuple[Sessions, Sessions]:
 
 
 @rank_zero_only
-def _test(run: Run, checkpoint: Path, data: SessionData, logger: Logger | None) -> dict[str, float]:
-    """The test metrics of a checkpoint; only the first of several processes measures, the others get None."""
+def _test(run: Run, checkpoint: Path, data: SessionData, logger: Logger | None) -> Measurement:
+    """The test of a checkpoint; only the first of several processes measures, the others get None."""
     device = evaluation_device(run.trainer)
     model = Checkpoint.load(checkpoint).build_model().to(device)
     bar = run.model_name if run.trainer.get("enable_progress_bar", True) else ""
-    metrics = evaluate(model, SessionGraphs(data.test, data.num_items, device), run.k, bar)
+    test = measure(model, SessionGraphs(data.test, data.num_items, device), data.train_clicks, run.k, bar)
     if logger is not None:
-        logger.log_metrics({f"test/{name}": value for name, value in metrics.items()})
+        logger.log_metrics({f"test/{name}": value for name, value in test.metrics.items()})
         logger.save()
-    return metrics
+    return test
 
 
 def _resumable(path: Path | None, data: SessionData, stages: tuple[str, ...]) -> CheckpointRecord | None:

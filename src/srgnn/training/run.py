@@ -17,6 +17,7 @@ from srgnn.contracts import ModelSettings
 from srgnn.data.datamodule import ORDERS, SessionDataModule
 from srgnn.data.sessions import SessionData, Sessions
 from srgnn.errors import ArgumentError, check_bool, check_choice, check_float, check_int
+from srgnn.evaluation import main_cutoff
 from srgnn.nn import LOSSES, MODELS, Sampling, SRGNNSettings, build_loss
 from srgnn.training.callbacks import EpochLines, StopGracefully
 from srgnn.training.checkpoint import CheckpointRecord
@@ -105,7 +106,7 @@ class Run:
     @property
     def monitor(self) -> str:
         """The metric that chooses the epoch."""
-        return f"mrr@{20 if 20 in self.k else max(self.k)}"
+        return f"mrr@{main_cutoff(self.k)}"
 
     def record(self, data: SessionData, stage: str, chosen: dict[str, Any] | None = None) -> CheckpointRecord:
         """The record of the checkpoints of a stage, before its first epoch."""
@@ -130,6 +131,7 @@ def fit(
     max_epochs: int,
     logger: Logger | None = None,
     resume: Path | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> list[dict[str, Any]]:
     """Trains once from the initial weights, and leaves `last.ckpt` and the best or last epoch in the run's folder.
 
@@ -142,6 +144,7 @@ def fit(
         max_epochs: Maximum number of epochs; `run.patience` may end the training earlier.
         logger: Logger of the metrics; None logs nothing.
         resume: Checkpoint of this stage to resume from; None starts from the beginning.
+        callbacks: Further callbacks of Lightning.
 
     Returns:
         The metrics of every epoch, including those of `record.history`.
@@ -160,7 +163,8 @@ def fit(
         "save_on_train_epoch_end": True,
     }
     monitor = None if evaluation is None else f"{evaluated_on}/{run.monitor}"
-    callbacks: list[Callback] = [
+    callbacks = [
+        *callbacks,
         EpochLines(max_epochs),
         StopGracefully(last),
         ModelCheckpoint(filename="best" if monitor else record.stage, monitor=monitor, mode="max", **keep),

@@ -15,7 +15,7 @@ from srgnn.nn import Sampling, SRGNNSettings
 from srgnn.training.callbacks import Interrupted
 from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.optimizer import OptimizerSettings
-from srgnn.training.protocols import Result, train
+from srgnn.training.protocols import Result, best_of, select, train
 from srgnn.training.run import Run, fit
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": True}
@@ -111,6 +111,13 @@ def test_a_finished_stage_is_not_trained_again(small: SessionData, tmp_path: Pat
     assert (tmp_path / "last.ckpt").stat().st_mtime_ns == before
 
 
+def test_selection_trains_and_validates_alone(small: SessionData, tmp_path: Path):
+    validated = train(run(tmp_path / "whole"), small)
+    without_test = SessionData(small.train, Sessions.from_lists([]), small.vocabulary, small.manifest)
+    history = select(run(tmp_path / "selection"), without_test)
+    assert best_of(run(tmp_path), history) == validated.chosen
+
+
 def test_validation_never_uses_the_test_set(small: SessionData, tmp_path: Path):
     other_test = SessionData(small.train, Sessions.from_lists([[0, 1]]), small.vocabulary, small.manifest)
     one, other = train(run(tmp_path / "1"), small), train(run(tmp_path / "2"), other_test)
@@ -122,9 +129,10 @@ def test_paper_takes_the_best_test_epoch_of_each_metric(small: SessionData, tmp_
     result = train(run(tmp_path, protocol="paper"), small)
     history = Checkpoint.load(tmp_path / "last.ckpt").record.history
     assert [epoch["epoch"] for epoch in history] == [1, 2, 3]
-    for name, value in result.metrics.items():
-        assert value == max(epoch[name] for epoch in history)
-        assert history[result.epochs[name] - 1][name] == value
+    for name, epoch in result.epochs.items():
+        assert result.metrics[name] == max(each[name] for each in history)
+        assert history[epoch - 1][name] == result.metrics[name]
+    assert result.test.metrics["mrr@20"] == result.metrics["mrr@20"]  # the checkpoint is that of the best mrr
 
 
 def test_refit_trains_on_all_sessions_for_the_chosen_epochs(small: SessionData, tmp_path: Path):
