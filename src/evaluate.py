@@ -12,7 +12,7 @@ from srgnn.cli.config import build_data_set, data_set_of, load, program
 from srgnn.cli.runs import finished_run
 from srgnn.cli.tables import print_results
 from srgnn.comparison import measure_baselines
-from srgnn.data import Vocabulary
+from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import UserError, check_int
 from srgnn.evaluation import Ranking, rank
@@ -68,22 +68,23 @@ def main(config: DictConfig) -> None:
     graphs = SessionGraphs(data.test, data.num_items)
     ranking = rank(checkpoint.build_model(), graphs, max(k) if recommendations else 0, name)
     if recommendations:
-        write_recommendations(recommendations, ranking, graphs, data.vocabulary)
+        write_recommendations(recommendations, ranking, graphs, data)
     metrics = {name: rank_metrics(ranking.ranks, k)}
     metrics |= {baseline: test.metrics for baseline, test in measure_baselines(data, k).items()}
     print_results(f"{data.manifest['name']}, {os.path.relpath(path)}", metrics, k)
 
 
-def write_recommendations(path: Path, ranking: Ranking, graphs: SessionGraphs, vocabulary: Vocabulary) -> None:
+def write_recommendations(path: Path, ranking: Ranking, graphs: SessionGraphs, data: SessionData) -> None:
     """Writes one row per test prefix, in raw ids: session by session, the longest prefix first.
 
-    A CSV file has one row per recommended item, since its fields hold no lists.
+    Sessions of a data set without session ids are numbered from 0. A CSV file has one row per recommended item, since
+    its fields hold no lists.
     """
-    ids = pl.Series(vocabulary.ids)
+    ids, session = pl.Series(data.vocabulary.ids), pl.Series(graphs.session.numpy())
     best = ids.gather(ranking.items.flatten().numpy()).reshape(tuple(ranking.items.shape))
     table = pl.DataFrame(
         {
-            "session": graphs.session.numpy(),
+            "session": session if data.test_ids is None else data.test_ids.gather(session),
             "clicks": graphs.length.numpy(),
             "target": ids.gather(graphs.targets.numpy()),
             "rank": ranking.ranks.numpy(),

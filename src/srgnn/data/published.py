@@ -18,7 +18,7 @@ from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 from srgnn.errors import UserError
 from srgnn.saving import whole_file
 
-RECIPE = 3  # increase it when the conversion changes, so that older caches are no longer used
+RECIPE = 4  # increase it when the conversion changes, so that older caches are no longer used
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from srgnn.data.checksums import verify_checksums, write_checksums
 from srgnn.errors import ArgumentError, UserError
 from srgnn.saving import remove_leftovers, whole_folder
 
-VOCABULARY, MANIFEST = "vocabulary.parquet", "manifest.json"
-FILES = [file.name for part in ("train", "test") for file in files(Path(part))] + [VOCABULARY, MANIFEST]
+VOCABULARY, TEST_IDS, MANIFEST = "vocabulary.parquet", "test_ids.parquet", "manifest.json"
+FILES = [file.name for part in ("train", "test") for file in files(Path(part))] + [VOCABULARY, TEST_IDS, MANIFEST]
 PIECE = 1 << 22  # clicks per step of a pass over a mapped file: temporary arrays stay small
 
 Ints = npt.NDArray[np.integer]
@@ -156,6 +156,8 @@ class SessionData:
         vocabulary: The raw ids of the items.
         manifest: Description of the data: name, protocol, counts, hashes of the sources.
         folder: The columnar cache that it was saved to or loaded from; None before that.
+        test_ids: The raw ids of the test sessions, [S]; None if the source does not give them. Where visits are cut by
+            time, the ids of their users.
     """
 
     train: Sessions
@@ -163,6 +165,7 @@ class SessionData:
     vocabulary: Vocabulary
     manifest: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    test_ids: pl.Series | None = None
 
     @property
     def num_items(self) -> int:
@@ -205,7 +208,8 @@ class SessionData:
     def save(self, folder: Path) -> "SessionData":
         """Writes the columnar cache, whole or not at all, and returns it as :meth:`load` reads it.
 
-        The sessions are NumPy files, the vocabulary is a Parquet table; beside them are `manifest.json` and checksums.
+        The sessions are NumPy files, the vocabulary and the ids of the test sessions are Parquet tables; beside them
+        are `manifest.json` and checksums.
         If two processes save to `folder` at the same time, the first one wins, and both get what it wrote.
 
         Raises:
@@ -216,6 +220,8 @@ class SessionData:
             self.test.save(temporary / "test")
             ids = pl.DataFrame({"id": self.vocabulary.ids}).with_row_index("index")
             pl.concat([ids, self.vocabulary.about], how="horizontal").write_parquet(temporary / VOCABULARY)
+            test_ids = pl.Series(dtype=pl.Null) if self.test_ids is None else self.test_ids
+            pl.DataFrame({"id": test_ids}).write_parquet(temporary / TEST_IDS)
             (temporary / MANIFEST).write_text(json.dumps(self.manifest, indent=2) + "\n")
             write_checksums(temporary, FILES)
         return self.load(folder)
@@ -235,7 +241,9 @@ class SessionData:
             table = pl.read_parquet(folder / VOCABULARY)
             vocabulary = Vocabulary(table["id"].to_list(), table.drop("id", "index", strict=False))
             train, test = (Sessions.load(folder / name) for name in ("train", "test"))
-            return cls(train, test, vocabulary, json.loads((folder / MANIFEST).read_text()), folder)
+            test_ids = pl.read_parquet(folder / TEST_IDS)["id"]
+            manifest = json.loads((folder / MANIFEST).read_text())
+            return cls(train, test, vocabulary, manifest, folder, test_ids if len(test_ids) else None)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise UserError(f"The prepared data in {folder} cannot be read ({error}): delete that folder.") from error
 

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -87,6 +88,14 @@ def test_a_data_set_without_clicks_is_saved(tmp_path: Path):
     assert (len(loaded.train), loaded.train.items.tolist(), loaded.train.ptr.tolist()) == (0, [], [0])
 
 
+@pytest.mark.parametrize("ids", [None, ["a", "b, c"], [7, 2**62]])
+def test_the_ids_of_the_test_sessions_are_kept(tmp_path: Path, ids):
+    test = Sessions.from_lists([[0, 1], [1, 0]])
+    given = None if ids is None else pl.Series(ids)
+    loaded = SessionData(test, test, Vocabulary(["a", "b"]), test_ids=given).save(tmp_path / "toy")
+    assert (None if loaded.test_ids is None else loaded.test_ids.to_list()) == ids
+
+
 def test_mapped_sessions_are_saved_as_they_are_now(data: SessionData, tmp_path: Path):
     first = data.save(tmp_path / "one")
     first.train.items[0] = 3
@@ -153,7 +162,7 @@ def test_of_two_saves_at_the_same_time_the_first_one_wins(data: SessionData, tmp
 
 
 ARRAYS = [f"{part}.{name}.npy" for part in ("train", "test") for name in ("items", "ptr")]
-FILES = [*ARRAYS, "vocabulary.parquet", "manifest.json", "checksums.txt"]
+FILES = [*ARRAYS, "vocabulary.parquet", "test_ids.parquet", "manifest.json", "checksums.txt"]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -82,7 +82,7 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     logger.info("Writing the sessions")
     train, test = (_written(tables, name) for name in ("train", "test"))
     vocabulary = _vocabulary(log_of_clicks.items[parts.codes], titles)
-    data = SessionData(train, test, vocabulary)
+    data = SessionData(train, test, vocabulary, test_ids=_session_ids(tables, log_of_clicks.sessions, parts.test))
     facts = data.facts()
     if titles is not None:
         facts["titled_items"] = vocabulary.about["title"].count()
@@ -173,6 +173,12 @@ def _written(tables: Tables, name: str) -> Sessions:
     path = tables.folder / name
     write_sessions(path, tables.parts(name).select("session", "item"))
     return Sessions.load(path)
+
+
+def _session_ids(tables: Tables, sessions: Frame, clicks: Frame) -> pl.Series:
+    """The raw ids of the sessions of clicks, in the order of the sessions."""
+    found = sessions.join(clicks.select("session").unique(), on="session", how="semi")
+    return tables.collect(found.select("session", "key")).sort("session")["key"]
 
 
 def _vocabulary(items: pl.DataFrame, titles: pl.DataFrame | None) -> Vocabulary:

@@ -90,8 +90,8 @@ def drops_duplicate(given: Log, r: Rules, time: float) -> bool:
     return r.duplicates == "drop" or (r.duplicates == "auto" and (given.has_places or not unclear))
 
 
-def oracle(given: Log, r: Rules) -> tuple[list, list, list] | None:
-    """Training sessions, test sessions and candidates, found by loops over rows; None if a set is empty."""
+def oracle(given: Log, r: Rules) -> tuple[list, list, list, list] | None:
+    """Training sessions, test sessions, their ids and candidates, by loops over rows; None if a set is empty."""
     visits: dict[tuple, list] = {}
     for row, (session, item, time, *place) in enumerate(given.rows):
         is_test = row >= len(given.rows) - given.num_test if given.num_test else None
@@ -100,8 +100,8 @@ def oracle(given: Log, r: Rules) -> tuple[list, list, list] | None:
         if not repeats_another or not drops_duplicate(given, r, time):
             clicks.append((time, row, item, place))
     by_file = r.order == "file"
-    log = []  # (is a test session by its file, when, first row, items)
-    for (is_test, _), visit in visits.items():
+    log = []  # ((is a test session by its file, when, first row, session), items)
+    for (is_test, session), visit in visits.items():
         ordered, gap = sorted(visit), given.gap
         cuts = [n for n in range(1, len(ordered)) if gap is not None and ordered[n][0] - ordered[n - 1][0] > gap]
         for part in (ordered[a:b] for a, b in pairwise([0, *cuts, len(ordered)])):
@@ -115,7 +115,7 @@ def oracle(given: Log, r: Rules) -> tuple[list, list, list] | None:
             items = [item for _, _, item, _ in part]
             if r.repeats == "drop":
                 items = [item for n, item in enumerate(items) if n == 0 or item != items[n - 1]]
-            log.append(((is_test, when, first_row), items))
+            log.append(((is_test, when, first_row, session), items))
     log = [visit for visit in log if len(visit[1]) >= r.min_session_length]
     while True:
         support = Counter(item for _, items in log for item in items)
@@ -131,13 +131,13 @@ def oracle(given: Log, r: Rules) -> tuple[list, list, list] | None:
     if not log:
         return None
     if given.num_test:
-        full = train = [items for (is_test, _, _), items in log if not is_test]
-        test = [items for (is_test, _, _), items in log if is_test]
+        full = train = [items for (is_test, *_), items in log if not is_test]
+        tested = [(visit[-1], items) for visit, items in log if visit[0]]
     else:
-        cut = max(when for (_, when, _), _ in log) - r.test_days * 24 * HOUR
+        cut = max(when for (_, when, *_), _ in log) - r.test_days * 24 * HOUR
         keeps_last = r.boundary == "train"
-        full = train = [items for (_, when, _), items in log if when < cut or (when == cut and keeps_last)]
-        test = [items for (_, when, _), items in log if when > cut]
+        full = train = [items for (_, when, *_), items in log if when < cut or (when == cut and keeps_last)]
+        tested = [(visit[-1], items) for visit, items in log if visit[1] > cut]
     pairs = [(n, end) for n, items in enumerate(train) for end in range(len(items), 1, -1)]
     if r.fraction < 1:
         pairs = pairs[len(pairs) - int(len(pairs) * r.fraction) :]
@@ -145,13 +145,14 @@ def oracle(given: Log, r: Rules) -> tuple[list, list, list] | None:
     source = full if r.candidates == "all" else train
     candidates = {i for items in source for i in items}
     if r.unseen == "keep":
-        candidates |= {i for items in test for i in items}
-    test = [[i for i in items if i in candidates] for items in test]
-    test = [items for items in test if len(items) >= r.min_session_length]
+        candidates |= {i for _, items in tested for i in items}
+    tested = [(session, [i for i in items if i in candidates]) for session, items in tested]
+    tested = [(session, items) for session, items in tested if len(items) >= r.min_session_length]
+    test, sessions = [items for _, items in tested], [session for session, _ in tested]
     if not train or not test:
         return None
     ordered_ids = [i for i in dict.fromkeys(i for items in full + test for i in items) if i in candidates]
-    return train, test, ordered_ids
+    return train, test, sessions, ordered_ids
 
 
 moments = st.builds(lambda n, part: n * 6 * HOUR + part, st.integers(0, 12), st.sampled_from([0, 0, 0.5, 0.25]))
@@ -202,15 +203,17 @@ def test_any_log_under_any_rules_equals_plain_python_on_every_engine(log: Log, r
                     log.prepare(folder, rules, engine)
             return
         first, *others = (log.prepare(folder, rules, engine) for engine in ENGINES)
-    train, test, ids = expected
+    train, test, sessions, ids = expected
     assert raw(first, "train") == train
     assert raw(first, "test") == test
     assert first.vocabulary.ids == ids
+    assert first.test_ids.to_list() == sessions
     for other in others:
         assert raw(other, "train") == train
         assert raw(other, "test") == test
         assert other.manifest == first.manifest
         assert other.vocabulary.about.equals(first.vocabulary.about)
+        assert other.test_ids.equals(first.test_ids)
 
 
 EARLY = [(1, "a", 0), (1, "b", 60), (1, "c", 120), (2, "b", 180), (2, "c", 240)]  # two training sessions

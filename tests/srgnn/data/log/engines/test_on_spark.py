@@ -64,6 +64,7 @@ def test_every_rule_gives_the_same_sessions_and_manifest_as_polars(tmp_path: Pat
     assert data.vocabulary.ids == expected.vocabulary.ids
     assert data.vocabulary.about.schema == expected.vocabulary.about.schema
     assert data.vocabulary.about.equals(expected.vocabulary.about)
+    assert data.test_ids.equals(expected.test_ids)
     for part in ("train", "test"):
         ours, theirs = getattr(data, part), getattr(expected, part)
         assert ours.items.tolist() == theirs.items.tolist()
@@ -123,6 +124,7 @@ def test_every_type_is_read_as_with_polars(tmp_path: Path, spark: Spark, monkeyp
     assert data.manifest == expected.manifest
     assert data.vocabulary.ids == expected.vocabulary.ids
     assert data.train.items.tolist() == expected.train.items.tolist() == [0, 1, 2, 0] * 2
+    assert data.test_ids.to_list() == expected.test_ids.to_list()
 
 
 def test_a_file_whose_name_spark_passes_over_is_refused(tmp_path: Path, spark: Spark):
