@@ -54,7 +54,7 @@ class Sessions:
         return cls(items, pointers(lengths))
 
     @classmethod
-    def load(cls, path: Path) -> "Sessions":
+    def load(cls, path: str | Path) -> "Sessions":
         """Maps the files that :meth:`save` or :func:`~srgnn.data.arrays.write_sessions` wrote.
 
         The arrays stay in the files: processes share them, and they take no memory that the system cannot reclaim.
@@ -65,11 +65,11 @@ class Sessions:
         Raises:
             ValueError: for any other file.
         """
-        return cls(*map(torch.from_numpy, map_arrays(path)))
+        return cls(*map(torch.from_numpy, map_arrays(Path(path))))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Writes the sessions as :meth:`load` reads them."""
-        write_arrays(path, self.items.numpy(), self.ptr.numpy())
+        write_arrays(Path(path), self.items.numpy(), self.ptr.numpy())
 
     def __len__(self) -> int:
         return self.ptr.numel() - 1
@@ -205,7 +205,7 @@ class SessionData:
             "unseen_test_targets": unseen,
         }
 
-    def save(self, folder: Path) -> "SessionData":
+    def save(self, folder: str | Path) -> "SessionData":
         """Writes the columnar cache, whole or not at all, and returns it as :meth:`load` reads it.
 
         The sessions are NumPy files, the vocabulary and the ids of the test sessions are Parquet tables; beside them
@@ -215,6 +215,7 @@ class SessionData:
         Raises:
             UserError: if it cannot be written; nothing is left behind that a later run would trust.
         """
+        folder = Path(folder)
         with whole_folder(folder, "the prepared data", "cache") as temporary:
             self.train.save(temporary / "train")
             self.test.save(temporary / "test")
@@ -227,7 +228,7 @@ class SessionData:
         return self.load(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> "SessionData":
+    def load(cls, folder: str | Path) -> "SessionData":
         """Maps a cache that :meth:`save` wrote, once its checksums are verified.
 
         What killed preparations left beside it is removed.
@@ -235,6 +236,7 @@ class SessionData:
         Raises:
             UserError: if it is damaged, or an older version wrote it.
         """
+        folder = Path(folder)
         remove_leftovers(folder.parent)
         try:
             verify_checksums(folder, FILES)

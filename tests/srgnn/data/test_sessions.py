@@ -61,7 +61,7 @@ def test_a_cache_loads_as_it_was_saved(data: SessionData, tmp_path: Path):
 
 
 def test_sessions_are_mapped_and_never_written_back(data: SessionData, tmp_path: Path, recwarn):
-    saved = data.save(tmp_path / "toy")
+    saved = data.save(str(tmp_path / "toy"))
     assert saved.train.items.dtype == torch.int32
     assert saved.train.ptr.dtype == torch.int64
     maps = Path("/proc/self/maps")
@@ -69,7 +69,7 @@ def test_sessions_are_mapped_and_never_written_back(data: SessionData, tmp_path:
         assert not maps.exists() or name in maps.read_text()  # Linux alone has the list
     saved.train.items[0] = 3
     saved.train.ptr[1] = 2
-    loaded = SessionData.load(tmp_path / "toy").train
+    loaded = SessionData.load(str(tmp_path / "toy")).train
     assert (loaded.items.tolist(), loaded.ptr.tolist()) == (data.train.items.tolist(), data.train.ptr.tolist())
     assert not recwarn.list
 

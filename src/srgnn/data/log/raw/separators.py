@@ -1,8 +1,9 @@
-"""Separators that are not read as they stand: several signs between two words, or spaces before a quote."""
+"""Separators that are not read as they stand: several signs between two words, or spaces beside a quote."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from srgnn.data.log.raw.text import command, python
@@ -29,7 +30,7 @@ def long_separator(path: Path, signs: str) -> UserError:
 
 
 def check_spaces(path: Path, lines: Sequence[str], separator: str, quote: str | None) -> None:
-    """Refuses spaces between a separator and the quote after it: readers would take that quote as part of the field.
+    """Refuses spaces between a separator and a quote: readers would take the quote as part of the field, or stray.
 
     Args:
         path: The file.
@@ -44,9 +45,13 @@ def check_spaces(path: Path, lines: Sequence[str], separator: str, quote: str | 
         return
     is_open = False  # within a quoted field that began on an earlier line
     for number, line in enumerate(lines, start=1):
-        parts = (separator + line).split(quote)
-        outside = () if is_open else parts[:-1:2]
-        if any(part.rstrip(" ") != part and part.rstrip(" ").endswith(separator) for part in outside):
+        parts = f"{separator}{line}{separator}".split(quote)
+        before = any(part.rstrip(" ") != part and part.rstrip(" ").endswith(separator) for part in parts[:-1:2])
+        after = any(
+            opening.endswith(separator) and part.lstrip(" ") != part and part.lstrip(" ").startswith(separator)
+            for opening, part in pairwise(parts[::2])
+        )
+        if not is_open and (before or after):
             dialect = f"delimiter={separator!r}, quotechar={quote!r}"
             code = (
                 f"import csv, sys; csv.writer(sys.stdout, {dialect})"
@@ -54,7 +59,7 @@ def check_spaces(path: Path, lines: Sequence[str], separator: str, quote: str | 
             )
             raise UserError(
                 f"{path} line {number} has spaces between a separator and a quote ({line[:60]!r}), so that the quotes "
-                f"would be read as part of the field: write the file without such spaces, for instance with "
+                f"would not be read as such: write the file without such spaces, for instance with "
                 f"{command(path, python(code), 'nospaces')}, or set quote=null if quotes are part of the text.",
                 "quote",
             )

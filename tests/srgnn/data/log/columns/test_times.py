@@ -166,3 +166,9 @@ def test_the_name_of_a_zone_after_its_offset_is_not_read():
         javascript = f"Tue Apr 01 2014 10:00:01 GMT+0200{zone}"
         assert read([javascript], "%a %b %d %Y %H:%M:%S GMT%z", "UTC") == ["2014-04-01 08:00:01"]
     assert read(["2014-04-01 10:00:01 +0200 CEST"], "%Y-%m-%d %H:%M:%S%.f %z", "UTC") == ["2014-04-01 08:00:01"]
+
+
+@pytest.mark.parametrize("value", ["Tue Apr 01 10:00:01 CEST 2014", "2014-04-01 10:00:01 (IST)"])
+def test_the_name_of_a_zone_alone_is_ambiguous(value: str):
+    with pytest.raises(UserError, match=r"give their zone by a name that is ambiguous: write its offset instead"):
+        read([value])

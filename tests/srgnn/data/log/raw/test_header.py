@@ -256,9 +256,11 @@ def test_rows_may_end_in_a_separator_that_the_header_lacks(tmp_path: Path):
         '1,"b,1",2014-04-01\n"1",  "c",2014-04-01',
         ' "1","b,1",2014-04-01',
         '1, "b,1", 2014-04-01',
+        '"1" ,"b,1" ,2014-04-01',
+        '1,"b,1",2014-04-01\n1,"c","2014-04-01"  ',
     ],
 )
-def test_spaces_before_a_quote_are_refused_with_a_command_that_helps(tmp_path: Path, separator: str, first: str):
+def test_spaces_beside_a_quote_are_refused_with_a_command_that_helps(tmp_path: Path, separator: str, first: str):
     content = f"session_id,item_id,timestamp\n{first}\n".replace(",", separator)
     path = written(tmp_path / "log.csv", content)
     number = content.count("\n")
