@@ -33,9 +33,7 @@ def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp
     for text in ("SR-GNN", "Popularity", "Last-item successor", "recall@5", "mrr@20", "Checkpoint: outputs/", "Next:"):
         assert text in process.stdout
     assert "Segments are reduced by torch" in process.stdout
-    assert "it/s, " in process.stdout  # the progress bar
-    assert "loss_step=" in process.stdout
-    assert "valid/mrr@20=" in process.stdout
+    assert "\r" not in process.stdout + process.stderr  # no progress bar where it could not move
 
     # `last` is that run; the commands that it printed work unchanged.
     commands = [

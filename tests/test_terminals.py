@@ -1,8 +1,11 @@
 """The programs on terminals and pipes that are not UTF-8."""
 
 import os
+import pty
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -53,7 +56,6 @@ def test_training_evaluation_and_recommendations_are_shown_in_cp1252(tmp_path: P
     code, output, errors = run(tmp_path, "cp1252", "train.py", *OWN, "max_epochs=1", "model.hidden_size=8", "k=[5]")
     assert (code, "Traceback" in errors) == (0, False), errors
     assert "Popularity" in output
-    assert "100%|##########|" in output  # the progress bar of training
     code, output, errors = run(tmp_path, "cp1252", "evaluate.py", "checkpoint=last", "k=[5]")
     assert (code, "Traceback" in errors) == (0, False), errors
     code, output, errors = run(tmp_path, "cp1252", "recommend.py", "session=é1☃,é2☃", "k=2")
@@ -65,3 +67,25 @@ def test_training_evaluation_and_recommendations_are_shown_in_cp1252(tmp_path: P
 def test_a_stream_that_is_no_text_file_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "stdout", object())
     show_log()
+
+
+def test_a_terminal_shows_moving_bars(tmp_path: Path):
+    small = ["dataset.sessions=300", "dataset.items_per_category=5", "max_epochs=1", "model.hidden_size=8"]
+    leader, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 200))
+    process = subprocess.Popen(
+        [sys.executable, str(SOURCE / "train.py"), *small, "refit=false"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "cp1252"},
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError):  # the terminal is closed
+        while piece := os.read(leader, 4096):
+            shown += piece
+    os.close(leader)
+    assert process.wait() == 0
+    for text in (b"it/s, ", b"loss_step=", b"valid/mrr@20=", b"100%|###", b"Last-item successor:"):
+        assert text in shown

@@ -8,11 +8,11 @@ import polars as pl
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
-from tqdm import tqdm
 
 from srgnn.contracts import SessionModel
 from srgnn.data.graphs import SessionGraphs, evaluation_batch_size
 from srgnn.metrics import check_finite, rank_metrics, recommendation_metrics, target_ranks, top_items
+from srgnn.progress import Progress
 
 # Numbers of clicks of a prefix, from and to, whose metrics are shown side by side. Up to five clicks are the paper's
 # short sessions, more are its long ones.
@@ -157,7 +157,7 @@ def rank_table(graphs: SessionGraphs, ranks: Mapping[str, Tensor]) -> pl.DataFra
 def _scored(model: SessionModel, graphs: SessionGraphs, name: str) -> Iterator[tuple[Batch, Tensor]]:
     """The batches of all prefixes with their scores [B, V]."""
     size = evaluation_batch_size(graphs.num_items, graphs.items.device)
-    for first in tqdm(range(0, len(graphs), size), desc=name, leave=False, disable=not name):
+    for first in Progress(range(0, len(graphs), size), desc=name, leave=False, disable=not name):
         batch = graphs[first : first + size]
         with torch.inference_mode():
             scores = check_finite(model(batch))

@@ -12,10 +12,10 @@ from typing import Any
 import polars as pl
 import pooch
 import torch
-from tqdm import tqdm
 
 from srgnn.data.sessions import SessionData, Sessions, Vocabulary
 from srgnn.errors import UserError
+from srgnn.progress import Progress
 from srgnn.saving import whole_file
 
 RECIPE = 4  # increase it when the conversion changes, so that older caches are no longer used
@@ -106,7 +106,7 @@ class PublishedSet:
         logger.info("Downloading %s", url)
         # A bar of our own: pooch's would ignore the encoding of the terminal. pooch sets the total.
         file = whole_file(path, "the download", "data")
-        with file as partial, tqdm(total=1, unit="B", unit_scale=True) as bar:
+        with file as partial, Progress(desc=path.name, total=1, unit="B", unit_scale=True) as bar:
             try:
                 pooch.HTTPDownloader(progressbar=bar, timeout=30)(url, str(partial), None)
             except _network_errors() as error:

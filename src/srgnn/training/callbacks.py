@@ -5,13 +5,15 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from srgnn import progress
 from srgnn.training.checkpoint import save, verify
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,26 @@ class StopGracefully(Callback):
         self.handlers = {}
 
 
+class AfterEpoch(Callback):
+    """Hands the metrics of all evaluated epochs to a function after each of them; its errors end the training.
+
+    Args:
+        call: Receives the history of the :class:`~srgnn.training.module.NextItemModule`.
+    """
+
+    def __init__(self, call: Callable[[Sequence[Mapping[str, Any]]], None]):
+        self.call = call
+        self.is_stopped = False  # whether a signal came after the last step, too late for StopGracefully
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.on_train_end(trainer, pl_module)
+        self.call(cast(Any, pl_module).history)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        stops = [callback for callback in trainer.callbacks if isinstance(callback, StopGracefully)]  # type: ignore[attr-defined]
+        self.is_stopped = any(callback.asked for callback in stops)
+
+
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes checkpoints with :func:`srgnn.training.checkpoint.save`; Lightning would copy each in memory first.
 
@@ -75,6 +97,31 @@ class WholeCheckpoints(TorchCheckpointIO):
     def load_checkpoint(self, path: str | Path, *arguments: Any, **options: Any) -> dict[str, Any]:
         verify(Path(path))
         return super().load_checkpoint(path, *arguments, **options)
+
+
+class ProgressLines(Callback):
+    """Logs a line every half a minute, for output that goes to a file or a pipe."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = self.logged = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        done, total = args[2] + 1, trainer.num_training_batches
+        loss = trainer.callback_metrics.get("loss_step", float("nan"))
+        self._log(f"Epoch {trainer.current_epoch + 1}: step {done:,} of {total:,}, loss {float(loss):.4f}")
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        share = (args[2] + 1) / trainer.num_val_batches[0]
+        self._log(f"Epoch {trainer.current_epoch + 1}: {100 * share:.0f} % evaluated")
+
+    def _log(self, line: str) -> None:
+        now = time.perf_counter()
+        if now - self.logged >= progress.SECONDS:
+            self.logged = now
+            log.info("%s, %.0f s", line, now - self.started)
 
 
 class EpochLines(Callback):

@@ -1,6 +1,7 @@
 """Lightning's Trainer as the runs use it, and checks of its arguments before any data is loaded."""
 
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import StrategyRegistry
 
 from srgnn.errors import ArgumentError, UserError, check_int
-from srgnn.training.callbacks import WholeCheckpoints
+from srgnn.progress import shows_bars
+from srgnn.training.callbacks import ProgressLines, WholeCheckpoints
 from srgnn.training.module import READ_EVERY
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")  # no weights in 16 bits
@@ -87,12 +89,13 @@ def build_trainer(
     Raises:
         UserError: if Lightning refuses the arguments.
     """
-    bar = [TQDMProgressBar(refresh_rate=READ_EVERY)] if arguments.get("enable_progress_bar", True) else []
+    is_shown, is_bar = arguments.get("enable_progress_bar", True), shows_bars(sys.stdout)
+    progress = [TQDMProgressBar(refresh_rate=READ_EVERY) if is_bar else ProgressLines()] if is_shown else []
     try:
         return Trainer(
-            **{"log_every_n_steps": READ_EVERY, **arguments},
+            **{"log_every_n_steps": READ_EVERY, **arguments, "enable_progress_bar": is_shown and is_bar},
             max_epochs=max_epochs,
-            callbacks=[*bar, *callbacks],
+            callbacks=[*progress, *callbacks],
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
             logger=logger or False,
             default_root_dir=folder,
