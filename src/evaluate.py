@@ -11,10 +11,10 @@ from srgnn.cli.arguments import as_typed
 from srgnn.cli.config import build_data_set, data_set_of, load, program
 from srgnn.cli.runs import finished_run
 from srgnn.cli.tables import print_results
-from srgnn.comparison import measure_baselines
+from srgnn.comparison.baselines import measure_baselines
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
-from srgnn.errors import UserError, check_int
+from srgnn.errors import ArgumentError, UserError, check_int
 from srgnn.evaluation import Ranking, rank
 from srgnn.memory import keep_freed_memory
 from srgnn.metrics import rank_metrics
@@ -48,6 +48,8 @@ def main(config: DictConfig) -> None:
             f"recommendations={recommendations}: expected a file in an existing folder whose name ends in "
             f"{' or '.join(FORMATS)}."
         )
+    if not k:
+        raise ArgumentError("k", k, "a list of at least one cut-off")
     for cut in k:
         check_int("k", cut, 1, record.model["num_items"])
     data = load(config, data_set)

@@ -14,14 +14,14 @@ from omegaconf import DictConfig
 
 from srgnn.cli.arguments import as_typed
 from srgnn.cli.config import build_data_set, is_sweep, load, program
-from srgnn.cli.errors import is_main_process, one_sentence, options_of
+from srgnn.cli.errors import is_main_process, one_sentence, options_of, sentence_of
 from srgnn.cli.runs import check_resumed, lock_run, read_result, resumed, write_overrides, write_ranks, write_result
+from srgnn.cli.sweeps import is_job, is_stopping, stop, whole_sweep
 from srgnn.cli.tables import print_results, say
 from srgnn.cli.training import build_logger, build_run, explain, log_results, next_commands
-from srgnn.comparison import measure_baselines
+from srgnn.comparison.baselines import measure_baselines
 from srgnn.contracts import DataSet
 from srgnn.data.graphs import SessionGraphs
-from srgnn.errors import UserError
 from srgnn.evaluation import rank_table
 from srgnn.memory import keep_freed_memory, peak_memory
 from srgnn.training.callbacks import Interrupted
@@ -34,24 +34,37 @@ from srgnn.training.run import Run
 def main(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     keep_freed_memory()
-    if is_sweep() and read_result(folder):
-        return  # the sweep is continued, and this run has finished
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Hides advice, such as adding DataLoader workers, which whole batches do not need, and Lightning's deprecations.
+    warnings.filterwarnings("ignore", module=r"lightning\.")
+    if is_sweep() and (is_stopping() or read_result(folder)):
+        return  # the sweep is stopped, or it is continued and this run has finished
+    is_ours = False
     try:
         if is_main_process():
             lock_run(folder)
+        is_ours = True
         run, data_set = build_run(config, folder), build_data_set(config)
         run.check_cutoffs(data_set.num_items)
         with options_of(config):
             train_and_compare(config, run, data_set)
-    except UserError as error:
+    except Interrupted as interruption:
+        say(str(interruption))
         if not is_sweep():
+            say(f"Resume with:\n  python src/train.py resume={shlex.quote(os.path.relpath(interruption.checkpoint))}")
+        stop()
+    except KeyboardInterrupt:
+        if not is_job():
+            raise
+        stop()
+    except Exception as error:
+        sentence = sentence_of(error, "train")
+        if not is_sweep() or sentence is None:
             raise
         # The other runs of a sweep continue; the sweep's table says why this one failed.
-        write_result(folder, {"error": str(error)})
-        print(f"Error: {error}", file=sys.stderr)
-    except Interrupted as stop:
-        say(f"{stop} Resume with:\n  python src/train.py resume={shlex.quote(os.path.relpath(stop.checkpoint))}")
-        sys.exit(130)  # what shells expect after Ctrl-C
+        print(f"Error: {sentence}", file=sys.stderr)
+        if is_ours:
+            write_result(folder, {"error": sentence})
 
 
 def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
@@ -60,10 +73,10 @@ def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
     if is_sweep() and (run.folder / "last.ckpt").is_file():  # the sweep is continued
         resume = run.folder / "last.ckpt"
     if resume is not None and is_main_process():
-        check_resumed(run.config, Checkpoint.load(resume).record.config, sys.orig_argv)
+        check_resumed(run.config, Checkpoint.load(resume).record.config, HydraConfig.get().overrides.task)
         if not is_sweep():
             write_overrides(run.folder)
-    logger = build_logger(config)
+    logger = build_logger(config, run.folder)
     data = load(config, data_set)
     name, counts = data.manifest["name"], data.counts
     scatter = "torch-scatter" if torch_geometric.typing.WITH_TORCH_SCATTER else "torch (torch-scatter is not installed)"
@@ -104,9 +117,7 @@ def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
 
 
 if __name__ == "__main__":
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    # Hides advice, such as adding DataLoader workers, which whole batches do not need, and Lightning's deprecations.
-    warnings.filterwarnings("ignore", module=r"lightning\.")
     with one_sentence("train"):
         sys.argv[1:] = resumed(as_typed(sys.argv[1:], ["trainer"]))
-    main()
+    with whole_sweep():
+        main()

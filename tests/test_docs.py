@@ -17,6 +17,8 @@ from omegaconf import OmegaConf
 
 from srgnn import __version__
 from srgnn.cli import CONF
+from srgnn.cli.arguments import as_typed
+from srgnn.cli.comparisons import runs_option
 from srgnn.data import SyntheticLog
 from srgnn.nn import LOSSES
 from srgnn.training.protocols import PROTOCOLS
@@ -81,7 +83,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory):
 
     def run(text: str) -> None:
         small = SMALL if "dataset=" in text else f"{SMALL} dataset.sessions=300"
-        text = re.sub(r"src/train\.py( -m)?", rf"\g<0> {small}", text)
+        text = re.sub(r"src/(?:train|tune)\.py( -m)?", rf"\g<0> {small}", text)
         process = subprocess.run(
             ["bash", "-ec", text], cwd=folder, env=environment, capture_output=True, text=True, timeout=100
         )
@@ -123,6 +125,7 @@ def test_every_command_has_options_that_exist(command: str, monkeypatch: pytest.
     if "-m" in arguments:  # the first run of a sweep
         arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
     arguments = ["session=A" if argument.startswith("session=") else argument for argument in arguments]
+    arguments = as_typed(runs_option(arguments) if program == "compare.py" else arguments, ["space"])
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(program.removesuffix(".py"), arguments)
     assert OmegaConf.is_config(config)
@@ -148,6 +151,7 @@ def test_every_relative_link_leads_to_a_file(page: Path):
         ("prepare", ["dataset.path=log.csv", "engine=duckdb"]),
         ("prepare", ["dataset.path=log.csv", "engine=spark"]),
         ("train", []),
+        ("tune", []),
         ("evaluate", []),
         ("recommend", []),
     ],
@@ -155,8 +159,9 @@ def test_every_relative_link_leads_to_a_file(page: Path):
 def test_every_option_is_described(program: str, choices: list[str]):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = OmegaConf.to_container(compose(program, choices))
-    text = "".join((ROOT / "docs" / name).read_text() for name in ("settings.md", "data.md", "scaling.md"))
-    names = [name.replace("dataset.rules.", "") for name in options(config) if not name.startswith("logger.")]
+    text = "".join((ROOT / "docs" / name).read_text() for name in ("settings.md", "data.md", "scaling.md", "sweeps.md"))
+    skipped = ("logger.", "search.")  # of other libraries; names of options
+    names = [name.replace("dataset.rules.", "") for name in options(config) if not name.startswith(skipped)]
     assert [name for name in names if not re.search(rf"`{re.escape(name)}\b", text)] == []
 
 

@@ -14,7 +14,7 @@ def test_environment_yml_keeps_step_with_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = set()
-    for requirement in [*project["dependencies"], *extras["plots"], *extras["tensorboard"]]:
+    for requirement in [*project["dependencies"], *extras["plots"], *extras["tensorboard"], *extras["tune"]]:
         name, version = re.fullmatch(r"([\w-]+)(.*)", requirement).groups()
         wanted.add(CONDA_NAMES.get(name, name) + version)
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())

@@ -33,7 +33,8 @@ def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp
     for text in ("SR-GNN", "Popularity", "Last-item successor", "recall@5", "mrr@20", "Checkpoint: outputs/", "Next:"):
         assert text in process.stdout
     assert "Segments are reduced by torch" in process.stdout
-    assert "\r" not in process.stdout + process.stderr  # no progress bar where it could not move
+    assert process.stderr == ""
+    assert "\r" not in process.stdout  # no progress bar where it could not move
 
     # `last` is that run; the commands that it printed work unchanged.
     commands = [
@@ -312,6 +313,10 @@ def test_sigterm_leaves_a_checkpoint_to_resume_from(program, tmp_path: Path):
     one, other = (weights(tmp_path / "outputs" / name / "best.ckpt") for name in ("whole", "stopped"))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert result(tmp_path / "outputs" / "whole")["metrics"] == result(tmp_path / "outputs" / "stopped")["metrics"]
+    # The loss of the epoch that was resumed is the mean over its second part.
+    logs = [pl.read_csv(tmp_path / "outputs" / name / "logs" / "metrics.csv") for name in ("whole", "stopped")]
+    assert logs[0].drop("loss_epoch").equals(logs[1].drop("loss_epoch"))
+    assert logs[0]["loss_epoch"].is_not_null().equals(logs[1]["loss_epoch"].is_not_null())
 
 
 def test_two_processes_train_like_one(program, tmp_path: Path):
@@ -340,6 +345,13 @@ def test_wandb_never_asks(program, tmp_path: Path, mode: str):
     assert process.returncode == 0, process.stderr
     assert ("kept offline" in process.stdout) is (mode == "no key")
     assert bool(list(tmp_path.rglob("*.wandb"))) is (mode == "no key")
+    if mode == "no key":
+        (tmp_path / "run" / "result.json").unlink()
+        resumed = program("train.py", "resume=run/last.ckpt", "max_epochs=3", **variables)
+        assert resumed.returncode == 0, resumed.stderr
+        parts = {path.name.rpartition("-")[2].removesuffix(".wandb") for path in tmp_path.rglob("*.wandb")}
+        assert parts == {(tmp_path / "run" / "wandb-id.txt").read_text()}  # both parts are one run of wandb
+        assert len(list(tmp_path.rglob("*.wandb"))) == 2
 
 
 def test_tensorboard_writes_its_events(program, tmp_path: Path):

@@ -13,6 +13,7 @@ from pathlib import Path
 from srgnn.errors import UserError
 
 TEMPORARY = ".srgnn-"  # how the names of temporary folders begin
+LOCK = ".lock"  # the file in a folder that processes lock
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -156,4 +157,4 @@ def lock_folder(folder: Path) -> int | None:
 
 
 def _open_lock(folder: Path) -> int:
-    return os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)

@@ -10,15 +10,26 @@ from hydra.errors import HydraException
 
 from srgnn.errors import for_hydra, typed
 
-FILES = ("paths", "checkpoint", "resume", "recommendations", "dataset.path", "dataset.test_path", "dataset.items.path")
+FILES = (
+    "paths",
+    "checkpoint",
+    "resume",
+    "recommendations",
+    "runs",
+    "output",
+    "dataset.path",
+    "dataset.test_path",
+    "dataset.items.path",
+)
 TEXTS = (  # options, and groups of options, whose values are text
     *FILES,
+    "against",
     "session",
     *(f"dataset.{name}" for name in ("where", "columns", "nested", "separator", "quote", "time_format", "time_zone")),
     *(f"dataset.items.{name}" for name in ("id", "title", "separator", "quote")),
     *("engine.master", "engine.temp_directory"),
 )
-SWEEP = ("-m", "--multirun")
+SWEEP_FLAGS = ("-m", "--multirun")
 
 
 def as_typed(arguments: Sequence[str], open_groups: Sequence[str] = ()) -> list[str]:
@@ -32,11 +43,11 @@ def as_typed(arguments: Sequence[str], open_groups: Sequence[str] = ()) -> list[
         arguments: The arguments of the command line.
         open_groups: Groups that may get options that their files do not have.
     """
-    sweep = any(text in SWEEP for text in arguments)
+    sweep = any(text in SWEEP_FLAGS for text in arguments)
     is_open = tuple(f"{group}." for group in open_groups)
     arguments = [f"++{text}" if text.startswith(is_open) else text for text in arguments]
-    flags = [text for text in arguments if text in SWEEP]
-    return flags + [_as_text(text, sweep) for text in arguments if text not in SWEEP]
+    flags = [text for text in arguments if text in SWEEP_FLAGS]
+    return flags + [_as_text(text, sweep) for text in arguments if text not in SWEEP_FLAGS]
 
 
 def option(argument: str) -> str:

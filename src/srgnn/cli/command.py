@@ -13,7 +13,7 @@ def main() -> None:
     """Runs the program that the first argument names, with the others as its options."""
     names = sorted(path.stem for path in PROGRAMS.glob("*.py") if path.stem != "__init__")
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    usage = f"Usage: srgnn {'|'.join(names)} [option=value ...]; srgnn {names[-1]} --help shows the options."
+    usage = f"Usage: srgnn {'|'.join(names)} [option=value ...]; srgnn train --help shows the options."
     if name in ("-h", "--help", "--version"):
         print(f"srgnn {srgnn.__version__}" if name == "--version" else usage)
         return

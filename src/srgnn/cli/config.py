@@ -64,7 +64,9 @@ def program(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
                     # A missing choice is an OSError, too, and so is a closed pipe behind `--help`.
                     if has_folder or isinstance(error, (HydraException, BrokenPipeError)):
                         raise
-                    what = f"the folder of this run {error.filename or ''}".rstrip()
+                    # A full disk does not name the file.
+                    folder = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else ""
+                    what = f"the folder of this run {error.filename or folder}".rstrip()
                     raise write_error(what, error, "paths.outputs") from error
 
         return run
@@ -85,7 +87,8 @@ def build(config: DictConfig, group: str) -> Any:
     """
     values = OmegaConf.select(config, group)
     if not isinstance(values, DictConfig):
-        raise UserError(f"{group}={values}: expected options such as {group}.NAME=VALUE.")
+        given = "null" if values is None else values
+        raise UserError(f"{group}={given}: expected options such as {group}.NAME=VALUE.")
     return _built(config, group, OmegaConf.to_container(values, resolve=True, throw_on_missing=True))
 
 

@@ -8,19 +8,29 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from srgnn.cli import CONF
-from srgnn.cli.arguments import option
-from srgnn.errors import UserError
+from srgnn.cli.arguments import option, value
+from srgnn.errors import UserError, typed
 from srgnn.saving import FULL, write_error
 
 RENAMED = {  # choices that were renamed
     "model=srgnn_fast": "recipe=srgnn_fast",
     "dataset=yoochoose": "dataset=yoochoose_log",
     "dataset=yoochoose1_4": "dataset=yoochoose1_4_log",
+}
+LAUNCHERS = {  # the choice of a launcher of Hydra, whose first word is the extra that installs it
+    "hydra/launcher=joblib": "joblib",
+    "hydra/launcher=submitit_slurm": "slurm",
+    "hydra/launcher=submitit_local": "slurm_local",
 }
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")  # the value of an option that refers to another one
 FOLDER = {"folder": "paths.outputs"}  # an argument whose option has a name of its own
@@ -41,7 +51,7 @@ def one_sentence(program: str) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        sentence = _sentence(error, program)
+        sentence = sentence_of(error, program)
         if sentence is None or os.environ.get("SRGNN_TRACEBACK") == "1":
             raise
         if not is_main_process():  # only the first process reports
@@ -102,12 +112,12 @@ def _renamed(error: UserError, config: DictConfig, group: str) -> UserError:
 
 def _options(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every name of a nested configuration, with its value."""
-    for key, value in values.items() if isinstance(values, Mapping) else ():
-        yield f"{prefix}{key}", value
-        yield from _options(value, f"{prefix}{key}.")
+    for key, each in values.items() if isinstance(values, Mapping) else ():
+        yield f"{prefix}{key}", each
+        yield from _options(each, f"{prefix}{key}.")
 
 
-def _sentence(error: Exception, program: str) -> str | None:
+def sentence_of(error: Exception, program: str) -> str | None:
     """The message for the user, or None for a bug in the program."""
     if isinstance(error, UserError):
         return str(error)
@@ -115,6 +125,9 @@ def _sentence(error: Exception, program: str) -> str | None:
         return f"{error.full_key} is missing: give {error.full_key}=... ({program}.py --help shows all options)."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
+        if launcher := LAUNCHERS.get(f"{group}={name}"):
+            extra = launcher.partition("_")[0]
+            return f"launcher={launcher} needs a plugin of Hydra, which is missing: pip install 'srgnn[{extra}]'."
         if new := RENAMED.get(f"{group}={name}"):
             return f"{group}={name} is now called {new}."
         return f"{group}={name}: expected one of {', '.join(error.options or ())}."
@@ -122,9 +135,32 @@ def _sentence(error: Exception, program: str) -> str | None:
         return _unknown_option(error, program)
     if isinstance(error, OSError) and error.errno in FULL:  # while another library was writing, such as a logger
         return str(write_error(str(error.filename or "the files of this run"), error, "paths.outputs"))
-    if isinstance(error, (HydraException, OmegaConfBaseException)):
+    if isinstance(error, OverrideParseException):
+        given = error.override
+        if "=" not in given:
+            return f"{given}: expected an option with its value, {given}=VALUE."
+        name, _, written = given.partition("=")
+        return f"{given}: this value cannot be read; if it is a text, put it in quotes: {name}={typed(written)}."
+    if isinstance(error, OmegaConfBaseException):
+        reason = str(error).partition("\n")[0].rstrip(".")
+        return f"{error.full_key}: {reason}." if error.full_key else f"{reason}."
+    if isinstance(error, HydraException):
         return " ".join(str(error).split())
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return _not_a_choice(program)
     return None
+
+
+def _not_a_choice(program: str) -> str:
+    """The message for the first group that got something else than the name of a choice."""
+    for text in sys.argv[1:]:
+        name = option(text)
+        if not name:
+            return f"{text}: expected NAME=VALUE."
+        if name in _groups(program) and not isinstance(value(text), str | list):
+            choices = sorted(path.stem for path in (CONF / name).glob("*.yaml"))
+            return f"{text}: expected one of {', '.join(choices)}."
+    return "A group of options got no choice."
 
 
 def _unknown_option(error: Exception, program: str) -> str:
@@ -132,7 +168,9 @@ def _unknown_option(error: Exception, program: str) -> str:
     several = re.search("Ambiguous value for argument '([^=]*)=(.*)'$", str(error), flags=re.MULTILINE)
     if several:
         name, values = several.groups()
-        return f"{name}={values}: give a list, {name}=[{values}], or -m for one run per value."
+        name = name.lstrip("+")
+        sweep = "" if program == "tune" else ", or -m for one run per value"
+        return f"{name}={values}: give a list, {name}=[{values}]{sweep}."
     match = re.search("Could not override '([^']*)'", str(error))
     if not match:
         return " ".join(str(error).split())
@@ -140,7 +178,8 @@ def _unknown_option(error: Exception, program: str) -> str:
     given = next((text for text in sys.argv[1:] if option(text) == key), key)
     choices = _choices(program)
     config = _composed(program, choices)
-    elsewhere = [name for name in dict(_options(OmegaConf.to_container(config))) if name.endswith(f".{key}")]
+    names = [name for name in dict(_options(OmegaConf.to_container(config))) if not name.startswith("search.")]
+    elsewhere = [name for name in names if name.endswith(f".{key}")]
     if elsewhere and "." not in key:
         better = " or ".join(f"{name}={given.partition('=')[2]}" for name in elsewhere)
         return f"{given}: there is no option {key} at the top; use {better}."
@@ -170,15 +209,21 @@ def _choices(program: str) -> dict[str, str | None]:
 
     Of the choices of a sweep the first one counts.
     """
-    defaults = OmegaConf.to_container(OmegaConf.load(CONF / f"{program}.yaml"))["defaults"]  # type: ignore[call-overload,index]
-    groups = {name: choice for each in defaults if isinstance(each, dict) for name, choice in each.items()}
-    groups = {name: choice for name, choice in groups.items() if " " not in name}  # neither optional nor override
+    groups = _groups(program)
     for text in sys.argv[1:]:
         name, _, choice = text.partition("=")
         choice = choice.partition(",")[0]
         if name in groups and (CONF / name / f"{choice}.yaml").is_file():
             groups[name] = choice
     return groups
+
+
+def _groups(program: str) -> dict[str, str | None]:
+    """The groups of a program and their default choices, with those of the program that its file builds on."""
+    groups: dict[str, str | None] = {}
+    for each in OmegaConf.to_container(OmegaConf.load(CONF / f"{program}.yaml"))["defaults"]:  # type: ignore[call-overload,index]
+        groups |= each if isinstance(each, dict) else _groups(each) if each != "_self_" else {}
+    return {name: choice for name, choice in groups.items() if " " not in name}  # neither optional nor override
 
 
 def _composed(program: str, choices: Mapping[str, str | None]) -> DictConfig:

@@ -3,31 +3,35 @@
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from itertools import chain, count
+from itertools import chain, count, product
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from srgnn.cli.arguments import is_within, option, value
+from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, value
 from srgnn.cli.errors import RENAMED, raw_log_exists
 from srgnn.errors import UserError, for_hydra
-from srgnn.saving import lock_folder, whole_file
+from srgnn.saving import LOCK, lock_folder, whole_file
 
 log = logging.getLogger(__name__)
 
 RESULT = "result.json"
 RANKS = "ranks.parquet"
 OVERRIDES = Path(".hydra") / "overrides.yaml"
-SWEEP = "multirun.yaml"  # Hydra's description of a sweep, in its folder
+SWEEP = "sweep.yaml"  # the options of a sweep, in its folder; Hydra's multirun.yaml is not written whole
+STUDY = "study.yaml"  # the options of a search, in the folder of its study
+LAUNCHER = ("launcher", "hydra/launcher", "hydra.launcher")
 # What a resumed run may change if it is given anew, and what never matters. The data itself is compared.
 MAY_CHANGE = (
     "max_epochs",
@@ -96,8 +100,8 @@ def check_resumed(config: Mapping[str, Any], trained: Mapping[str, Any], argumen
         UserError: for the first option that differs.
     """
     given = [option(text) for text in arguments]
-    before = _flat(trained)
-    for name, now in _flat(config).items():
+    before = flat_options(trained)
+    for name, now in flat_options(config).items():
         is_given = is_within(name, given)
         if name not in before and not is_given:  # an option that the version of that run did not have
             continue
@@ -110,10 +114,11 @@ def check_resumed(config: Mapping[str, Any], trained: Mapping[str, Any], argumen
         )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat_options(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a nested configuration by the names of their options."""
     flat: dict[str, Any] = {}
     for name, each in values.items():
-        flat |= _flat(each, f"{prefix}{name}.") if isinstance(each, Mapping) else {f"{prefix}{name}": each}
+        flat |= flat_options(each, f"{prefix}{name}.") if isinstance(each, Mapping) else {f"{prefix}{name}": each}
     return flat
 
 
@@ -130,6 +135,75 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     content = {**result, "overrides": list(HydraConfig.get().overrides.task)}
     with whole_file(folder / RESULT, "the result", "folder") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+@dataclass(frozen=True)
+class SweptRun:
+    """One run of a sweep, as its folder describes it.
+
+    Args:
+        number: Its number in the sweep, and the name of its folder.
+        overrides: Its options.
+        has_started: Whether it has a folder.
+        result: The content of `result.json`; None if the run has not finished.
+    """
+
+    number: int
+    overrides: Sequence[str]
+    has_started: bool
+    result: Mapping[str, Any] | None
+
+    @property
+    def metrics(self) -> Mapping[str, float] | None:
+        """The metrics of the trained model, the first one of the run's table; None if the run failed."""
+        return next(iter((self.result or {}).get("metrics", {}).values()), None)
+
+    @property
+    def problem(self) -> str:
+        """The reason why there are no metrics."""
+        if self.result is not None:
+            return str(self.result.get("error", "no metrics"))
+        return "stopped without a result" if self.has_started else "not started"
+
+
+def planned_runs(config: DictConfig) -> list[list[str]]:
+    """The options of every run of a sweep, in the order in which Hydra numbers them."""
+    values = {}
+    parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+    for override in parser.parse_overrides(list(config.hydra.overrides.task)):
+        name = override.get_key_element()
+        if not override.is_sweep_override():
+            values[name] = [f"{name}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            values[name] = [f"{name}={text}" for text in override.sweep_string_iterator()]
+        else:
+            return []  # an interval, which Hydra refuses
+    return [list(each) for each in product(*values.values())]
+
+
+def swept_runs(folder: Path, planned: Sequence[Sequence[str]]) -> list[SweptRun]:
+    """Reads the folders of the runs of a sweep."""
+    runs = []
+    for number, overrides in enumerate(planned):
+        path = folder / str(number)
+        result = read_result(path)
+        runs.append(SweptRun(number, (result or {}).get("overrides", overrides), path.is_dir(), result))
+    return runs
+
+
+def write_sweep(folder: Path, config: DictConfig) -> None:
+    """Writes the options of a sweep, so that it can be resumed with them."""
+    overrides = config.hydra.overrides
+    launcher = [text for text in overrides.hydra if is_within(option(text), LAUNCHER)]
+    with whole_file(folder / SWEEP, "the options", "folder") as temporary:
+        OmegaConf.save(OmegaConf.create([*overrides.task, *launcher]), temporary)
+
+
+def close_sweep(folder: Path, runs: Sequence[SweptRun]) -> None:
+    """Writes `result.json` of a sweep: nothing of it is left to do."""
+    content = {"runs": len(runs), "failed": sum(run.metrics is None for run in runs)}
+    with whole_file(folder / RESULT, "the result", "folder") as temporary:
+        temporary.write_text(json.dumps(content) + "\n")
 
 
 def write_ranks(folder: Path, ranks: pl.DataFrame) -> None:
@@ -159,9 +233,11 @@ def finished_run(checkpoint: str, outputs: str) -> Path:
     Raises:
         UserError: if there is none.
     """
+    if checkpoint in ("", None):
+        raise UserError("checkpoint= is empty: give the path of a .ckpt file, or checkpoint=last.")
     if checkpoint != "last":
         return Path(str(checkpoint))
-    results = sorted(Path(outputs).rglob(RESULT), key=lambda path: path.stat().st_mtime)
+    results = sorted(_files(Path(outputs), RESULT), key=lambda path: path.stat().st_mtime)
     for path in reversed(results):
         result = read_result(path.parent)
         if result is not None and "checkpoint" in result:
@@ -185,15 +261,21 @@ def resumed(arguments: list[str]) -> list[str]:
         checkpoint = _last_unfinished(Path(given.get("paths.outputs", "outputs")))
     path = Path(str(checkpoint))
     if (path / SWEEP).is_file():
-        stored = _stored(path / SWEEP, "hydra.overrides.task")
-        others = [text for text in arguments if option(text) not in ("resume", "-m", "--multirun")]
-        original = [text for text in stored if option(text) not in given]
+        others = [text for text in arguments if option(text) not in ("resume", *SWEEP_FLAGS)]
+        for text in others:
+            if not is_within(option(text), (*MAY_CHANGE, *NEVER_MATTERS, "launcher", "hydra", "hydra/launcher")):
+                raise UserError(f"{text}: a sweep continues with its own options; leave it out, or start a new sweep.")
+        original = [text for text in stored_options(path / SWEEP) if option(text) not in given]
+        if any(name in given for name in LAUNCHER[:2]):  # its options go with it
+            original = [text for text in original if not is_within(option(text), LAUNCHER)]
         return ["-m", *original, *others, f"hydra.sweep.dir={for_hydra(str(path))}"]
+    if any(text in SWEEP_FLAGS for text in arguments):
+        raise UserError(f"resume={path}: a run is continued alone; leave -m out.")
     if not path.is_file() or not (path.parent / OVERRIDES).is_file():
         raise UserError(
             f"resume={path}: expected a checkpoint in the folder of its run, the folder of a sweep, or last."
         )
-    original = [text for text in _renamed(_stored(path.parent / OVERRIDES)) if option(text) not in given]
+    original = [text for text in _renamed(stored_options(path.parent / OVERRIDES)) if option(text) not in given]
     others = [text for text in arguments if not text.startswith("resume=")]
     return [
         *original,
@@ -206,14 +288,16 @@ def resumed(arguments: list[str]) -> list[str]:
 
 def _last_unfinished(outputs: Path) -> Path:
     """The newest checkpoint of an unfinished run, or folder of an unfinished sweep, in which nothing is going on."""
-    sweeps = [path.parent for path in outputs.rglob(SWEEP) if not (path.parent / RESULT).exists()]
+    sweeps = [path.parent for path in _files(outputs, SWEEP) if not (path.parent / RESULT).exists()]
     runs = [
         path
-        for path in outputs.rglob("last.ckpt")
-        if not (path.parent / RESULT).exists() and not (path.parent.parent / SWEEP).exists()
+        for path in _files(outputs, "last.ckpt")
+        if not (path.parent / RESULT).exists()
+        and not any((path.parent.parent / name).exists() for name in (SWEEP, STUDY))
     ]
     ages = {path: path.stat().st_mtime for path in runs}
-    ages |= {path: max(each.stat().st_mtime for each in path.rglob("*")) for path in sweeps}
+    for path in sweeps:
+        ages[path] = max(each.stat().st_mtime for each in _files(path, SWEEP, RESULT, "last.ckpt"))
     stopped = [path for path in ages if not _is_live(path if path.is_dir() else path.parent)]
     if live := len(ages) - len(stopped):
         log.warning("resume=last leaves out what is still going on in %s: %d", outputs, live)
@@ -222,15 +306,20 @@ def _last_unfinished(outputs: Path) -> Path:
     return max(stopped, key=ages.__getitem__)
 
 
-def _stored(path: Path, key: str | None = None) -> list[str]:
-    """The options of a run or a sweep, from the file that Hydra wrote when it began.
+def _files(folder: Path, *names: str) -> Iterator[Path]:
+    """The files of these names inside a folder; a temporary folder may vanish meanwhile, at which `rglob` fails."""
+    for inside, _, files in os.walk(folder):
+        yield from (Path(inside, name) for name in names if name in files)
+
+
+def stored_options(path: Path) -> list[str]:
+    """The options of a run or a sweep, from the file that was written when it began.
 
     Raises:
         UserError: if the file is damaged.
     """
     try:
-        content = OmegaConf.load(path)
-        stored = [str(text) for text in (OmegaConf.select(content, key) if key else content)]
+        stored = [str(text) for text in OmegaConf.load(path)]
         OverridesParser.create().parse_overrides(stored)
     except (OSError, TypeError, ValueError, YAMLError, OmegaConfBaseException, HydraException) as error:
         raise UserError(
@@ -241,10 +330,13 @@ def _stored(path: Path, key: str | None = None) -> list[str]:
 
 
 def _is_live(folder: Path) -> bool:
-    lock = lock_folder(folder)
-    if lock is not None:
+    """Whether a process holds a lock in a folder: that of a run, of a sweep, or of one of its runs."""
+    for path in _files(folder, LOCK):
+        lock = lock_folder(path.parent)
+        if lock is None:
+            return True
         os.close(lock)
-    return lock is None
+    return False
 
 
 def _renamed(overrides: Iterable[str]) -> list[str]:

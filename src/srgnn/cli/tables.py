@@ -1,15 +1,12 @@
 """Terminal output: lines, and tables of results, of a preparation and of a sweep."""
 
 import io
-import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -17,13 +14,13 @@ from rich.text import Text
 from tqdm import tqdm
 
 from srgnn.cli.errors import is_main_process, visible
-from srgnn.cli.runs import RESULT, read_result
+from srgnn.cli.runs import SweptRun
 from srgnn.data import SessionData
-from srgnn.saving import lock_folder, whole_file
 
 if TYPE_CHECKING:  # PyG takes seconds to load, and a log is prepared without it
     from srgnn.recommender import Recommendations
 
+WIDE = 1000  # characters: no table is wider
 BAR = 20  # characters of the longest bar
 
 
@@ -63,6 +60,30 @@ def show_log() -> None:
     log.addHandler(_Lines())
 
 
+class _Numbered:
+    """A stream that begins every line with a text, writes whole lines only, and leaves out empty ones."""
+
+    def __init__(self, stream: TextIO, start: str):
+        self.stream, self.start, self.rest = stream, start, ""
+
+    def write(self, text: str) -> int:
+        *lines, self.rest = (self.rest + text).split("\n")
+        # Of a line that was overwritten, such as a progress bar, the last state.
+        shown = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
+        self.stream.write("".join(f"{self.start}{line}\n" for line in shown if line.strip()))
+        self.stream.flush()
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def show_number(number: int) -> None:
+    """Begins every line of this process with the number of its run, because several print to one terminal."""
+    sys.stdout = _Numbered(sys.__stdout__, f"[{number}] ")  # type: ignore[arg-type]
+    sys.stderr = _Numbered(sys.__stderr__, f"[{number}] ")  # type: ignore[arg-type]
+
+
 def say(text: str) -> None:
     """Prints a text, once for all processes."""
     if is_main_process():
@@ -76,6 +97,11 @@ def new_table(title: str, first: str, *others: str) -> Table:
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def print_wide(table: Table) -> None:
+    """Prints a table as wide as its cells: a narrow terminal wraps its lines, and no figure is cut."""
+    _Console(width=WIDE).print(table)
 
 
 def print_results(title: str, metrics: Mapping[str, Mapping[str, float]], k: Sequence[int]) -> None:
@@ -161,44 +187,21 @@ def print_recommendations(session: Sequence[str], best: "Recommendations") -> No
         console.print(f"Skipped, because unknown: {', '.join(map(str, best.skipped))}")
 
 
-class SweepTable(Callback):
-    """Hydra callback that prints one table of all runs after the last run of a sweep."""
-
-    def __init__(self) -> None:
-        self.results: list[dict[str, Any]] = []
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        folder = Path(config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock_folder(folder)  # until the process ends: `resume=last` leaves it alone
-
-    def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
-        if result := read_result(Path(config.hydra.runtime.output_dir)):
-            self.results.append(result)
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        # The first row of each run's table is the trained model.
-        metrics = [next(iter(result.get("metrics", {}).values()), None) for result in self.results]
-        finished = [values for values in metrics if values]
-        cut = max((int(name.partition("@")[2]) for values in finished for name in values), default=20)
-        names = [f"recall@{cut}", f"mrr@{cut}"]
-        table = Table(title=f"The sweep {config.hydra.sweep.dir}", box=box.SIMPLE_HEAD, title_justify="left")
-        for name in ("run", "options", *names, "seconds"):
-            table.add_column(name, justify="left" if name == "options" else "right")
-        best = max((values[names[1]] for values in finished), default=None)
-        failed = 0
-        for number, (result, values) in enumerate(zip(self.results, metrics, strict=True)):
-            options = " ".join(result["overrides"])
-            if values is None:
-                failed += 1
-                table.add_row(str(number), f"{options}\n{result['error']}", "", "", "", style="red")
-                continue
-            figures = [f"{100 * values[name]:.2f}" for name in names]
-            style = "bold" if values[names[1]] == best else None
-            table.add_row(str(number), options, *figures, f"{result['seconds']:,.0f}", style=style)
-        _Console().print(table)
-        content = {"runs": len(self.results), "failed": failed}
-        with whole_file(Path(config.hydra.sweep.dir) / RESULT, "the result", "folder") as temporary:
-            temporary.write_text(json.dumps(content) + "\n")
-        if failed:
-            sys.exit(f"Error: {failed} of {len(self.results)} runs failed; the table says why.")
+def print_sweep(folder: Path, runs: Sequence[SweptRun]) -> None:
+    """Prints a table of the runs of a sweep: their options, and their main metrics or why there are none."""
+    metrics = [run.metrics for run in runs if run.metrics]
+    cut = max((int(name.removeprefix("mrr@")) for each in metrics for name in each if "mrr@" in name), default=20)
+    names = [f"recall@{cut}", f"mrr@{cut}"]
+    table = Table(title=f"The sweep {folder}", box=box.SIMPLE_HEAD, title_justify="left")
+    for name in ("run", "options", *names, "seconds"):
+        table.add_column(name, justify="left" if name == "options" else "right")
+    best = max((each[names[1]] for each in metrics), default=None)
+    for run in runs:
+        options = " ".join(text for text in run.overrides if not text.startswith("launcher="))
+        if run.metrics is None or run.result is None:
+            table.add_row(str(run.number), f"{options}\n{run.problem}", "", "", "", style="red")
+            continue
+        figures = [f"{100 * run.metrics[name]:.2f}" for name in names]
+        style = "bold" if run.metrics[names[1]] == best else None
+        table.add_row(str(run.number), options, *figures, f"{run.result['seconds']:,.0f}", style=style)
+    _Console().print(table)

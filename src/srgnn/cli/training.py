@@ -1,6 +1,7 @@
 """A training run and its logger, as the configuration describes them."""
 
 import os
+import secrets
 import shlex
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from omegaconf import DictConfig
 from srgnn.cli.arguments import session_option
 from srgnn.cli.config import build, is_sweep, plain
 from srgnn.cli.errors import options_of
+from srgnn.cli.sweeps import is_job
 from srgnn.cli.tables import say
 from srgnn.data import SessionData
 from srgnn.errors import UserError, check_choice
@@ -21,6 +23,7 @@ from srgnn.training.protocols import Result
 from srgnn.training.run import Run
 from srgnn.training.trainer import check_trainer, num_processes
 
+WANDB_ID = "wandb-id.txt"
 PRECISIONS = ("highest", "high", "medium")  # of torch.set_float32_matmul_precision
 
 
@@ -38,6 +41,8 @@ def build_run(config: DictConfig, folder: Path) -> Run:
     torch.set_float32_matmul_precision(values["matmul_precision"])
     _check_trainer(config, values["trainer"])
     arguments = {field.name: values[field.name] for field in fields(Run) if field.name in values}
+    if is_job():
+        arguments["trainer"] = {**values["trainer"], "enable_progress_bar": False}  # bars of several runs would overlap
     built = {name: build(config, name) for name in ("model", "optimizer", "sampling")}
     with options_of(config):
         return Run(folder=folder, **arguments | built, config=values)
@@ -59,8 +64,13 @@ def _check_trainer(config: DictConfig, values: dict[str, Any]) -> None:
         raise UserError(f"trainer.devices={count}: a sweep trains every run in one process; use 1.")
 
 
-def build_logger(config: DictConfig) -> Logger:
-    """Builds the chosen logger and logs the configuration. wandb never asks for a key: without one it works offline."""
+def build_logger(config: DictConfig, folder: Path) -> Logger:
+    """Builds the chosen logger and logs the configuration. wandb never asks for a key: without one it works offline.
+
+    Args:
+        config: The configuration.
+        folder: Folder of the run, which keeps the id of its wandb run for when it resumes.
+    """
     if HydraConfig.get().runtime.choices["logger"] == "wandb":
         import wandb
 
@@ -68,6 +78,9 @@ def build_logger(config: DictConfig) -> Logger:
         if config.logger.mode == "online" and not wandb.login(prompt=False):
             say("wandb: no key is set, so the run is kept offline; send it later with wandb sync.")
             config.logger.mode = "offline"
+        path = folder / WANDB_ID
+        config.logger.id = config.logger.id or (path.read_text() if path.is_file() else secrets.token_hex(4))
+        path.write_text(config.logger.id)
     logger: Logger = build(config, "logger")
     logger.log_hyperparams(plain(config))
     return logger

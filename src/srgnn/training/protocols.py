@@ -14,6 +14,7 @@ from srgnn.data.sessions import SessionData, Sessions
 from srgnn.errors import UserError
 from srgnn.evaluation import Measurement, measure
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
+from srgnn.training.loggers import CSVLog
 from srgnn.training.run import Run, fit
 from srgnn.training.trainer import evaluation_device
 
@@ -95,7 +96,7 @@ def select(
         UserError: if the loss is not finite, or the checkpoint is from another protocol or other data.
     """
     start = _resumable(resume, data, ("select",))
-    training, validation = _split(run, data)
+    training, validation = split_validation(run, data)
     record = replace(run.record(data, "select"), history=start.history if start else [])
     return fit(run, record, training, validation, run.max_epochs, logger, resume, callbacks)
 
@@ -127,8 +128,12 @@ PROTOCOLS: dict[str, Callable[[Run, SessionData, Logger | None, Path | None], Re
 }
 
 
-def _split(run: Run, data: SessionData) -> tuple[Sessions, Sessions]:
-    """The earlier training sessions, and the latest ones, which validate."""
+def split_validation(run: Run, data: SessionData) -> tuple[Sessions, Sessions]:
+    """The earlier training sessions, and the latest ones, which validate.
+
+    Raises:
+        UserError: if one of the parts is empty.
+    """
     try:
         return data.train.split_latest(run.valid_fraction)
     except UserError as error:
@@ -142,6 +147,8 @@ def _test(run: Run, checkpoint: Path, data: SessionData, logger: Logger | None) 
     model = Checkpoint.load(checkpoint).build_model().to(device)
     bar = run.model_name if run.trainer.get("enable_progress_bar", True) else ""
     test = measure(model, SessionGraphs(data.test, data.num_items, device), data.train_clicks, run.k, bar)
+    if isinstance(logger, CSVLog):
+        logger.begin("test")
     if logger is not None:
         logger.log_metrics({f"test/{name}": value for name, value in test.metrics.items()})
         logger.save()

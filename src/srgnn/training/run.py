@@ -21,6 +21,7 @@ from srgnn.evaluation import main_cutoff
 from srgnn.nn import LOSSES, MODELS, Sampling, SRGNNSettings, build_loss
 from srgnn.training.callbacks import EpochLines, StopGracefully
 from srgnn.training.checkpoint import CheckpointRecord
+from srgnn.training.loggers import BeginStage
 from srgnn.training.module import NextItemModule
 from srgnn.training.optimizer import OptimizerSettings
 from srgnn.training.trainer import build_trainer, check_trainer
@@ -79,8 +80,9 @@ class Run:
                 raise ArgumentError(name, value, " or ".join(kind.__name__ for kind in kinds))
         check_choice("protocol", self.protocol, ["validated", "paper"])
         check_float("valid_fraction", self.valid_fraction, 0, exclusive=True)
-        for name, minimum in (("max_epochs", 1), ("patience", 1), ("batch_size", 1), ("seed", 0)):
-            check_int(name, getattr(self, name), minimum)
+        for name in ("max_epochs", "patience", "batch_size"):
+            check_int(name, getattr(self, name), 1)
+        check_int("seed", self.seed, 0, 2**32 - 1)  # the range of NumPy's seeds
         check_bool("refit", self.refit)
         check_choice("loss", self.loss, LOSSES)
         check_choice("order", self.order, ORDERS)
@@ -153,6 +155,9 @@ def fit(
         Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
         UserError: if the loss is not finite, or a checkpoint cannot be written.
     """
+    if evaluation is not None and len(record.history) > max_epochs:
+        done = len(record.history)
+        raise ArgumentError("max_epochs", max_epochs, f"at least the {done} epochs that are done")
     if _is_over(record.history, run):  # the run was stopped after this stage had ended
         return record.history
     evaluated_on = "test" if record.stage == "paper" else "valid"
@@ -166,6 +171,7 @@ def fit(
     callbacks = [
         *callbacks,
         EpochLines(max_epochs),
+        BeginStage(record.stage),
         StopGracefully(last),
         ModelCheckpoint(filename="best" if monitor else record.stage, monitor=monitor, mode="max", **keep),
         ModelCheckpoint(filename=last.stem, every_n_epochs=1, **keep),

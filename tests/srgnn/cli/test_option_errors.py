@@ -1,8 +1,10 @@
 import errno
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from srgnn.cli import CONF
 from srgnn.cli.errors import one_sentence, options_of
 from srgnn.errors import ArgumentError, UserError
 
@@ -52,6 +54,24 @@ def test_an_option_renamed_twice_stays_the_same():
     with pytest.raises(UserError) as error, options_of(CONFIG), options_of(CONFIG, "dataset"):
         raise UserError("Loosen test_days= or path=FILE.", "test_days", "path")
     assert str(error.value) == "Loosen dataset.rules.test_days= or dataset.path=FILE."
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("model=null", "model=null: expected one of srgnn."),
+        ("trainer=5", "trainer=5: expected one of cpu, ddp, gpu."),
+        ("=5", "=5: expected NAME=VALUE."),
+        ("model.hidden_size", "model.hidden_size: expected an option with its value, model.hidden_size=VALUE."),
+        ("k=[5", """k=[5: this value cannot be read; if it is a text, put it in quotes: k="'[5'"."""),
+        ("seed=${x}", "seed: Interpolation key 'x' not found."),
+    ],
+)
+def test_what_hydra_refuses_is_one_sentence_about_the_option(argument: str, sentence: str, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.py", argument])
+    with pytest.raises(SystemExit) as stop, one_sentence("train"), initialize_config_dir(str(CONF), version_base="1.3"):
+        assert compose("train", [argument]).seed
+    assert stop.value.code == f"Error: {sentence}"
 
 
 def test_only_what_a_user_can_fix_becomes_a_sentence(monkeypatch):

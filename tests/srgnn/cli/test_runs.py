@@ -4,9 +4,15 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
-from srgnn.cli.runs import check_resumed, finished_run, lock_run, own_folder, read_result, resumed
-from srgnn.errors import UserError
+from srgnn.cli import CONF
+from srgnn.cli.runs import check_resumed, finished_run, lock_run, own_folder, planned_runs, read_result, resumed
+from srgnn.errors import UserError, for_hydra
 from srgnn.saving import lock_folder
 
 
@@ -72,6 +78,42 @@ def test_a_run_resumes_with_its_own_options_and_new_ones(tmp_path: Path, monkeyp
             resumed([f"resume={wrong}"])
     monkeypatch.setenv("LOCAL_RANK", "1")  # a further process is given the complete options
     assert resumed(["resume=last"]) == ["resume=last"]
+
+
+def test_a_sweep_is_resumed_when_none_of_its_runs_is_going_on(tmp_path: Path):
+    make_run(tmp_path / "older", age=10)
+    make_run(tmp_path / "sweep" / "0")
+    make_run(tmp_path / "sweep" / "1")
+    (tmp_path / "sweep" / "sweep.yaml").write_text("- seed=0,1\n- launcher=slurm\n- hydra.launcher.mem_gb=8\n")
+    outputs = f"paths.outputs={tmp_path}"
+    sweep = f"hydra.sweep.dir={for_hydra(str(tmp_path / 'sweep'))}"
+    assert resumed(["resume=last", outputs]) == [
+        *("-m", "seed=0,1", "launcher=slurm", "hydra.launcher.mem_gb=8"),
+        *(outputs, sweep),
+    ]
+    assert resumed(["resume=last", "launcher=basic", outputs]) == ["-m", "seed=0,1", "launcher=basic", outputs, sweep]
+    with pytest.raises(UserError, match="seed=3: a sweep continues with its own options; leave it out"):
+        resumed(["resume=last", "seed=3", outputs])
+    lock = lock_folder(tmp_path / "sweep" / "1")  # as a job of a cluster does that outlives the sweep's first process
+    assert resumed(["resume=last", outputs])[-1] == f"hydra.run.dir={for_hydra(str(tmp_path / 'older'))}"
+    os.close(lock)
+
+
+@pytest.mark.parametrize(
+    "swept",
+    [
+        ["seed=0,1", "model.readout=local,global,hybrid", "max_epochs=3"],
+        ["seed=range(3)", "dataset.path='a,b'", "+trainer.x=choice(1,2)"],
+        ["k=[5],[10,20]", "seed=0,1", "seed=2,3"],
+        ["model=glob(*)"],
+    ],
+)
+def test_runs_are_planned_as_hydra_numbers_them(swept: list[str]):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = OmegaConf.create({"hydra": {"overrides": {"task": swept}}})
+        overrides = OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(swept)
+        (theirs,) = BasicSweeper.split_arguments(overrides, None)
+        assert planned_runs(config) == theirs
 
 
 @pytest.mark.parametrize("content", [b"\x00\xff", b"- mode", b"{a: [", b"5"])

@@ -135,6 +135,12 @@ def test_paper_takes_the_best_test_epoch_of_each_metric(small: SessionData, tmp_
     assert result.test.metrics["mrr@20"] == result.metrics["mrr@20"]  # the checkpoint is that of the best mrr
 
 
+def test_fewer_epochs_than_are_done_are_refused(small: SessionData, tmp_path: Path):
+    train(run(tmp_path, max_epochs=2, refit=False), small)
+    with pytest.raises(UserError, match=r"max_epochs=1: expected at least the 2 epochs that are done"):
+        train(run(tmp_path, max_epochs=1, refit=False), small, resume=tmp_path / "last.ckpt")
+
+
 def test_refit_trains_on_all_sessions_for_the_chosen_epochs(small: SessionData, tmp_path: Path):
     result = train(run(tmp_path), small)
     saved = torch.load(result.checkpoint, weights_only=True)

@@ -1,4 +1,4 @@
-from srgnn.comparison import measure_baselines
+from srgnn.comparison.baselines import measure_baselines
 from srgnn.data import SessionData
 
 

@@ -1,0 +1,113 @@
+"""Pictures of a comparison: the metrics of its rows, and the metrics by the length of the session. Needs matplotlib."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from srgnn.comparison.rows import Comparison, Row
+from srgnn.draw import EDGE, INK, NODE, PAPER, wrap_name
+from srgnn.figures import FONT, GRID, ORANGE, ROW, TITLE_FONT, new_figure
+
+COLORS = (ORANGE, NODE, "#7a9e3b", "#8a5a9e", "#c0504d", "#3f9c8f", "#b08d2f", "#5a6fb0")
+MARKERS = "os^DvPXp"
+NAME_LINES = (36, 2)  # letters per line, and lines
+HEIGHT = 3.4  # inches of the lines
+
+
+def draw_metrics(comparison: Comparison) -> Figure:
+    """Draws recall and mrr at the largest cut-off: a dot per row with its 95 % interval, the best row on top.
+
+    The line marks the reference that the rows are compared with.
+
+    Args:
+        comparison: A comparison with intervals.
+    """
+    metrics = comparison.tested[-2:]
+    rows = [row for row in comparison.rows if (row.name, metrics[-1]) in comparison.intervals]
+    rows.sort(key=lambda row: comparison.intervals[row.name, metrics[-1]].mean)
+    figure, parts = new_figure(1.3 + ROW * len(rows), len(metrics), share_y=True)
+    for axes, metric in zip(parts, metrics, strict=True):
+        for place, row in enumerate(rows):
+            each = comparison.intervals[row.name, metric]
+            color = ORANGE if row.name == comparison.reference else EDGE if row.is_baseline else NODE
+            axes.plot([100 * each.low, 100 * each.high], [place, place], color=color, linewidth=2, zorder=2)
+            axes.plot([100 * each.mean], [place], "o", color=color, markersize=4.5, zorder=3)
+            axes.annotate(
+                f"{100 * each.mean:.2f}",
+                (100 * each.mean, place),
+                (0, 6),
+                textcoords="offset points",
+                fontsize=7.5,
+                ha="center",
+                color=INK,
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
+            )
+        if comparison.reference is not None:
+            mean = comparison.intervals[comparison.reference, metric].mean
+            axes.axvline(100 * mean, color=ORANGE, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        axes.set_xlabel(f"{metric}, percent")
+        axes.grid(axis="x", color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.margins(x=0.12)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.set_ylim(-0.6, len(rows) - 0.3)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    parts[0].set_yticks(range(len(rows)), [wrap_name(row.name, *NAME_LINES) for row in rows])
+    for label in parts[0].get_yticklabels():
+        label.set(color=INK, parse_math=False)
+    _title(figure, f"{comparison.title}: means with 95 % intervals")
+    return figure
+
+
+def draw_lengths(comparison: Comparison) -> Figure:
+    """Draws recall and mrr at the largest cut-off by the number of clicks so far, a line per row.
+
+    Below the clicks stands the share of the prefixes that have them.
+
+    Args:
+        comparison: A comparison whose rows know their metrics by length.
+    """
+    metrics = comparison.tested[-2:]
+    lengths = [length for length in comparison.lengths if length not in ("1-5", "6+")]
+    counts = [comparison.lengths[length] for length in lengths]
+    ticks = [f"{length}\n{100 * count / sum(counts):.0f} %" for length, count in zip(lengths, counts, strict=True)]
+    rows = _best(comparison, metrics[-1])
+    figure, parts = new_figure(HEIGHT + 0.17 * len(rows), len(metrics))
+    for axes, metric in zip(parts, metrics, strict=True):
+        for number, row in enumerate(rows):
+            values = [row.at_length(length, metric) for length in lengths]
+            points = [(place, 100 * value) for place, value in enumerate(values) if value is not None]
+            axes.plot(
+                *zip(*points, strict=True),
+                color=COLORS[number % len(COLORS)],
+                marker=MARKERS[number % len(MARKERS)],
+                linestyle="--" if row.is_baseline else "-",
+                markersize=5,
+                markeredgecolor=PAPER,
+                linewidth=1.4,
+                label=wrap_name(row.name, *NAME_LINES),
+            )
+        axes.set_xticks(range(len(lengths)), ticks)
+        axes.set_title(f"{metric}, percent", loc="left", fontsize=FONT, color=INK)
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.grid(axis="y", color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.set_xlabel("clicks so far, and the share of the prefixes")
+    handles, labels = parts[0].get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=FONT)
+    for text in legend.get_texts():
+        text.set(color=INK, parse_math=False)
+    _title(figure, comparison.title)
+    return figure
+
+
+def _best(comparison: Comparison, metric: str) -> Sequence[Row]:
+    """The rows in the order of a metric, the best first; more lines than colours could not be told apart."""
+    known = [row for row in comparison.rows if row.tests[0].by_length]
+    return sorted(known, key=lambda row: -(row.mean(metric) or 0.0))[: len(COLORS)]
+
+
+def _title(figure: Figure, text: str) -> None:
+    figure.suptitle(text, x=0.02, ha="left", fontsize=TITLE_FONT, color=INK, parse_math=False)

@@ -1,0 +1,64 @@
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from srgnn.cli import CONF
+from srgnn.cli.runs import resumed
+from srgnn.cli.sweeps import THREADS, Sweep
+from srgnn.errors import for_hydra
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Starts a sweep of three runs in this process, without the runs."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for name in ("PYTHONPATH", *THREADS):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+    def start(*arguments: str) -> Sweep:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("train", [*arguments, f"hydra.sweep.dir={tmp_path}"], return_hydra_config=True)
+            config.hydra.overrides.task.append("seed=0,1,2")
+            sweep = Sweep()
+            sweep.on_multirun_start(config)
+        return sweep
+
+    yield start
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 8), (2, 4), (3, 2), (8, 2)])
+def test_runs_at_the_same_time_share_eight_cores(started, monkeypatch, jobs: int, threads: int):
+    joblib = pytest.importorskip("joblib")
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 8)
+    assert started("launcher=joblib", f"hydra.launcher.n_jobs={jobs}").threads == threads
+    assert [os.environ[name] for name in THREADS] == [str(threads)] * len(THREADS)
+
+
+def test_a_job_of_a_cluster_has_a_thread_for_each_of_its_cores(started, monkeypatch):
+    pytest.importorskip("submitit")
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    assert started("launcher=slurm", "hydra.launcher.cpus_per_task=3").threads == 3
+
+
+def test_given_threads_are_those_of_each_run(started, monkeypatch):
+    pytest.importorskip("joblib")
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert started("launcher=joblib").threads == 5
+
+
+def test_a_sweep_resumes_with_its_options_and_its_launcher(started, tmp_path: Path):
+    pytest.importorskip("joblib")
+    sweep = started("launcher=joblib", "hydra.launcher.n_jobs=2", "max_epochs=3")
+    assert sweep.planned == [["launcher=joblib", "max_epochs=3", f"seed={seed}"] for seed in (0, 1, 2)]
+    end = f"hydra.sweep.dir={for_hydra(str(tmp_path))}"
+    stored = ["launcher=joblib", "max_epochs=3", "seed=0,1,2", "hydra.launcher.n_jobs=2"]
+    assert resumed([f"resume={tmp_path}"]) == ["-m", *stored, end]
+    changed = resumed(["launcher=basic", f"resume={tmp_path}", "max_epochs=4"])
+    assert changed == ["-m", "seed=0,1,2", "launcher=basic", "max_epochs=4", end]
