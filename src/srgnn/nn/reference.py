@@ -28,6 +28,7 @@ NAMES = {  # theirs: ours
     "linear_transform.weight": "readout.lin_join.weight",
     "linear_transform.bias": "readout.lin_join.bias",
 }
+PARALLEL = "module."  # of torch.nn.DataParallel
 UNUSED = {"gnn.linear_edge_f.weight", "gnn.linear_edge_f.bias"}  # parameters that their forward never reads
 
 
@@ -39,13 +40,15 @@ def from_reference_state_dict(
     Their item 0 is padding and is dropped: index i here is their id i + 1.
 
     Args:
-        state: The state dict, under their parameter names.
+        state: The state dict, under their parameter names, which may have the prefix of `torch.nn.DataParallel`.
         propagation_steps: Their `--step`, which the checkpoint does not record.
         readout: `hybrid`, or `global` for their `--nonhybrid`, which the checkpoint does not record either.
 
     Raises:
-        UserError: if names are missing or unknown.
+        UserError: if names are missing or unknown, or shapes do not fit together.
     """
+    if all(name.startswith(PARALLEL) for name in state):
+        state = {name.removeprefix(PARALLEL): weight for name, weight in state.items()}
     missing = sorted(NAMES.keys() - state.keys())
     unknown = sorted(state.keys() - NAMES.keys() - UNUSED)
     if missing or unknown:
@@ -53,9 +56,18 @@ def from_reference_state_dict(
             "Expected a state dict of the authors' SR-GNN; "
             f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}."
         )
-    num_rows, hidden_size = state["embedding.weight"].shape
-    model = SRGNN(num_rows - 1, hidden_size, propagation_steps, readout)
     weights = {ours: torch.as_tensor(state[theirs]) for theirs, ours in NAMES.items()}
-    weights["item_embedding.weight"] = weights["item_embedding.weight"][1:]
+    items = weights["item_embedding.weight"]
+    if items.ndim != 2 or len(items) < 2:
+        raise UserError(f"embedding.weight has the shape {list(items.shape)}: expected items and padding by width.")
+    weights["item_embedding.weight"] = items[1:]
+    model = SRGNN(len(items) - 1, items.size(1), propagation_steps, readout)
+    for theirs, ours in NAMES.items():
+        expected = model.get_parameter(ours).shape if ours in model.state_dict() else weights[ours].shape
+        if weights[ours].shape != expected:
+            raise UserError(
+                f"{theirs} has the shape {list(weights[ours].shape)}: expected {list(expected)}, as embedding.weight "
+                f"has the width {items.size(1)}."
+            )
     model.load_state_dict({name: weights[name] for name in model.state_dict()})
     return model

@@ -11,6 +11,7 @@ from srgnn.data.published import read_pickle, sessions_of_prefixes
 from srgnn.errors import UserError
 from srgnn.nn import SRGNN, FullSoftmax, from_reference_state_dict
 from srgnn.nn.losses import cross_entropy
+from srgnn.nn.reference import NAMES
 from srgnn.training.optimizer import LazyAdam
 
 REFERENCE = [("hybrid_step1", 1, "hybrid"), ("hybrid_step2", 2, "hybrid"), ("nonhybrid_step1", 1, "global")]
@@ -19,6 +20,37 @@ REFERENCE = [("hybrid_step1", 1, "hybrid"), ("hybrid_step2", 2, "hybrid"), ("non
 def test_a_state_dict_that_is_not_the_authors_is_reported():
     with pytest.raises(UserError, match=r"missing: .*gnn\.w_hh.*unknown: foo"):
         from_reference_state_dict({"embedding.weight": torch.zeros(3, 2), "foo": torch.zeros(1)})
+
+
+def authors_weights(num_items: int = 3, width: int = 2) -> dict[str, Tensor]:
+    """Weights under the authors' names and in their shapes, in order from 0."""
+    ours = SRGNN(num_items, width).state_dict()
+    shapes = {theirs: ours[name].shape for theirs, name in NAMES.items()}
+    shapes["embedding.weight"] = torch.Size([num_items + 1, width])
+    return {name: torch.arange(shape.numel()).view(shape).float() for name, shape in shapes.items()}
+
+
+def test_weights_of_a_model_in_parallel_are_the_same_weights():
+    weights = authors_weights()
+    parallel = from_reference_state_dict({f"module.{name}": weight for name, weight in weights.items()})
+    for name, weight in from_reference_state_dict(weights).state_dict().items():
+        assert torch.equal(parallel.state_dict()[name], weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "sentence"),
+    [
+        ("embedding.weight", [4], r"embedding\.weight has the shape \[4\]: expected items and padding by width"),
+        (
+            "gnn.w_hh",
+            [6, 3],
+            r"gnn\.w_hh has the shape \[6, 3\]: expected \[6, 2\], as embedding\.weight has the width 2",
+        ),
+    ],
+)
+def test_a_wrong_shape_is_named(name: str, shape: list[int], sentence: str):
+    with pytest.raises(UserError, match=sentence):
+        from_reference_state_dict(authors_weights() | {name: torch.zeros(shape)})
 
 
 def reference_graphs(path: Path) -> SessionGraphs:
