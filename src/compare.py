@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from srgnn.cli.arguments import as_typed
 from srgnn.cli.comparison_tables import latex, markdown, print_sheet, records, sheets
-from srgnn.cli.comparisons import compared_rows, find_runs, reference_of, runs_option
+from srgnn.cli.comparisons import LARGEST, compared_rows, find_runs, reference_of, runs_option
 from srgnn.cli.config import program
 from srgnn.cli.errors import one_sentence, options_of
 from srgnn.cli.tables import say
@@ -21,21 +21,27 @@ from srgnn.saving import whole_file
 
 @program("compare")
 def main(config: DictConfig) -> None:
-    k = sorted({config.k} if isinstance(config.k, int) else set(config.k))
+    k = sorted({config.k} if isinstance(config.k, int) else set(config.k or ()))
     if not k:
-        raise ArgumentError("k", k, "a list of at least one cut-off")
+        raise ArgumentError("k", "null" if config.k is None else k, "a list of at least one cut-off")
     for cut in k:
-        check_int("k", cut, 1)
+        check_int("k", cut, 1, LARGEST)
     paths = [config.runs] if isinstance(config.runs, str) else list(config.runs)
     found = compared_rows(find_runs(map(str, paths)), k)
     references = [reference_of(each, config.against) for each in found]
+    can_be_compared = [
+        reference if any(row.name == reference and row.ranks is not None for row in each.rows) else None
+        for each, reference in zip(found, references, strict=True)
+    ]
+    if any(references) and not any(can_be_compared):
+        raise UserError(f"against={config.against}: this run has no ranks.parquet; name another row.")
     if config.against is not None and not any(references):
         names = ", ".join(row.name for each in found for row in each.rows)
         raise UserError(f"against={config.against}: expected the folder of a run, or one of the rows {names}.")
     with options_of(config):
         comparisons = [
             compare(each, reference, config.resample, config.draws, config.seed)
-            for each, reference in zip(found, references, strict=True)
+            for each, reference in zip(found, can_be_compared, strict=True)
         ]
     tables = [sheets(comparison) for comparison in comparisons]
     for sheet in (sheet for table in tables for sheet in table):

@@ -23,7 +23,8 @@ from srgnn.comparison.baselines import measure_baselines
 from srgnn.contracts import DataSet
 from srgnn.data.graphs import SessionGraphs
 from srgnn.evaluation import rank_table
-from srgnn.memory import keep_freed_memory, peak_memory
+from srgnn.memory import forget_peak, keep_freed_memory, peak_memory
+from srgnn.saving import is_full
 from srgnn.training.callbacks import Interrupted
 from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.protocols import train
@@ -34,11 +35,13 @@ from srgnn.training.run import Run
 def main(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     keep_freed_memory()
+    forget_peak()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Hides advice, such as adding DataLoader workers, which whole batches do not need, and Lightning's deprecations.
     warnings.filterwarnings("ignore", module=r"lightning\.")
-    if is_sweep() and (is_stopping() or read_result(folder)):
+    if is_sweep() and (is_stopping() or "metrics" in (read_result(folder) or {})):
         return  # the sweep is stopped, or it is continued and this run has finished
+    was_begun = (folder / "last.ckpt").is_file()  # the sweep is continued
     is_ours = False
     try:
         if is_main_process():
@@ -63,15 +66,17 @@ def main(config: DictConfig) -> None:
             raise
         # The other runs of a sweep continue; the sweep's table says why this one failed.
         print(f"Error: {sentence}", file=sys.stderr)
-        if is_ours:
+        # What has been trained stays unfinished, and so does a run that a full disk ended: `resume=` continues them.
+        if is_ours and not was_begun and not is_full(error):
             write_result(folder, {"error": sentence})
 
 
 def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
     started = time.perf_counter()
-    resume = Path(config.resume) if config.resume else None
-    if is_sweep() and (run.folder / "last.ckpt").is_file():  # the sweep is continued
-        resume = run.folder / "last.ckpt"
+    if is_sweep():  # continued, if there is a checkpoint
+        resume = run.folder / "last.ckpt" if (run.folder / "last.ckpt").is_file() else None
+    else:
+        resume = Path(config.resume) if config.resume else None
     if resume is not None and is_main_process():
         check_resumed(run.config, Checkpoint.load(resume).record.config, HydraConfig.get().overrides.task)
         if not is_sweep():
@@ -99,6 +104,8 @@ def train_and_compare(config: DictConfig, run: Run, data_set: DataSet) -> None:
         {
             "dataset": name,
             "protocol": run.protocol,
+            "data": data.counts,
+            "config": dict(run.config),
             "metrics": table,
             "by_length": {name: test.by_length for name, test in tests.items()},
             "checkpoint": result.checkpoint.name,

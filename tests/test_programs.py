@@ -391,3 +391,22 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     assert last.startswith("Error: Cannot write")
     assert "No space left" in last
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_wrong_option_does_not_end_the_unfinished_runs_of_a_sweep(program, tmp_path: Path):
+    swept = program("train.py", "-m", *SMALL, "seed=0,1", "hydra.sweep.dir=outputs/x")
+    assert swept.returncode == 0, swept.stderr
+    sweep = tmp_path / "outputs" / "x"
+    whole = result(sweep / "1")["metrics"]
+    for folder in (sweep, sweep / "1"):  # as after a kill
+        (folder / "result.json").unlink()
+    wrong = program("train.py", "resume=last", "patience=0")
+    assert wrong.returncode == 1
+    assert "patience=0: expected an integer of at least 1" in wrong.stderr
+    assert not (sweep / "1" / "result.json").exists()
+    again = program("train.py", "-m", *SMALL, "seed=5,6", "hydra.sweep.dir=outputs/x")
+    assert "a sweep is in this folder; continue it with resume=outputs/x" in again.stderr
+    continued = program("train.py", "resume=last")
+    assert continued.returncode == 0, continued.stderr
+    assert result(sweep / "1")["metrics"] == whole
+    assert result(sweep) == {"runs": 2, "failed": 0}

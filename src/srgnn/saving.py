@@ -42,6 +42,13 @@ def write_error(what: str, error: Exception, argument: str | None = None) -> Use
     return UserError(f"Cannot write {what} ({reason}): {remedy}.", *([argument] if argument else []))
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is the cause of an error."""
+    while isinstance(error, UserError):
+        error = error.__cause__
+    return isinstance(error, Exception) and error_number(error) in FULL
+
+
 @contextmanager
 def _write_errors(what: str, argument: str | None) -> Iterator[None]:
     """Turns system errors, and library errors that quote one, into a :func:`write_error`; others pass through."""

@@ -16,6 +16,7 @@ PERCENT = ("recall", "mrr", "ndcg", "coverage", "popularity")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
 LATEX |= {"<": "$<$", ">": "$>$"}
 LATEX |= {char: f"\\{char}" for char in "&%$#_{}"}
+WIDE = 6  # columns of figures that fit a page in the size of the text
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def latex(comparisons: Iterable[Sequence[Sheet]]) -> str:
                 "",
                 r"\begin{table}",
                 r"  \centering",
+                *([r"  \footnotesize", r"  \setlength{\tabcolsep}{3pt}"] if len(sheet.header) > WIDE else []),
                 f"  \\caption{{{_in_latex(caption)}}}",
                 f"  \\begin{{tabular}}{{l{'r' * len(sheet.header)}}}",
                 r"    \toprule",
@@ -192,7 +194,8 @@ def _cell_in_latex(cell: Cell) -> str:
 
 
 def _in_latex(text: str) -> str:
-    return "".join(LATEX.get(char, char) for char in text)
+    parts = re.split(r"(?<![\w.])-(?=\d)", text)  # at the signs of numbers: a hyphen is shorter than a minus
+    return "$-$".join("".join(LATEX.get(char, char) for char in part) for part in parts)
 
 
 def records(comparisons: Iterable[Comparison]) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """Comparisons of finished runs: their folders on the command line, and the rows that they make."""
 
 import glob
+import json
 import logging
 import os
 from collections import defaultdict
@@ -11,18 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 
 from srgnn.cli.arguments import is_within, option, value
-from srgnn.cli.runs import OVERRIDES, RANKS, RESULT, read_result
+from srgnn.cli.runs import OVERRIDES, RANKS, RESULT, flat_options, read_result
 from srgnn.comparison.rows import Comparison, Row, Test
 from srgnn.errors import UserError, for_hydra
+from srgnn.metrics import rank_metrics
 
 log = logging.getLogger(__name__)
 
-# Options that do not make a run another one: its seed, and places.
-SAME = ("seed", "paths", "logger", "engine", "launcher", "hydra", "resume", "dataset.path", "dataset.cache")
+# Options that do not make a run another one: its seed, what it shows, where it runs, and places.
+SAME = (
+    *("seed", "k", "trainer", "matmul_precision", "paths", "logger", "engine", "launcher", "hydra", "resume"),
+    *(f"dataset.{name}" for name in ("path", "test_path", "items.path", "cache", "data", "engine", "strict")),
+)
 PLACE = ("session", "clicks", "target")  # of a prefix, in the table of ranks
-FAR = 2**15 - 1  # ranks beyond this are cut to it: cut-offs are smaller, and the table takes half of the memory
+FAR = 2**15 - 1  # ranks beyond this are cut to it: the table takes half of the memory
+LARGEST = FAR - 1  # cut-off
+# Flags of Hydra whose value is the next argument.
+WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 
 
 @dataclass(frozen=True)
@@ -45,8 +54,15 @@ class FinishedRun:
         return str(next(iter(self.result["metrics"])))
 
     @property
+    def config(self) -> dict[str, str]:
+        """The options that make its row, with all defaults; those typed, in the folders of older versions."""
+        flat = flat_options(self.result.get("config", {}))
+        known = {name: _shown(each) for name, each in flat.items() if not is_within(name, SAME)}
+        return known or self.options
+
+    @property
     def options(self) -> dict[str, str]:
-        """The options that tell its row from others."""
+        """The options that were typed and that make its row."""
         given = {option(text): _shown(value(text)) for text in self.result.get("overrides", ())}
         return {name: text for name, text in given.items() if not is_within(name, SAME)}
 
@@ -55,11 +71,13 @@ class FinishedRun:
         values = [value(text) for text in self.result.get("overrides", ()) if option(text) == "seed"]
         return int(values[-1]) if values else 0
 
-    def test(self, model: str) -> Test:
-        """The test of the trained model or of a baseline."""
+    def test(self, model: str, cutoffs: Sequence[int]) -> Test:
+        """The test of the trained model or of a baseline, with the metrics at cut-offs that the run did not measure."""
         ranks = None if self.ranks is None else self.ranks[model].clip(upper_bound=FAR).cast(pl.Int16).to_numpy()
-        by_length = self.result.get("by_length", {}).get(model, {})
-        measured = Test(self.result["metrics"][model], by_length, ranks)
+        metrics = self.result["metrics"][model]
+        if ranks is not None and (model != self.model or self.result.get("protocol") != "paper"):
+            metrics = rank_metrics(torch.tensor(ranks), cutoffs) | metrics
+        measured = Test(metrics, self.result.get("by_length", {}).get(model, {}), ranks)
         if model != self.model:
             return measured
         return replace(
@@ -81,7 +99,12 @@ def _shown(given: Any) -> str:
 
 def runs_option(arguments: Sequence[str]) -> list[str]:
     """The arguments with all paths among them in one option, `runs=[...]`."""
-    is_path = [not text.startswith("-") and ("=" not in text or os.path.exists(text)) for text in arguments]
+    is_path = [
+        not text.startswith("-")
+        and before not in WITH_VALUE
+        and ("=" not in text or "/" in text.partition("=")[0] or os.path.exists(text))
+        for before, text in zip(["", *arguments], arguments, strict=False)
+    ]
     paths = [text for text, each in zip(arguments, is_path, strict=True) if each]
     others = [text for text, each in zip(arguments, is_path, strict=True) if not each]
     return [*others, f"runs=[{','.join(map(for_hydra, paths))}]"] if paths else others
@@ -110,7 +133,8 @@ def find_runs(paths: Iterable[str]) -> list[FinishedRun]:
     for folder in folders:
         result = read_result(folder)
         if result is None:
-            unfinished.append(folder)
+            if not (folder / RESULT).is_file():  # a damaged one has its own warning
+                unfinished.append(folder)
         elif "error" in result:
             failed.append(folder)
         elif isinstance(result.get("metrics"), dict):  # not the result of a whole sweep
@@ -145,45 +169,59 @@ def compared_rows(runs: Sequence[FinishedRun], cutoffs: Sequence[int]) -> list[C
 
     Runs that differ only in their seed are one row. The baselines are rows at the end.
     """
-    groups: dict[tuple[str, str, bytes], list[FinishedRun]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, bytes], list[FinishedRun]] = defaultdict(list)
     for run in runs:
         prefixes = b"" if run.ranks is None else sha256(run.ranks.select(PLACE).hash_rows().to_numpy().data).digest()
-        groups[run.result.get("dataset", ""), run.result.get("protocol", ""), prefixes].append(run)
+        counts = json.dumps(run.result.get("data"))  # other training sessions make another table, too
+        groups[run.result.get("dataset", ""), run.result.get("protocol", ""), counts, prefixes].append(run)
     comparisons = []
-    for (data_set, protocol, _), members in groups.items():
+    for (data_set, protocol, _, _), members in groups.items():
         same_title = [key for key in groups if key[:2] == (data_set, protocol)]
         title = f"{data_set}, protocol={protocol}"
         first = members[0]
         if len(same_title) > 1:
             title += ", without ranks" if first.ranks is None else f", {len(first.ranks):,} test prefixes"
+            if len({key[2] for key in same_title}) > 1 and first.result.get("data"):
+                title += f", {first.result['data']['train_sessions']:,} training sessions"
         session = None if first.ranks is None else first.ranks["session"].to_numpy()
-        rows, notes = _rows(members)
+        rows, notes = _rows(members, cutoffs)
         notes += _notes(protocol, members)
         comparisons.append(Comparison(title, rows, cutoffs, session, protocol, data_set, notes=notes))
     return comparisons
 
 
-def _rows(runs: Sequence[FinishedRun]) -> tuple[list[Row], list[str]]:
+def _rows(runs: Sequence[FinishedRun], cutoffs: Sequence[int]) -> tuple[list[Row], list[str]]:
     settings: dict[tuple[Any, ...], dict[int, FinishedRun]] = {}
     notes = []
     for run in runs:
-        same = settings.setdefault((run.model, *sorted(run.options.items())), {})
+        same = settings.setdefault((run.model, *sorted(run.config.items())), {})
         if run.seed in same:
             notes.append(f"{run.folder} repeats {same[run.seed].folder} and is left out.")
         same.setdefault(run.seed, run)
     members = [list(each.values()) for each in settings.values()]
     names = _names([each[0] for each in members])
-    rows = [Row(name, [run.test(run.model) for run in each]) for name, each in zip(names, members, strict=True)]
+    rows = [
+        Row(name, [run.test(run.model, cutoffs) for run in each]) for name, each in zip(names, members, strict=True)
+    ]
     first = runs[0]
     baselines = [name for name in first.result["metrics"] if name != first.model]
-    return [*rows, *(Row(name, [first.test(name)], is_baseline=True) for name in baselines)], notes
+    return [*rows, *(Row(name, [first.test(name, cutoffs)], is_baseline=True) for name in baselines)], notes
 
 
 def _names(runs: Sequence[FinishedRun]) -> list[str]:
-    """A name for each run: its model, and the options in which it differs from others."""
+    """A name for each run: its model, and the typed options in which it differs from others.
+
+    Where two runs would have one name, the options in which their configurations differ are part of it, too.
+    """
+    configs = [run.config for run in runs]
+    differing = {name for each in configs for name in each if len({other.get(name) for other in configs}) > 1}
     options = [run.options for run in runs]
     names = dict.fromkeys(name for each in options for name in each)
     different = [name for name in names if len({each.get(name) for each in options}) > 1]
+    different = [name for name in different if name in differing or not any(name in each for each in configs)]
+    seen = [(run.model, *(each.get(name) for name in different)) for run, each in zip(runs, options, strict=True)]
+    if len(set(seen)) < len(seen):
+        options, different = configs, sorted(differing)
     last = [name.rpartition(".")[2] for name in different]
     short = {name: end if last.count(end) == 1 else name for name, end in zip(different, last, strict=True)}
     return [
@@ -200,7 +238,9 @@ def _notes(protocol: str, runs: Sequence[FinishedRun]) -> list[str]:
             "figures, intervals and differences are those of the epoch with the best mrr."
         )
     if any(run.ranks is None for run in runs):
-        notes.append("Runs without ranks.parquet, of an older version, have no intervals and are not compared.")
+        notes.append(
+            "Runs without ranks.parquet, of an older version or damaged, have no intervals and are not compared."
+        )
     if any(run.result.get("resumed") for run in runs):
         notes.append("+ after seconds: the run was resumed, and the seconds are those of its last part.")
     return notes

@@ -189,7 +189,8 @@ def _unknown_option(error: Exception, program: str) -> str:
         if key in dict(_options(OmegaConf.to_container(with_log))):
             return published_sentence(given, f"{dataset}_log")
     if (
-        "dataset" in choices
+        key.startswith("dataset.")
+        and "dataset" in choices
         and dataset != "clicks"
         and key in dict(_options(OmegaConf.to_container(_composed(program, {"dataset": "clicks"}))))
     ):

@@ -132,7 +132,8 @@ def write_overrides(folder: Path) -> None:
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     """Writes `result.json`, with the options that the run was started with."""
-    content = {**result, "overrides": list(HydraConfig.get().overrides.task)}
+    overrides = [text for text in HydraConfig.get().overrides.task if option(text) != "resume"]
+    content = {**result, "overrides": overrides}
     with whole_file(folder / RESULT, "the result", "folder") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -172,6 +173,8 @@ def planned_runs(config: DictConfig) -> list[list[str]]:
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     for override in parser.parse_overrides(list(config.hydra.overrides.task)):
         name = override.get_key_element()
+        if name == "resume":
+            continue
         if not override.is_sweep_override():
             values[name] = [f"{name}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
@@ -196,7 +199,8 @@ def write_sweep(folder: Path, config: DictConfig) -> None:
     overrides = config.hydra.overrides
     launcher = [text for text in overrides.hydra if is_within(option(text), LAUNCHER)]
     with whole_file(folder / SWEEP, "the options", "folder") as temporary:
-        OmegaConf.save(OmegaConf.create([*overrides.task, *launcher]), temporary)
+        task = [text for text in overrides.task if option(text) != "resume"]
+        OmegaConf.save(OmegaConf.create([*task, *launcher]), temporary)
 
 
 def close_sweep(folder: Path, runs: Sequence[SweptRun]) -> None:
@@ -262,13 +266,17 @@ def resumed(arguments: list[str]) -> list[str]:
     path = Path(str(checkpoint))
     if (path / SWEEP).is_file():
         others = [text for text in arguments if option(text) not in ("resume", *SWEEP_FLAGS)]
+        stored = stored_options(path / SWEEP)
+        swept = [option(text) for text in stored if _is_swept(text)]
         for text in others:
-            if not is_within(option(text), (*MAY_CHANGE, *NEVER_MATTERS, "launcher", "hydra", "hydra/launcher")):
+            is_free = is_within(option(text), (*MAY_CHANGE, *NEVER_MATTERS, "launcher", "hydra", "hydra/launcher"))
+            if not is_free or option(text) in swept or _is_swept(text):
                 raise UserError(f"{text}: a sweep continues with its own options; leave it out, or start a new sweep.")
-        original = [text for text in stored_options(path / SWEEP) if option(text) not in given]
+        original = [text for text in stored if option(text) not in given]
         if any(name in given for name in LAUNCHER[:2]):  # its options go with it
             original = [text for text in original if not is_within(option(text), LAUNCHER)]
-        return ["-m", *original, *others, f"hydra.sweep.dir={for_hydra(str(path))}"]
+        folder = for_hydra(str(path))
+        return ["-m", *original, *others, f"resume={folder}", f"hydra.sweep.dir={folder}"]
     if any(text in SWEEP_FLAGS for text in arguments):
         raise UserError(f"resume={path}: a run is continued alone; leave -m out.")
     if not path.is_file() or not (path.parent / OVERRIDES).is_file():
@@ -284,6 +292,13 @@ def resumed(arguments: list[str]) -> list[str]:
         f"resume={for_hydra(str(path))}",
         f"hydra.run.dir={for_hydra(str(path.parent))}",
     ]
+
+
+def _is_swept(text: str) -> bool:
+    try:
+        return bool(OverridesParser.create().parse_override(text).is_sweep_override())
+    except HydraException:
+        return False
 
 
 def _last_unfinished(outputs: Path) -> Path:

@@ -40,7 +40,7 @@ VARIABLE = ("model", "optimizer", "sampling", "loss", "batch_size", "order", "ma
 OWN = ("search", "space", "trials", "startup_trials", "pruner", "study", "storage", "resume")  # not those of train.py
 RANGE = ("low", "high", "step", "log")
 SHOWN = 10  # trials in the table
-NAME = re.compile(r"[\w.-]+")
+NAME = re.compile(r"\w[\w.-]*")
 
 
 def joined(arguments: list[str]) -> list[str]:

@@ -8,9 +8,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,12 +23,30 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from srgnn.cli import PACKAGE
-from srgnn.cli.runs import close_sweep, planned_runs, swept_runs, write_sweep
+from srgnn.cli.arguments import option
+from srgnn.cli.errors import sentence_of
+from srgnn.cli.runs import SWEEP, close_sweep, planned_runs, swept_runs, write_sweep
 from srgnn.cli.tables import print_sweep, say, show_log, show_number
+from srgnn.errors import UserError
 from srgnn.saving import lock_folder
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 JOBS = ".submitit"  # in the folder of the sweep: a folder for each job of submitit
+
+
+def _ends_program(hook: Callable[..., None]) -> Callable[..., None]:
+    """Lets an error of a callback end the program; Hydra would make it a warning and go on."""
+
+    @wraps(hook)
+    def call(*arguments: Any, **options: Any) -> None:
+        try:
+            hook(*arguments, **options)
+        except Exception as error:
+            if (sentence := sentence_of(error, "train")) is None:
+                traceback.print_exc()
+            sys.exit(1 if sentence is None else f"Error: {sentence}")
+
+    return call
 
 
 class Sweep(Callback):
@@ -35,9 +55,17 @@ class Sweep(Callback):
     Hydra copies it to those processes. The table reads the folders of the runs, whichever process wrote them.
     """
 
+    @_ends_program
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         global _sweep
         self.folder = Path(config.hydra.sweep.dir)
+        if any(option(text) == "hydra.sweep.subdir" for text in config.hydra.overrides.hydra):
+            raise UserError("hydra.sweep.subdir: the folders of a sweep's runs are numbered; leave it out.")
+        if (self.folder / SWEEP).is_file() and not config.resume:
+            raise UserError(
+                f"hydra.sweep.dir={self.folder}: a sweep is in this folder; continue it with resume={self.folder}, or "
+                "name another."
+            )
         self.launcher = str(config.hydra.runtime.choices["hydra/launcher"])
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +79,8 @@ class Sweep(Callback):
         self.has_ended = self.is_interrupted = False
         if self.launcher != "basic":
             self._prepare(config.hydra.launcher)
-        write_sweep(self.folder, config)
+        if not config.resume:  # a new option that is wrong must not stay
+            write_sweep(self.folder, config)
         _sweep = self
 
     def _prepare(self, settings: DictConfig) -> None:
@@ -66,7 +95,8 @@ class Sweep(Callback):
         if self.launcher == "joblib":
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, self._interrupt)
-        self.threads = int(os.environ.get(THREADS[0], 0)) or _share(self.launcher, settings, len(self.planned))
+        given = os.environ.get(THREADS[0], "").partition(",")[0]
+        self.threads = int(given) if given.isdigit() else _share(self.launcher, settings, len(self.planned))
         for name in THREADS:
             os.environ.setdefault(name, str(self.threads))
         # submitit starts Python itself, which does not look into the folder of the program as `python train.py` does.
@@ -103,6 +133,7 @@ class Sweep(Callback):
     def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
         _idle.set()
 
+    @_ends_program
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         self.end()
 

@@ -195,13 +195,13 @@ def print_sweep(folder: Path, runs: Sequence[SweptRun]) -> None:
     table = Table(title=f"The sweep {folder}", box=box.SIMPLE_HEAD, title_justify="left")
     for name in ("run", "options", *names, "seconds"):
         table.add_column(name, justify="left" if name == "options" else "right")
-    best = max((each[names[1]] for each in metrics), default=None)
+    best = max((each[names[1]] for each in metrics if names[1] in each), default=None)
     for run in runs:
         options = " ".join(text for text in run.overrides if not text.startswith("launcher="))
         if run.metrics is None or run.result is None:
             table.add_row(str(run.number), f"{options}\n{run.problem}", "", "", "", style="red")
             continue
-        figures = [f"{100 * run.metrics[name]:.2f}" for name in names]
-        style = "bold" if run.metrics[names[1]] == best else None
+        figures = [f"{100 * run.metrics[name]:.2f}" if name in run.metrics else "" for name in names]
+        style = "bold" if best is not None and run.metrics.get(names[1]) == best else None
         table.add_row(str(run.number), options, *figures, f"{run.result['seconds']:,.0f}", style=style)
     _Console().print(table)

@@ -1,17 +1,18 @@
 """Pictures of a comparison: the metrics of its rows, and the metrics by the length of the session. Needs matplotlib."""
 
-from collections.abc import Sequence
+import textwrap
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from srgnn.comparison.rows import Comparison, Row
-from srgnn.draw import EDGE, INK, NODE, PAPER, wrap_name
+from srgnn.comparison.rows import Comparison
+from srgnn.draw import EDGE, INK, NODE, PAPER
 from srgnn.figures import FONT, GRID, ORANGE, ROW, TITLE_FONT, new_figure
 
 COLORS = (ORANGE, NODE, "#7a9e3b", "#8a5a9e", "#c0504d", "#3f9c8f", "#b08d2f", "#5a6fb0")
 MARKERS = "os^DvPXp"
-NAME_LINES = (36, 2)  # letters per line, and lines
+LETTERS, LINES = 40, 4  # of a name: letters per line, and lines
+LINE = 0.15  # inches of a line of a name
 HEIGHT = 3.4  # inches of the lines
 
 
@@ -26,7 +27,9 @@ def draw_metrics(comparison: Comparison) -> Figure:
     metrics = comparison.tested[-2:]
     rows = [row for row in comparison.rows if (row.name, metrics[-1]) in comparison.intervals]
     rows.sort(key=lambda row: comparison.intervals[row.name, metrics[-1]].mean)
-    figure, parts = new_figure(1.3 + ROW * len(rows), len(metrics), share_y=True)
+    names = [_wrapped(row.name) for row in rows]
+    height = max(ROW, 0.1 + LINE * max(name.count("\n") + 1 for name in names))
+    figure, parts = new_figure(1.3 + height * len(rows), len(metrics), share_y=True)
     for axes, metric in zip(parts, metrics, strict=True):
         for place, row in enumerate(rows):
             each = comparison.intervals[row.name, metric]
@@ -54,7 +57,7 @@ def draw_metrics(comparison: Comparison) -> Figure:
         axes.set_ylim(-0.6, len(rows) - 0.3)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-    parts[0].set_yticks(range(len(rows)), [wrap_name(row.name, *NAME_LINES) for row in rows])
+    parts[0].set_yticks(range(len(rows)), names)
     for label in parts[0].get_yticklabels():
         label.set(color=INK, parse_math=False)
     _title(figure, f"{comparison.title}: means with 95 % intervals")
@@ -64,7 +67,8 @@ def draw_metrics(comparison: Comparison) -> Figure:
 def draw_lengths(comparison: Comparison) -> Figure:
     """Draws recall and mrr at the largest cut-off by the number of clicks so far, a line per row.
 
-    Below the clicks stands the share of the prefixes that have them.
+    Below the clicks stands the share of the prefixes that have them. More lines than colours could not be told apart:
+    of more rows, those with the best mrr are drawn, and the title says so.
 
     Args:
         comparison: A comparison whose rows know their metrics by length.
@@ -73,10 +77,12 @@ def draw_lengths(comparison: Comparison) -> Figure:
     lengths = [length for length in comparison.lengths if length not in ("1-5", "6+")]
     counts = [comparison.lengths[length] for length in lengths]
     ticks = [f"{length}\n{100 * count / sum(counts):.0f} %" for length, count in zip(lengths, counts, strict=True)]
-    rows = _best(comparison, metrics[-1])
-    figure, parts = new_figure(HEIGHT + 0.17 * len(rows), len(metrics))
+    known = [row for row in comparison.rows if row.tests[0].by_length]
+    rows = sorted(known, key=lambda row: -(row.mean(metrics[-1]) or 0.0))[: len(COLORS)]
+    names = [_wrapped(row.name) for row in rows]
+    figure, parts = new_figure(HEIGHT + 0.09 * sum(name.count("\n") + 2 for name in names), len(metrics))
     for axes, metric in zip(parts, metrics, strict=True):
-        for number, row in enumerate(rows):
+        for number, (row, name) in enumerate(zip(rows, names, strict=True)):
             values = [row.at_length(length, metric) for length in lengths]
             points = [(place, 100 * value) for place, value in enumerate(values) if value is not None]
             axes.plot(
@@ -87,7 +93,7 @@ def draw_lengths(comparison: Comparison) -> Figure:
                 markersize=5,
                 markeredgecolor=PAPER,
                 linewidth=1.4,
-                label=wrap_name(row.name, *NAME_LINES),
+                label=name,
             )
         axes.set_xticks(range(len(lengths)), ticks)
         axes.set_title(f"{metric}, percent", loc="left", fontsize=FONT, color=INK)
@@ -99,14 +105,15 @@ def draw_lengths(comparison: Comparison) -> Figure:
     legend = figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=FONT)
     for text in legend.get_texts():
         text.set(color=INK, parse_math=False)
-    _title(figure, comparison.title)
+    of_all = f": the best {len(rows)} of {len(known)} rows" if len(rows) < len(known) else ""
+    _title(figure, f"{comparison.title}{of_all}")
     return figure
 
 
-def _best(comparison: Comparison, metric: str) -> Sequence[Row]:
-    """The rows in the order of a metric, the best first; more lines than colours could not be told apart."""
-    known = [row for row in comparison.rows if row.tests[0].by_length]
-    return sorted(known, key=lambda row: -(row.mean(metric) or 0.0))[: len(COLORS)]
+def _wrapped(name: str) -> str:
+    """The name in lines that end between two options."""
+    lines = textwrap.wrap(name, LETTERS, max_lines=LINES, placeholder=" …", break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def _title(figure: Figure, text: str) -> None:

@@ -179,7 +179,7 @@ def compare(
     last = comparison.tested[-1]
     if reference is None:
         candidates = [row for row in ranked if not row.is_baseline] or ranked
-        reference = max(candidates, key=lambda row: row.mean(last) or 0.0).name
+        reference = max(candidates, key=lambda row: gains(row.ranks, last).mean()).name  # type: ignore[arg-type]
     first = next(row for row in ranked if row.name == reference)
     assert first.ranks is not None
 

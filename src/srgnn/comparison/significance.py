@@ -89,6 +89,7 @@ def bootstrap_means(values: Floats, draws: int = 10_000, seed: int = 0) -> Float
         seed: Seed of the draws.
     """
     check_int("draws", draws, 1)
+    check_int("seed", seed, 0)
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.full(draws, low)

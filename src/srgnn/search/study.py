@@ -29,7 +29,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from srgnn.errors import UserError, check_int
+from srgnn.errors import ArgumentError, UserError, check_int
 from srgnn.saving import lock_folder
 from srgnn.search.journal import FileLock
 from srgnn.search.space import Space, Value
@@ -119,6 +119,8 @@ class SearchSettings:
     storage: str | None = None
 
     def __post_init__(self) -> None:
+        if self.storage is not None and not isinstance(self.storage, str):
+            raise ArgumentError("storage", self.storage, "the URL of a database, such as sqlite:///searches.db")
         for name, minimum in (("trials", 1), ("seed", 0), ("startup_trials", 0)):
             check_int(name, getattr(self, name), minimum)
         if not self.space:
@@ -205,6 +207,8 @@ class Study:
         self.settings, self.folder = settings, settings.folder
         self.storage = _open_storage(settings)
         name = settings.folder.name
+        if settings.storage is None and (stored := optuna.get_all_study_names(self.storage)):
+            (name,) = stored  # the folder may have been renamed
         self.study = optuna.create_study(
             storage=self.storage,
             study_name=name,

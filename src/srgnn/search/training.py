@@ -37,6 +37,8 @@ def validation(data: SessionData, build_run: BuildRun, build_logger: "Callable[[
     def objective(trial: OpenTrial) -> float:
         run = build_run(trial.parameters, trial.folder)
         last = trial.folder / "last.ckpt"
+        if last.is_file() and not trial.reported and Checkpoint.load(last).record.config != dict(run.config):
+            last.unlink()  # of another study that had this folder
         resume = last if last.is_file() else None
 
         def report(history: Sequence[Mapping[str, Any]]) -> None:

@@ -46,7 +46,8 @@ class CSVLog(Logger):
         """
         self.stage = stage
         rows = self._rows()
-        self._write(row for row in rows if row["stage"] != stage or int(row["step"]) < step)
+        # Rows of older versions have no stage: they stay.
+        self._write(row for row in rows if row.get("stage") != stage or int(row["step"]) < step)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

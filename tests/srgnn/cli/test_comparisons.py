@@ -61,6 +61,7 @@ def test_paths_need_no_option(tmp_path: Path, monkeypatch):
     (tmp_path / "day=1").mkdir()
     assert runs_option(["a b", "k=5", "day=1", "-h", "c,d"]) == ["k=5", "-h", "runs=[a b,'day=1','c,d']"]
     assert runs_option(["runs=x"]) == ["runs=x"]
+    assert runs_option(["--cfg", "job", "outputs/day=2*"]) == ["--cfg", "job", "runs=['outputs/day=2*']"]
 
 
 def test_runs_that_differ_in_their_seed_are_one_row(sweep: Path):
@@ -92,7 +93,7 @@ def test_what_cannot_be_compared_is_left_out_with_a_warning(sweep: Path, caplog)
     runs = find_runs([str(sweep)])
     assert [run.folder.name for run in runs] == ["0"]
     assert "1/result.json is damaged" in caplog.text
-    assert f"have not finished are left out: 2 ({sweep}/1, {sweep}/3)" in caplog.text
+    assert f"have not finished are left out: 1 ({sweep}/3)" in caplog.text
     assert f"have failed are left out: 1 ({sweep}/2)" in caplog.text
     shutil.rmtree(sweep / "0")
     for path, sentence in ((sweep, "There is no finished run in "), (sweep / "none*", "There is no folder ")):
@@ -126,6 +127,41 @@ def test_other_data_protocols_and_prefixes_are_tables_of_their_own(tmp_path: Pat
     assert "the run was resumed" in found[2].notes[1]
     assert not compare(found[4]).intervals
     assert "without ranks.parquet" in found[4].notes[0]
+
+
+def test_other_training_sessions_are_a_table_of_their_own(tmp_path: Path):
+    for name, sessions in (("a", 400), ("b", 800)):
+        make_run(tmp_path / name, data={"train_sessions": sessions})
+    found = compared_rows(find_runs([str(tmp_path)]), [20])
+    assert [each.title.partition("prefixes, ")[2] for each in found] == [
+        "400 training sessions",
+        "800 training sessions",
+    ]
+
+
+def test_rows_are_told_apart_by_their_configuration(tmp_path: Path):
+    config = {"batch_size": 100, "model": {"scale": None}, "k": [20], "seed": 0, "dataset": {"path": "a.csv"}}
+    make_run(tmp_path / "0", "seed=0", config=config)
+    make_run(tmp_path / "1", "seed=1", "batch_size=100", "k=[5]", config=config | {"k": [5], "seed": 1})
+    (found,) = compared_rows(find_runs([str(tmp_path)]), [20])
+    assert [(row.name, len(row.tests)) for row in found.rows] == [("SR-GNN", 2), ("Popularity", 1)]
+    make_run(tmp_path / "2", "recipe=fast", config=config | {"model": {"scale": 12}})
+    make_run(tmp_path / "3", config=config | {"batch_size": 7})  # another default, in another version
+    (found,) = compared_rows(find_runs([str(tmp_path)]), [20])
+    assert [row.name for row in found.rows[:3]] == [
+        "SR-GNN batch_size=100 scale=null",
+        "SR-GNN batch_size=100 scale=12",
+        "SR-GNN batch_size=7 scale=null",
+    ]
+
+
+def test_cut_offs_that_a_run_did_not_measure_come_from_its_ranks(tmp_path: Path):
+    make_run(tmp_path / "worse", "batch_size=1", shift=9)
+    make_run(tmp_path / "better", "batch_size=2")
+    (found,) = compared_rows(find_runs([str(tmp_path)]), [3])
+    better, worse = found.rows[:2]
+    assert better.mean("mrr@3") > worse.mean("mrr@3") == 0
+    assert compare(found).reference == "SR-GNN batch_size=2"
 
 
 def test_the_same_run_twice_counts_once(tmp_path: Path):
@@ -174,6 +210,7 @@ def test_markdown_and_latex_escape_what_is_special(sweep: Path):
     assert r"SR-GNN propagation\_steps=0 &" in source
     assert r"\textbf{" in source
     assert "$^{**}$" in source
+    assert "& $-$" in source  # a minus, not a hyphen
     assert source.count(r"\begin{table}") == source.count(r"\end{table}") == 4
 
 

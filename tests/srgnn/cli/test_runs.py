@@ -86,14 +86,16 @@ def test_a_sweep_is_resumed_when_none_of_its_runs_is_going_on(tmp_path: Path):
     make_run(tmp_path / "sweep" / "1")
     (tmp_path / "sweep" / "sweep.yaml").write_text("- seed=0,1\n- launcher=slurm\n- hydra.launcher.mem_gb=8\n")
     outputs = f"paths.outputs={tmp_path}"
-    sweep = f"hydra.sweep.dir={for_hydra(str(tmp_path / 'sweep'))}"
+    folder = for_hydra(str(tmp_path / "sweep"))
+    sweep = (f"resume={folder}", f"hydra.sweep.dir={folder}")
     assert resumed(["resume=last", outputs]) == [
         *("-m", "seed=0,1", "launcher=slurm", "hydra.launcher.mem_gb=8"),
-        *(outputs, sweep),
+        *(outputs, *sweep),
     ]
-    assert resumed(["resume=last", "launcher=basic", outputs]) == ["-m", "seed=0,1", "launcher=basic", outputs, sweep]
-    with pytest.raises(UserError, match="seed=3: a sweep continues with its own options; leave it out"):
-        resumed(["resume=last", "seed=3", outputs])
+    assert resumed(["resume=last", "launcher=basic", outputs]) == ["-m", "seed=0,1", "launcher=basic", outputs, *sweep]
+    for wrong in ("seed=3", "batch_size=9", "max_epochs=1,2"):
+        with pytest.raises(UserError, match=f"{wrong}: a sweep continues with its own options; leave it out"):
+            resumed(["resume=last", wrong, outputs])
     lock = lock_folder(tmp_path / "sweep" / "1")  # as a job of a cluster does that outlives the sweep's first process
     assert resumed(["resume=last", outputs])[-1] == f"hydra.run.dir={for_hydra(str(tmp_path / 'older'))}"
     os.close(lock)

@@ -47,18 +47,37 @@ def test_a_job_of_a_cluster_has_a_thread_for_each_of_its_cores(started, monkeypa
     assert started("launcher=slurm", "hydra.launcher.cpus_per_task=3").threads == 3
 
 
-def test_given_threads_are_those_of_each_run(started, monkeypatch):
+@pytest.mark.parametrize("given", ["5", "5,2"])
+def test_given_threads_are_those_of_each_run(started, monkeypatch, given: str):
     pytest.importorskip("joblib")
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert started("launcher=joblib").threads == 5
+
+
+def test_a_folder_holds_one_sweep(started, capsys, tmp_path: Path):
+    (tmp_path / "sweep.yaml").write_text("- seed=5,6\n")
+    with pytest.raises(SystemExit) as stop:
+        started()
+    assert "a sweep is in this folder; continue it with resume=" in str(stop.value.code)
+    assert started(f"resume={for_hydra(str(tmp_path))}").planned[0] == ["seed=0"]
+    assert (tmp_path / "sweep.yaml").read_text() == "- seed=5,6\n"
+
+
+def test_an_error_of_a_callback_ends_the_program(started, monkeypatch, capsys):
+    monkeypatch.setattr("srgnn.cli.sweeps.write_sweep", lambda *arguments: 1 / 0)
+    with pytest.raises(SystemExit) as stop:
+        started()
+    assert stop.value.code == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_a_sweep_resumes_with_its_options_and_its_launcher(started, tmp_path: Path):
     pytest.importorskip("joblib")
     sweep = started("launcher=joblib", "hydra.launcher.n_jobs=2", "max_epochs=3")
     assert sweep.planned == [["launcher=joblib", "max_epochs=3", f"seed={seed}"] for seed in (0, 1, 2)]
-    end = f"hydra.sweep.dir={for_hydra(str(tmp_path))}"
+    folder = for_hydra(str(tmp_path))
+    end = (f"resume={folder}", f"hydra.sweep.dir={folder}")
     stored = ["launcher=joblib", "max_epochs=3", "seed=0,1,2", "hydra.launcher.n_jobs=2"]
-    assert resumed([f"resume={tmp_path}"]) == ["-m", *stored, end]
+    assert resumed([f"resume={tmp_path}"]) == ["-m", *stored, *end]
     changed = resumed(["launcher=basic", f"resume={tmp_path}", "max_epochs=4"])
-    assert changed == ["-m", "seed=0,1,2", "launcher=basic", "max_epochs=4", end]
+    assert changed == ["-m", "seed=0,1,2", "launcher=basic", "max_epochs=4", *end]

@@ -28,6 +28,17 @@ def test_the_table_of_a_sweep_names_every_run_that_has_no_metrics(tmp_path: Path
     assert [line for line in lines if line][-5:] == rows
 
 
+def test_a_run_with_other_cut_offs_has_no_figure_at_the_largest(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    short = {name: METRICS[name] for name in ("recall@5", "mrr@5")}
+    for number, metrics in enumerate([short, METRICS]):
+        (tmp_path / str(number)).mkdir()
+        result = {"metrics": {"SR-GNN": metrics}, "seconds": 2, "overrides": [f"a={number}"]}
+        (tmp_path / str(number) / "result.json").write_text(json.dumps(result))
+    print_sweep(tmp_path, swept_runs(tmp_path, [["a=0"], ["a=1"]]))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line][-2:] == ["0 a=0 2", "1 a=1 50.00 25.00 2"]
+
+
 def test_lines_of_a_run_begin_with_its_number(monkeypatch: pytest.MonkeyPatch):
     written = io.StringIO()
     monkeypatch.setattr(sys, "stdout", sys.stdout)

@@ -196,6 +196,14 @@ def test_values_are_kept_as_the_first_process_stored_them(tmp_path: Path):
     assert second.keep("config", {"a": 2}) == {"a": 1} == second.kept("config")
 
 
+def test_a_renamed_folder_is_the_same_study(tmp_path: Path):
+    before = run(tmp_path / "night", trials=3)
+    (tmp_path / "night").rename(tmp_path / "day")
+    after = run(tmp_path / "day", trials=4)
+    assert plain(after)[:3] == plain(before)
+    assert len(after) == 4
+
+
 def test_importances_need_two_trials_that_differ(tmp_path: Path):
     opened = study.Study(settings(tmp_path / "s", trials=1))
     opened.optimize(objective, lambda record: None)
