@@ -12,7 +12,7 @@ from srgnn.figures import FONT, GRID, ORANGE, ROW, TITLE_FONT, new_figure
 COLORS = (ORANGE, NODE, "#7a9e3b", "#8a5a9e", "#c0504d", "#3f9c8f", "#b08d2f", "#5a6fb0")
 MARKERS = "os^DvPXp"
 LETTERS, LINES = 40, 4  # of a name: letters per line, and lines
-LINE = 0.15  # inches of a line of a name
+LINE = 0.13  # inches of a line of a name
 HEIGHT = 3.4  # inches of the lines
 
 
@@ -28,7 +28,7 @@ def draw_metrics(comparison: Comparison) -> Figure:
     rows = [row for row in comparison.rows if (row.name, metrics[-1]) in comparison.intervals]
     rows.sort(key=lambda row: comparison.intervals[row.name, metrics[-1]].mean)
     names = [_wrapped(row.name) for row in rows]
-    height = max(ROW, 0.1 + LINE * max(name.count("\n") + 1 for name in names))
+    height = max(ROW, 0.06 + LINE * max(name.count("\n") + 1 for name in names))
     figure, parts = new_figure(1.3 + height * len(rows), len(metrics), share_y=True)
     for axes, metric in zip(parts, metrics, strict=True):
         for place, row in enumerate(rows):
