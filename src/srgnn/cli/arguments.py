@@ -65,6 +65,11 @@ def value(argument: str) -> Any:
     return text if override.is_sweep_override() else override.value()
 
 
+def shown(value: Any) -> str:
+    """A value in the words of the configuration: `null` for None, `true` for True."""
+    return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
+
+
 def _as_text(argument: str, sweep: bool) -> str:
     name, equals, text = argument.partition("=")
     if not equals or not text or not is_within(name.lstrip("+"), TEXTS):

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from srgnn.cli import CONF
-from srgnn.cli.arguments import option, value
+from srgnn.cli.arguments import option, shown, value
 from srgnn.errors import UserError, typed
 from srgnn.saving import FULL, write_error
 
@@ -107,7 +107,12 @@ def _renamed(error: UserError, config: DictConfig, group: str) -> UserError:
         option = min(matches, key=lambda name: name.count("."), default=FOLDER.get(argument, f"{prefix}{argument}"))
         reference = REFERENCE.fullmatch(str(values.get(option)))
         names[argument] = reference[1] if reference else option
-    return error.renamed(names)
+    if not names:
+        return error
+    renamed = error.renamed(names)
+    given = "|".join(map(re.escape, names.values()))
+    text = re.sub(rf"(?<![\w.])({given})=(None|True|False)\b", lambda m: f"{m[1]}={shown(m[2])}", str(renamed))
+    return UserError(text, *renamed.arguments)
 
 
 def _options(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -147,20 +152,36 @@ def sentence_of(error: Exception, program: str) -> str | None:
     if isinstance(error, HydraException):
         return " ".join(str(error).split())
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return _not_a_choice(program) or "A group of options got no choice."
+    if isinstance(error, TypeError):  # Hydra's, for a list of numbers as a choice
         return _not_a_choice(program)
     return None
 
 
-def _not_a_choice(program: str) -> str:
-    """The message for the first group that got something else than the name of a choice."""
+def _not_a_choice(program: str) -> str | None:
+    """The message for the first group that got something else than the name of a choice; None if there is none."""
     for text in sys.argv[1:]:
         name = option(text)
         if not name:
             return f"{text}: expected NAME=VALUE."
-        if name in _groups(program) and not isinstance(value(text), str | list):
+        given = value(text)
+        names = given if isinstance(given, list) else [given]
+        if name in _groups(program) and not all(isinstance(each, str) for each in names):
             choices = sorted(path.stem for path in (CONF / name).glob("*.yaml"))
             return f"{text}: expected one of {', '.join(choices)}."
-    return "A group of options got no choice."
+    return None
+
+
+def check_added(program: str, arguments: Sequence[str]) -> None:
+    """Checks options at the top that were added with a plus: nothing would read a new one.
+
+    Raises:
+        UserError: if there is no such option.
+    """
+    for text in arguments:
+        name = option(text)
+        if text.startswith("+") and not {".", "/"} & {*name} and name not in _composed(program, _choices(program)):
+            raise UserError(f"{text}: there is no option {name} ({program}.py --help shows all options).")
 
 
 def _unknown_option(error: Exception, program: str) -> str:
@@ -171,6 +192,9 @@ def _unknown_option(error: Exception, program: str) -> str:
         name = name.lstrip("+")
         sweep = "" if program == "tune" else ", or -m for one run per value"
         return f"{name}={values}: give a list, {name}=[{values}]{sweep}."
+    if refused := re.search("Error merging override (.*)", str(error)):  # a value of another kind
+        reason = str(error.__cause__).partition("\n")[0].rstrip(".")
+        return f"{refused[1]}: this value cannot be taken ({reason})."
     match = re.search("Could not override '([^']*)'", str(error))
     if not match:
         return " ".join(str(error).split())

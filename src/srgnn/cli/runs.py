@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, value
+from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, shown, value
 from srgnn.cli.errors import RENAMED, raw_log_exists
 from srgnn.errors import UserError, for_hydra
 from srgnn.saving import LOCK, lock_folder, whole_file
@@ -85,33 +85,53 @@ def lock_run(folder: Path) -> None:
         raise UserError(f"A run is still going on in {folder}: wait for its end, or stop it.")
 
 
-def check_resumed(config: Mapping[str, Any], trained: Mapping[str, Any], arguments: Sequence[str]) -> None:
-    """Compares the options of a resumed run with those that its checkpoint was trained with.
+def check_unchanged(
+    config: Mapping[str, Any],
+    before: Mapping[str, Any],
+    arguments: Sequence[str],
+    may_change: Sequence[str],
+    made: str,
+    anew: str,
+) -> None:
+    """Compares the options of a run or a study that is continued with those that it began with.
 
-    Only options that leave the meaning of the finished epochs as it is may change (:data:`MAY_CHANGE`), and only if
-    they are given anew.
+    Options in `may_change` may differ if they are given anew, and those in :data:`NEVER_MATTERS` always.
 
     Args:
-        config: The configuration of the resumed run.
-        trained: The configuration in the checkpoint.
-        arguments: The command line that resumes it.
+        config: The configuration now.
+        before: The configuration at the beginning; an option that its version did not have may differ.
+        arguments: The command line that continues it.
+        may_change: Options, and groups of options.
+        made: What the message says of the beginning, such as "the run was trained".
+        anew: What else can be done, such as "start a new run".
 
     Raises:
         UserError: for the first option that differs.
     """
     given = [option(text) for text in arguments]
-    before = flat_options(trained)
-    for name, now in flat_options(config).items():
+    now, then = flat_options(config), flat_options(before)
+    for name in {**now, **then}:
         is_given = is_within(name, given)
-        if name not in before and not is_given:  # an option that the version of that run did not have
-            continue
-        if before.get(name) == now or is_within(name, NEVER_MATTERS) or (is_given and is_within(name, MAY_CHANGE)):
-            continue
-        remedy = "leave it out, or start a new run without resume=" if is_given else "start a new run"
-        raise UserError(
-            f"{name}={now}: the run was trained with {name}={before.get(name)}, which cannot change when it resumes; "
-            f"{remedy}."
-        )
+        is_free = is_within(name, NEVER_MATTERS) or (is_given and is_within(name, may_change))
+        is_new = name not in then and not is_given
+        if now.get(name) != then.get(name) and not is_free and not is_new:
+            remedy = "leave it out, or " if is_given else ""
+            raise UserError(
+                f"{name}={shown(now.get(name))}: {made} with {name}={shown(then.get(name))}, which cannot change; "
+                f"{remedy}{anew}."
+            )
+
+
+def check_resumed(config: Mapping[str, Any], trained: Mapping[str, Any], arguments: Sequence[str]) -> None:
+    """Compares the options of a resumed run with those that its checkpoint was trained with.
+
+    Only options that leave the meaning of the finished epochs as it is may change (:data:`MAY_CHANGE`).
+
+    Raises:
+        UserError: for the first option that differs.
+    """
+    anew = "start a new run without resume="
+    check_unchanged(config, trained, arguments, MAY_CHANGE, "the run was trained", anew)
 
 
 def flat_options(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -168,7 +188,11 @@ class SweptRun:
 
 
 def planned_runs(config: DictConfig) -> list[list[str]]:
-    """The options of every run of a sweep, in the order in which Hydra numbers them."""
+    """The options of every run of a sweep, in the order in which Hydra numbers them.
+
+    Raises:
+        UserError: for an interval.
+    """
     values = {}
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
     for override in parser.parse_overrides(list(config.hydra.overrides.task)):
@@ -180,7 +204,9 @@ def planned_runs(config: DictConfig) -> list[list[str]]:
         elif override.is_discrete_sweep():
             values[name] = [f"{name}={text}" for text in override.sweep_string_iterator()]
         else:
-            return []  # an interval, which Hydra refuses
+            raise UserError(
+                f"{override.input_line}: a sweep needs single values, {name}=A,B; python src/tune.py searches ranges."
+            )
     return [list(each) for each in product(*values.values())]
 
 

@@ -16,10 +16,10 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, value
+from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, shown, value
 from srgnn.cli.config import build, plain
 from srgnn.cli.errors import with_options
-from srgnn.cli.runs import MAY_CHANGE, NEVER_MATTERS, STUDY, flat_options, stored_options
+from srgnn.cli.runs import MAY_CHANGE, STUDY, check_unchanged, flat_options, stored_options
 from srgnn.cli.tables import console, new_table, say
 from srgnn.cli.training import build_logger, build_run
 from srgnn.data import SessionData
@@ -363,26 +363,11 @@ class ConfiguredSearch:
 def check_joined(config: Mapping[str, Any], kept: Mapping[str, Any], arguments: Sequence[str]) -> None:
     """Compares the options of a process with those that its study was made with.
 
-    Args:
-        config: The options of this process.
-        kept: Those of the study.
-        arguments: The command line of this process.
-
     Raises:
         UserError: for the first option that differs.
     """
-    given = [option(text) for text in arguments]
-    now, before = flat_options(config), flat_options(kept)
     may_change = [name for name in MAY_CHANGE if name not in ("max_epochs", "patience")]
-    for name in {**now, **before}:
-        is_given = is_within(name, given)
-        is_free = is_within(name, NEVER_MATTERS) or (is_given and is_within(name, may_change))
-        if now.get(name) != before.get(name) and not is_free:
-            remedy = "leave it out, or make another study" if is_given else "make another study"
-            raise UserError(
-                f"{name}={now.get(name)}: the study was made with {name}={before.get(name)}, which cannot change; "
-                f"{remedy} with study=NAME."
-            )
+    check_unchanged(config, kept, arguments, may_change, "the study was made", "make another study with study=NAME")
 
 
 def _plain_space(space: Mapping[str, Candidates]) -> dict[str, Any]:
@@ -391,11 +376,9 @@ def _plain_space(space: Mapping[str, Candidates]) -> dict[str, Any]:
 
 def _text(each: Value) -> str:
     """A value as lines and tables show it."""
-    if each is None or isinstance(each, bool):
-        return "null" if each is None else str(each).lower()
-    return f"{each:.3g}" if isinstance(each, float) else str(each)
+    return f"{each:.3g}" if isinstance(each, float) else shown(each)
 
 
 def _typed(each: Value) -> str:
     """A value as it is typed on the command line, with all of its digits."""
-    return typed(each) if isinstance(each, str) else str(each) if type(each) in (int, float) else _text(each)
+    return typed(each) if isinstance(each, str) else shown(each)

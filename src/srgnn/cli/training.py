@@ -21,7 +21,7 @@ from srgnn.data import SessionData
 from srgnn.errors import UserError, check_choice
 from srgnn.training.protocols import Result
 from srgnn.training.run import Run
-from srgnn.training.trainer import check_trainer, num_processes
+from srgnn.training.trainer import build_trainer, check_trainer, num_processes
 
 WANDB_ID = "wandb-id.txt"
 PRECISIONS = ("highest", "high", "medium")  # of torch.set_float32_matmul_precision
@@ -39,7 +39,7 @@ def build_run(config: DictConfig, folder: Path) -> Run:
         raise UserError(f"trainer={values['trainer']}: expected options such as trainer.devices=1.")
     check_choice("matmul_precision", values["matmul_precision"], PRECISIONS)
     torch.set_float32_matmul_precision(values["matmul_precision"])
-    _check_trainer(config, values["trainer"])
+    _check_trainer(config, values["trainer"], folder)
     arguments = {field.name: values[field.name] for field in fields(Run) if field.name in values}
     if is_job():
         arguments["trainer"] = {**values["trainer"], "enable_progress_bar": False}  # bars of several runs would overlap
@@ -48,11 +48,12 @@ def build_run(config: DictConfig, folder: Path) -> Run:
         return Run(folder=folder, **arguments | built, config=values)
 
 
-def _check_trainer(config: DictConfig, values: dict[str, Any]) -> None:
+def _check_trainer(config: DictConfig, values: dict[str, Any], folder: Path) -> None:
     choice = HydraConfig.get().runtime.choices["trainer"]
     try:
         with options_of(config, "trainer"):
             check_trainer(values)
+        build_trainer(values, [], 1, None, folder)  # before a resumed run keeps them
     except UserError as error:
         if choice == "cpu" or not {"trainer.accelerator", "trainer.devices"} & {*error.arguments}:
             raise

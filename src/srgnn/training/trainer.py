@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import StrategyRegistry
 
-from srgnn.errors import ArgumentError, UserError, check_int
+from srgnn.errors import ArgumentError, UserError, check_float, check_int
 from srgnn.progress import shows_bars
 from srgnn.training.callbacks import ProgressLines, WholeCheckpoints
 from srgnn.training.module import READ_EVERY
@@ -25,7 +25,10 @@ OWN = (  # arguments that a run sets itself
     *("max_epochs", "max_steps", "max_time", "min_epochs", "min_steps", "fast_dev_run"),
     *("callbacks", "enable_checkpointing", "logger", "default_root_dir"),
     *("num_sanity_val_steps", "enable_model_summary", "plugins", "use_distributed_sampler"),
+    *("val_check_interval", "check_val_every_n_epoch"),  # a run evaluates after every epoch
 )
+
+LIMITS = ("limit_train_batches", "limit_val_batches")
 
 
 def check_trainer(arguments: Mapping[str, Any]) -> None:
@@ -38,6 +41,8 @@ def check_trainer(arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         if name not in known:
             raise ArgumentError(name, value, "an argument of Lightning's Trainer, one of " + ", ".join(known))
+    for name in LIMITS:
+        check_float(name, arguments.get(name, 1.0), 0, exclusive=True)
     accelerator, devices = arguments.get("accelerator", "auto"), arguments.get("devices", "auto")
     available = [name for name in AcceleratorRegistry if _is_available(name)]
     allowed = [*available, "auto", *(["gpu"] if _gpu(accelerator) else [])]
@@ -106,7 +111,7 @@ def build_trainer(
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"Lightning refuses these arguments of its Trainer ({reason}).") from error
+        raise UserError(f"Lightning refuses these arguments of its Trainer: {reason.rstrip('.')}.") from error
 
 
 def _gpu(accelerator: Any) -> str | None:

@@ -60,7 +60,7 @@ def test_a_wrong_value_is_reported_under_its_option():
             "dataset",
             "dataset.rules.order=foo: expected one of",
         ),
-        (["dataset=clicks", "dataset.path=x", "dataset.rules=null"], "dataset", "dataset.rules=None: expected"),
+        (["dataset=clicks", "dataset.path=x", "dataset.rules=null"], "dataset", "dataset.rules=null: expected"),
         (["+model.foo=1"], "model", "model.foo: there is no option foo; model has hidden_size, "),
         (["model._target_=foo.bar"], "model", "model._target_=foo.bar: expected a class that can be imported"),
     ],

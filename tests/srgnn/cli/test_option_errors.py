@@ -5,7 +5,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from srgnn.cli import CONF
-from srgnn.cli.errors import one_sentence, options_of
+from srgnn.cli.errors import check_added, one_sentence, options_of
 from srgnn.errors import ArgumentError, UserError
 
 CONFIG = OmegaConf.create(
@@ -60,6 +60,8 @@ def test_an_option_renamed_twice_stays_the_same():
     ("argument", "sentence"),
     [
         ("model=null", "model=null: expected one of srgnn."),
+        ("model=[1]", "model=[1]: expected one of srgnn."),
+        ("optimizer=[1]", "optimizer=[1]: this value cannot be taken (Cannot merge DictConfig with ListConfig)."),
         ("trainer=5", "trainer=5: expected one of cpu, ddp, gpu."),
         ("=5", "=5: expected NAME=VALUE."),
         ("model.hidden_size", "model.hidden_size: expected an option with its value, model.hidden_size=VALUE."),
@@ -72,6 +74,21 @@ def test_what_hydra_refuses_is_one_sentence_about_the_option(argument: str, sent
     with pytest.raises(SystemExit) as stop, one_sentence("train"), initialize_config_dir(str(CONF), version_base="1.3"):
         assert compose("train", [argument]).seed
     assert stop.value.code == f"Error: {sentence}"
+
+
+@pytest.mark.parametrize("argument", ["+x=1", "++x=1"])
+def test_an_option_that_nothing_would_read_is_refused(argument: str):
+    check_added("train", ["++max_epochs=1", "+trainer.gradient_clip_val=1", "+model=srgnn", "+hydra/launcher=basic"])
+    with pytest.raises(UserError, match="there is no option x"):
+        check_added("train", [argument])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "null"), (True, "true"), (False, "false"), ("Nonesuch", "Nonesuch")]
+)
+def test_values_are_shown_in_the_words_of_the_configuration(value, shown: str):
+    with pytest.raises(UserError, match=rf"^dataset\.path={shown}: expected"), options_of(CONFIG, "dataset"):
+        raise ArgumentError("path", value, "a file")
 
 
 def test_only_what_a_user_can_fix_becomes_a_sentence(monkeypatch):

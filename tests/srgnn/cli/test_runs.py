@@ -40,6 +40,11 @@ def test_last_is_the_newest_run_that_finished(tmp_path: Path):
         finished_run("last", str(tmp_path / "unfinished"))
 
 
+def test_a_sweep_over_an_interval_is_refused():
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(UserError, match=r"lr=interval\(1,2\): a"):
+        planned_runs(OmegaConf.create({"hydra": {"overrides": {"task": ["optimizer.lr=interval(1,2)"]}}}))
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
 def test_a_damaged_result_is_skipped_with_a_warning(tmp_path: Path, content: bytes, caplog):
     make_run(tmp_path / "a", {"checkpoint": "refit.ckpt"}, age=20)
@@ -146,8 +151,9 @@ TRAINED = {"max_epochs": 2, "seed": 0, "model": {"hidden_size": 16}, "dataset": 
         ({"seed": 1}, ["seed=1"], "seed=1: the run was trained with seed=0.*leave it out"),
         ({"model": {"hidden_size": 8}}, ["model.hidden_size=8"], "hidden_size=8: .* with model.hidden_size=16"),
         ({"dataset": {"path": "b.csv", "cache": "d"}}, ["dataset.path=b.csv"], None),
+        ({"model": {}}, [], "model.hidden_size=null: .* with model.hidden_size=16"),  # its stored options were cut
         ({"later": 1}, [], None),  # an option of a later version
-        ({"later": 1}, ["later=1"], "later=1: the run was trained with later=None"),
+        ({"later": 1}, ["later=1"], "later=1: the run was trained with later=null"),
     ],
 )
 def test_only_what_leaves_finished_epochs_as_they_are_may_change(changes: dict, arguments: list[str], refused):

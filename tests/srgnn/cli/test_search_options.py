@@ -195,7 +195,7 @@ KEPT = {"seed": 0, "max_epochs": 2, "space": {"lr": {"low": 1, "high": 2}}, "dat
         ({"dataset": {"path": "b"}}, [], r"dataset\.path=b: the study was made with dataset\.path=a"),
         ({"max_epochs": 3}, ["max_epochs=3"], "max_epochs=3: the study was made with max_epochs=2"),
         ({"space": {"lr": {"low": 1, "high": 3}}}, [], r"space\.lr\.high=3: .* space\.lr\.high=2"),
-        ({"space": {}}, [], r"space\.lr\.low=None: .* space\.lr\.low=1"),
+        ({"space": {}}, [], r"space\.lr\.low=null: .* space\.lr\.low=1"),
     ],
 )
 def test_a_study_is_joined_with_its_own_options(changes: dict, arguments: list[str], refused: str | None):

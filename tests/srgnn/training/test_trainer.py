@@ -26,6 +26,8 @@ def test_arguments_that_fit_this_machine_are_accepted(arguments: dict, tmp_path:
         ({"accelerator": "abacus"}, "accelerator=abacus: expected an accelerator of this machine, one of "),
         ({"accelerator": "cpu", "devices": 0}, "devices=0: expected an integer of at least 1"),
         ({"strategy": "magic"}, "strategy=magic: expected one of ddp, "),
+        ({"val_check_interval": 0.5}, "val_check_interval=0.5: expected an argument of Lightning's Trainer"),
+        ({"limit_train_batches": 0}, "limit_train_batches=0: expected a number greater than 0"),
         ({"precision": 8}, "precision=8: expected one of 32-true, "),
         ({"max_epochs": 3}, "max_epochs=3: expected an argument of Lightning's Trainer, one of accelerator, "),
         ({"gradient_clip": 3}, "gradient_clip=3: expected an argument of Lightning's Trainer"),
@@ -45,7 +47,7 @@ def test_a_missing_gpu_is_reported():
 
 
 def test_a_refusal_by_lightning_gives_one_sentence(tmp_path: Path):
-    with pytest.raises(UserError, match=r"^Lightning refuses these arguments of its Trainer \(.*gradient"):
+    with pytest.raises(UserError, match=r"^Lightning refuses these arguments of its Trainer: .*gradient"):
         build_trainer({"gradient_clip_algorithm": "magic"}, [], 1, None, tmp_path)
 
 

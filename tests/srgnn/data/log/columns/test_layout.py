@@ -127,7 +127,7 @@ def test_a_log_may_have_a_column_of_any_name(tmp_path: Path, log: Path):
         ),
         (["dataset.where='CAST(time AS DATE) IS NULL'"], r"dataset\.where="),
         (["dataset.separator=';;'"], r"dataset\.separator=;;: expected one character"),
-        (["dataset.header=true"], r"dataset\.header=True: expected a list of names"),
+        (["dataset.header=true"], r"dataset\.header=true: expected a list of names"),
         (
             ["dataset.items=items.csv"],
             r"items=items\.csv: expected an ItemTable, such as dataset\.items\.path=FILE",
