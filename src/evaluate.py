@@ -1,108 +1,21 @@
 """Measures a checkpoint beside the simple baselines: `python src/evaluate.py checkpoint=last`."""
 
-import os
 import sys
-from pathlib import Path
 
-import polars as pl
 from omegaconf import DictConfig
 
 from srgnn.cli.arguments import as_typed
-from srgnn.cli.config import build_data_set, data_set_of, load, program
-from srgnn.cli.runs import finished_run
-from srgnn.cli.tables import print_results
-from srgnn.comparison.baselines import measure_baselines
-from srgnn.data import SessionData
-from srgnn.data.graphs import SessionGraphs
-from srgnn.errors import ArgumentError, UserError, check_int
-from srgnn.evaluation import Ranking, rank
-from srgnn.memory import keep_freed_memory
-from srgnn.metrics import rank_metrics
-from srgnn.saving import whole_file
-from srgnn.training.checkpoint import Checkpoint
-
-FORMATS = (".parquet", ".csv")
-MOVED = ("path", "test_path", "strict")  # options of a data set whose files are in another place now
+from srgnn.cli.config import program
 
 
 @program("evaluate")
 def main(config: DictConfig) -> None:
-    keep_freed_memory()
-    path = finished_run(config.checkpoint, config.paths.outputs)
-    checkpoint = Checkpoint.load(path)
-    record, name = checkpoint.record, checkpoint.record.architecture
-    if config.dataset is None or "_target_" not in config.dataset:  # the data that it was trained on
-        moved = dict(config.dataset or {})
-        for option, value in moved.items():
-            if option not in MOVED:
-                raise UserError(
-                    f"dataset.{option}={value}: a checkpoint is measured with the data set that it was trained on, of "
-                    f"which only {', '.join(f'dataset.{each}' for each in MOVED)} can change; leave it out."
-                )
-        config.dataset = data_set_of(record.config, config.paths, config.engine) | moved
-    data_set = build_data_set(config)
-    k = [config.k] if isinstance(config.k, int) else list(config.k)
-    recommendations = Path(config.recommendations) if config.recommendations else None
-    if recommendations and (recommendations.suffix not in FORMATS or not recommendations.parent.is_dir()):
-        raise UserError(
-            f"recommendations={recommendations}: expected a file in an existing folder whose name ends in "
-            f"{' or '.join(FORMATS)}."
-        )
-    if not k:
-        raise ArgumentError("k", k, "a list of at least one cut-off")
-    for cut in k:
-        check_int("k", cut, 1, record.model["num_items"])
-    data = load(config, data_set)
-    if data.vocabulary.ids != record.vocabulary:
-        raise UserError(
-            f"The checkpoint was trained on {record.data['name']}, whose items are not those of "
-            f"{data.manifest['name']}: evaluate it on the data that it was trained on."
-        )
-    trained = record.data.get("counts", data.counts)
-    if different := [name for name, count in data.counts.items() if trained.get(name) != count]:
-        what = " and ".join(
-            f"{trained[each]:,} {each.replace('_', ' ')}, not {data.counts[each]:,}" for each in different
-        )
-        raise UserError(
-            f"The checkpoint was trained on a data set with {what}: sessions that it was trained on could be tested. "
-            "Measure it with its own files and rules, which dataset.path=FILE alone does."
-        )
-    graphs = SessionGraphs(data.test, data.num_items)
-    ranking = rank(checkpoint.build_model(), graphs, max(k) if recommendations else 0, name)
-    if recommendations:
-        write_recommendations(recommendations, ranking, graphs, data)
-    metrics = {name: rank_metrics(ranking.ranks, k)}
-    metrics |= {baseline: test.metrics for baseline, test in measure_baselines(data, k).items()}
-    print_results(f"{data.manifest['name']}, {os.path.relpath(path)}", metrics, k)
+    from srgnn.cli.evaluation import evaluate_checkpoint  # PyG and Lightning take seconds to load
 
-
-def write_recommendations(path: Path, ranking: Ranking, graphs: SessionGraphs, data: SessionData) -> None:
-    """Writes one row per test prefix, in raw ids: session by session, the longest prefix first.
-
-    Sessions of a data set without session ids are numbered from 0. A CSV file has one row per recommended item, since
-    its fields hold no lists.
-    """
-    ids, session = pl.Series(data.vocabulary.ids), pl.Series(graphs.session.numpy())
-    best = ids.gather(ranking.items.flatten().numpy()).reshape(tuple(ranking.items.shape))
-    table = pl.DataFrame(
-        {
-            "session": session if data.test_ids is None else data.test_ids.gather(session),
-            "clicks": graphs.length.numpy(),
-            "target": ids.gather(graphs.targets.numpy()),
-            "rank": ranking.ranks.numpy(),
-            "items": best.cast(pl.List(ids.dtype)),
-            "scores": pl.Series(ranking.scores.numpy()).cast(pl.List(pl.Float32)),
-        }
-    )
-    with whole_file(path, "the recommendations") as temporary, temporary.open("wb") as file:
-        if path.suffix == ".csv":
-            place = pl.int_ranges(1, pl.col("items").list.len() + 1)
-            table.with_columns(place=place).explode("place", "items", "scores").write_csv(file)
-        else:
-            table.write_parquet(file)
+    evaluate_checkpoint(config)
 
 
 if __name__ == "__main__":
     named = any(text.startswith("dataset=") for text in sys.argv[1:])
-    sys.argv[1:] = as_typed(sys.argv[1:], [] if named else ["dataset"])
+    sys.argv[1:] = as_typed(sys.argv[1:], ["trainer"] if named else ["trainer", "dataset"])
     main()

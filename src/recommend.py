@@ -8,11 +8,12 @@ from srgnn.cli.arguments import session_of
 from srgnn.cli.config import program
 from srgnn.cli.runs import finished_run
 from srgnn.cli.tables import print_recommendations, say
-from srgnn.recommender import Recommender
 
 
 @program("recommend")
 def main(config: DictConfig) -> None:
+    from srgnn.recommender import Recommender  # PyG takes seconds to load
+
     checkpoint = finished_run(config.checkpoint, config.paths.outputs)
     session = session_of(config.session)
     best = Recommender.load(checkpoint).recommend(session, config.k)

@@ -12,6 +12,8 @@ from torch_geometric.data import Batch
 from srgnn.contracts import SessionModel
 from srgnn.data.graphs import SessionGraphs, evaluation_batch_size
 from srgnn.metrics import check_finite, rank_metrics, recommendation_metrics, target_ranks, top_items
+from srgnn.nn.embedding import ItemEmbedding
+from srgnn.nn.ranking import rank_tiles
 from srgnn.progress import Progress
 
 # Numbers of clicks of a prefix, from and to, whose metrics are shown side by side. Up to five clicks are the paper's
@@ -50,6 +52,44 @@ class Measurement:
     ranks: Tensor
 
 
+class Ranker:
+    """Ranks all items for batches of sessions by a model whose weights stay as they are, in full precision.
+
+    On a CPU, the scores of a model that has an `item_embedding` are never held (:func:`srgnn.nn.ranking.rank_tiles`).
+
+    Args:
+        model: Maps a batch of session graphs to scores [B, V].
+        device: The device of the model.
+    """
+
+    def __init__(self, model: SessionModel, device: torch.device):
+        self.model, self.device = model, device
+        self.embedding: ItemEmbedding | None = getattr(model, "item_embedding", None)
+        self.in_tiles = self.embedding is not None and device.type == "cpu"
+        if self.embedding is not None and self.in_tiles:
+            self.norm = self.embedding.norm()
+            self.longest = self.embedding.weight.detach().norm(dim=1).max()
+
+    @torch.inference_mode()
+    def __call__(self, batch: Batch, top: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """Ranks all items for the sessions of a batch.
+
+        Returns:
+            The rank of every target [B], the best items and their scores, [B, top] each.
+
+        Raises:
+            UserError: if a score is not a finite number.
+        """
+        with torch.autocast(self.device.type, enabled=False):
+            if self.in_tiles:
+                session = self.model.session_embedding(batch)  # type: ignore[attr-defined]
+                check_finite(session.norm(dim=1) * self.longest)  # no score is larger
+                return rank_tiles(session, self.embedding.weight, self.norm, batch.y, top)  # type: ignore[union-attr]
+            scores = check_finite(self.model(batch))
+        values, items = top_items(scores, top)
+        return target_ranks(scores, batch.y), items, values
+
+
 def rank(model: SessionModel, graphs: SessionGraphs, top: int = 0, name: str = "") -> Ranking:
     """Ranks all items for every prefix in one pass: the scores of a batch are computed, read and discarded.
 
@@ -65,12 +105,10 @@ def rank(model: SessionModel, graphs: SessionGraphs, top: int = 0, name: str = "
     # Plain arrays: small long-lived tensors would fragment the heap between the large score buffers, and the memory of
     # the process would grow with every batch.
     ranks, items, scores = array("q"), array("q"), array("f")
-    for batch, batch_scores in _scored(model, graphs, name):
-        ranks.frombytes(target_ranks(batch_scores, batch.y).cpu().numpy().tobytes())
-        if top:
-            best_scores, best = top_items(batch_scores, top)
-            scores.frombytes(best_scores.float().cpu().numpy().tobytes())
-            items.frombytes(best.cpu().numpy().tobytes())
+    for _, of_targets, best, best_scores in _ranked(model, graphs, top, name):
+        ranks.frombytes(of_targets.cpu().numpy().tobytes())
+        scores.frombytes(best_scores.float().cpu().numpy().tobytes())
+        items.frombytes(best.cpu().numpy().tobytes())
     shape = len(ranks), top
     return Ranking(
         torch.tensor(ranks, dtype=torch.long),
@@ -112,11 +150,10 @@ def measure(
     longest = max(first for first, _ in LENGTHS.values())  # longer prefixes are counted with these
     recommended = torch.zeros(longest + 1, graphs.num_items, dtype=torch.int32)  # by length and item
     ranks = array("q")
-    for batch, scores in _scored(model, graphs, name):
-        ranks.frombytes(target_ranks(scores, batch.y).cpu().numpy().tobytes())
-        best = top_items(scores, cut)[1].cpu()  # [B, cut]
+    for batch, of_targets, best, _ in _ranked(model, graphs, cut, name):
+        ranks.frombytes(of_targets.cpu().numpy().tobytes())
         length = batch.batch[batch.alias_index].bincount(minlength=batch.num_graphs).clamp_(max=longest).cpu()
-        place = (length.view(-1, 1) * graphs.num_items + best).flatten()
+        place = (length.view(-1, 1) * graphs.num_items + best.cpu()).flatten()  # [B * cut]
         recommended.view(-1).index_add_(0, place, torch.ones_like(place, dtype=torch.int32))
     all_ranks, length = torch.tensor(ranks, dtype=torch.long), graphs.length
     by_length = {}
@@ -154,11 +191,12 @@ def rank_table(graphs: SessionGraphs, ranks: Mapping[str, Tensor]) -> pl.DataFra
     return pl.DataFrame({name: values.int().numpy() for name, values in columns.items()})
 
 
-def _scored(model: SessionModel, graphs: SessionGraphs, name: str) -> Iterator[tuple[Batch, Tensor]]:
-    """The batches of all prefixes with their scores [B, V]."""
-    size = evaluation_batch_size(graphs.num_items, graphs.items.device)
+def _ranked(
+    model: SessionModel, graphs: SessionGraphs, top: int, name: str
+) -> Iterator[tuple[Batch, Tensor, Tensor, Tensor]]:
+    """The batches of all prefixes, with what :class:`Ranker` finds for them."""
+    ranker = Ranker(model, graphs.items.device)
+    size = evaluation_batch_size(graphs.num_items, graphs.items.device, ranker.in_tiles)
     for first in Progress(range(0, len(graphs), size), desc=name, leave=False, disable=not name):
         batch = graphs[first : first + size]
-        with torch.inference_mode():
-            scores = check_finite(model(batch))
-        yield batch, scores
+        yield batch, *ranker(batch, top)

@@ -30,7 +30,7 @@ def top_items(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Shapes: scores [B, V] -> [B, k] and [B, k]
     """
     groups = scores.size(1) // GROUP
-    if groups <= k:
+    if k == 0 or groups <= k:
         best = scores.topk(k)
         return best.values, best.indices
     within = torch.arange(GROUP, device=scores.device)

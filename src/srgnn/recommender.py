@@ -42,6 +42,7 @@ class Recommender:
         self.model = model.eval()
         self.vocabulary = vocabulary
         self.titles = vocabulary.titles
+        self.norm = model.item_embedding.norm()  # of all items: once, not for every session
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> "Recommender":
@@ -74,7 +75,8 @@ class Recommender:
                 f"No item of the session is known ({', '.join(map(str, session)) or 'it is empty'}): the vocabulary "
                 f"has {len(self.vocabulary):,} ids, such as {', '.join(map(str, self.vocabulary.ids[:3]))}."
             )
-        scores = check_finite(self.model(Batch.from_data_list([session_graph(torch.tensor(known))])))
+        embedding = self.model.session_embedding(Batch.from_data_list([session_graph(torch.tensor(known))]))
+        scores = check_finite(self.model.item_embedding.scores(embedding, self.norm))
         top = scores.softmax(dim=-1).squeeze(0).topk(k)
         best, titles = top.indices.tolist(), self.titles
         return Recommendations(

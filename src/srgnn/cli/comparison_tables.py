@@ -16,7 +16,6 @@ PERCENT = ("recall", "mrr", "ndcg", "coverage", "popularity")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
 LATEX |= {"<": "$<$", ">": "$>$"}
 LATEX |= {char: f"\\{char}" for char in "&%$#_{}"}
-WIDE = 6  # columns of figures that fit a page in the size of the text
 
 
 @dataclass(frozen=True)
@@ -163,8 +162,8 @@ def _escaped(text: str) -> str:
 
 
 def latex(comparisons: Iterable[Sequence[Sheet]]) -> str:
-    """The tables of comparisons as LaTeX, for the package booktabs."""
-    parts = ["% \\usepackage{booktabs}"]
+    """The tables of comparisons as LaTeX, for the packages booktabs and graphicx; a wide one is scaled to the line."""
+    parts = ["% \\usepackage{booktabs, graphicx}"]
     for found in comparisons:
         for sheet in found:
             header = " & ".join(map(_in_latex, ["", *sheet.header]))
@@ -174,15 +173,15 @@ def latex(comparisons: Iterable[Sequence[Sheet]]) -> str:
                 "",
                 r"\begin{table}",
                 r"  \centering",
-                *([r"  \footnotesize", r"  \setlength{\tabcolsep}{3pt}"] if len(sheet.header) > WIDE else []),
                 f"  \\caption{{{_in_latex(caption)}}}",
+                r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
                 f"  \\begin{{tabular}}{{l{'r' * len(sheet.header)}}}",
                 r"    \toprule",
                 f"    {header} \\\\",
                 r"    \midrule",
                 *(f"    {row}" for row in rows),
                 r"    \bottomrule",
-                r"  \end{tabular}",
+                r"  \end{tabular}}",
                 r"\end{table}",
             ]
     return "\n".join(parts) + "\n"

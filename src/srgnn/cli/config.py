@@ -1,11 +1,13 @@
 """Turns a Hydra configuration into plain values and objects: nothing below this module knows Hydra."""
 
+from __future__ import annotations
+
 import inspect
 import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,10 +28,12 @@ from srgnn.cli.errors import (
     with_options,
 )
 from srgnn.cli.tables import show_log
-from srgnn.contracts import DataSet
-from srgnn.data import Columns, ItemTable, Rules, SessionData
 from srgnn.errors import UserError
 from srgnn.saving import write_error
+
+if TYPE_CHECKING:  # torch takes a second to load, and --help needs none
+    from srgnn.contracts import DataSet
+    from srgnn.data import SessionData
 
 logger = logging.getLogger(__name__)
 
@@ -156,9 +160,8 @@ def data_set_of(trained: Mapping[str, Any], paths: Mapping[str, Any], engine: Ma
         if values["path"] is None:
             values = dict(published)
         else:
-            parts = {"columns": Columns, "items": ItemTable, "rules": Rules}
-            for name, part in parts.items():
-                values[name] = {"_target_": f"srgnn.data.{part.__name__}", **values[name]}
+            for name, part in {"columns": "Columns", "items": "ItemTable", "rules": "Rules"}.items():
+                values[name] = {"_target_": f"srgnn.data.{part}", **values[name]}
     values |= {name: paths[name] for name in ("data", "cache") if name in values}
     return values | ({"engine": engine} if "rules" in values else {})
 

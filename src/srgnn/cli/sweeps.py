@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -120,6 +119,8 @@ class Sweep(Callback):
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             return
+        import torch
+
         _idle.clear()
         torch.set_num_threads(self.threads)
         show_number(config.hydra.job.num)

@@ -1,5 +1,7 @@
 """Terminal output: lines, and tables of results, of a preparation and of a sweep."""
 
+from __future__ import annotations
+
 import io
 import logging
 import sys
@@ -15,9 +17,9 @@ from tqdm import tqdm
 
 from srgnn.cli.errors import is_main_process, visible
 from srgnn.cli.runs import SweptRun
-from srgnn.data import SessionData
 
-if TYPE_CHECKING:  # PyG takes seconds to load, and a log is prepared without it
+if TYPE_CHECKING:  # torch and PyG take seconds to load
+    from srgnn.data import SessionData
     from srgnn.recommender import Recommendations
 
 WIDE = 1000  # characters: no table is wider
@@ -171,7 +173,7 @@ def _number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def print_recommendations(session: Sequence[str], best: "Recommendations") -> None:
+def print_recommendations(session: Sequence[str], best: Recommendations) -> None:
     """Prints the best items after a session, with titles if there are any."""
     table = Table(title=f"After {', '.join(session)}", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("", justify="right")
@@ -188,7 +190,7 @@ def print_recommendations(session: Sequence[str], best: "Recommendations") -> No
 
 
 def print_sweep(folder: Path, runs: Sequence[SweptRun]) -> None:
-    """Prints a table of the runs of a sweep: their options, and their main metrics or why there are none."""
+    """Prints a table of the runs of a sweep: the options that vary, and their main metrics or why there are none."""
     metrics = [run.metrics for run in runs if run.metrics]
     cut = max((int(name.removeprefix("mrr@")) for each in metrics for name in each if "mrr@" in name), default=20)
     names = [f"recall@{cut}", f"mrr@{cut}"]
@@ -196,8 +198,12 @@ def print_sweep(folder: Path, runs: Sequence[SweptRun]) -> None:
     for name in ("run", "options", *names, "seconds"):
         table.add_column(name, justify="left" if name == "options" else "right")
     best = max((each[names[1]] for each in metrics if names[1] in each), default=None)
-    for run in runs:
-        options = " ".join(text for text in run.overrides if not text.startswith("launcher="))
+    options_of = [[text for text in run.overrides if not text.startswith("launcher=")] for run in runs]
+    common = [text for text in options_of[0] if all(text in each for each in options_of)] if len(runs) > 1 else []
+    if common:
+        table.caption, table.caption_justify = f"All runs: {' '.join(common)}", "left"
+    for run, given in zip(runs, options_of, strict=True):
+        options = " ".join(text for text in given if text not in common)
         if run.metrics is None or run.result is None:
             table.add_row(str(run.number), f"{options}\n{run.problem}", "", "", "", style="red")
             continue

@@ -1,30 +1,136 @@
-"""A training run and its logger, as the configuration describes them."""
+"""A run of training: built as the configuration describes it, trained, and compared with the baselines."""
 
+import logging
 import os
 import secrets
 import shlex
+import sys
+import time
+import warnings
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch_geometric.typing
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
 from srgnn.cli.arguments import session_option
-from srgnn.cli.config import build, is_sweep, plain
-from srgnn.cli.errors import options_of
-from srgnn.cli.sweeps import is_job
-from srgnn.cli.tables import say
+from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
+from srgnn.cli.errors import is_main_process, options_of, sentence_of
+from srgnn.cli.runs import check_resumed, lock_run, read_result, write_overrides, write_ranks, write_result
+from srgnn.cli.sweeps import is_job, is_stopping, stop
+from srgnn.cli.tables import print_results, say
+from srgnn.comparison.baselines import measure_baselines
+from srgnn.contracts import DataSet
 from srgnn.data import SessionData
+from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import UserError, check_choice
-from srgnn.training.protocols import Result
+from srgnn.evaluation import rank_table
+from srgnn.memory import forget_peak, keep_freed_memory, peak_memory
+from srgnn.saving import is_full
+from srgnn.training.callbacks import Interrupted
+from srgnn.training.checkpoint import Checkpoint
+from srgnn.training.protocols import Result, train
 from srgnn.training.run import Run
-from srgnn.training.trainer import build_trainer, check_trainer, num_processes
+from srgnn.training.trainer import build_trainer, check_trainer, evaluation_device, num_processes
 
 WANDB_ID = "wandb-id.txt"
 PRECISIONS = ("highest", "high", "medium")  # of torch.set_float32_matmul_precision
+
+
+def train_and_compare(config: DictConfig) -> None:
+    """Trains a model and compares it with simple baselines, which leaves everything in the folder of the run."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    keep_freed_memory()
+    forget_peak()
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Hides advice, such as adding DataLoader workers, which whole batches do not need, and Lightning's deprecations.
+    warnings.filterwarnings("ignore", module=r"lightning\.")
+    if is_sweep() and (is_stopping() or "metrics" in (read_result(folder) or {})):
+        return  # the sweep is stopped, or it is continued and this run has finished
+    was_begun = (folder / "last.ckpt").is_file()  # the sweep is continued
+    is_ours = False
+    try:
+        if is_main_process():
+            lock_run(folder)
+        is_ours = True
+        run, data_set = build_run(config, folder), build_data_set(config)
+        run.check_cutoffs(data_set.num_items)
+        with options_of(config):
+            _train(config, run, data_set)
+    except Interrupted as interruption:
+        say(str(interruption))
+        if not is_sweep():
+            say(f"Resume with:\n  python src/train.py resume={shlex.quote(os.path.relpath(interruption.checkpoint))}")
+        stop()
+    except KeyboardInterrupt:
+        if not is_job():
+            raise
+        stop()
+    except Exception as error:
+        sentence = sentence_of(error, "train")
+        if not is_sweep() or sentence is None:
+            raise
+        # The other runs of a sweep continue; the sweep's table says why this one failed.
+        print(f"Error: {sentence}", file=sys.stderr)
+        # What has been trained stays unfinished, and so does a run that a full disk ended: `resume=` continues them.
+        if is_ours and not was_begun and not is_full(error):
+            write_result(folder, {"error": sentence})
+
+
+def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
+    started = time.perf_counter()
+    if is_sweep():  # continued, if there is a checkpoint
+        resume = run.folder / "last.ckpt" if (run.folder / "last.ckpt").is_file() else None
+    else:
+        resume = Path(config.resume) if config.resume else None
+    if resume is not None and is_main_process():
+        check_resumed(run.config, Checkpoint.load(resume).record.config, HydraConfig.get().overrides.task)
+        if not is_sweep():
+            write_overrides(run.folder)
+    logger = build_logger(config, run.folder)
+    data = load(config, data_set)
+    name, counts = data.manifest["name"], data.counts
+    scatter = "torch-scatter" if torch_geometric.typing.WITH_TORCH_SCATTER else "torch (torch-scatter is not installed)"
+    say(
+        f"{name}: {counts['train_sessions']:,} training sessions, {counts['train_prefixes']:,} prefixes, "
+        f"{counts['test_prefixes']:,} test prefixes, {counts['items']:,} items\n"
+        f"Segments are reduced by {scatter}. Everything of this run goes to {os.path.relpath(run.folder)}"
+    )
+    result = train(run, data, logger, resume)
+    if not is_main_process() or result.test is None:  # another process, or another machine
+        return
+    tests = {run.model_name: result.test, **measure_baselines(data, run.k)}
+    table = {name: test.metrics for name, test in tests.items()} | {run.model_name: result.metrics}
+    write_ranks(
+        run.folder, rank_table(SessionGraphs(data.test, data.num_items), {n: t.ranks for n, t in tests.items()})
+    )
+    seconds, memory = time.perf_counter() - started, peak_memory()
+    write_result(
+        run.folder,
+        {
+            "dataset": name,
+            "protocol": run.protocol,
+            "data": data.counts,
+            "config": dict(run.config),
+            "metrics": table,
+            "by_length": {name: test.by_length for name, test in tests.items()},
+            "checkpoint": result.checkpoint.name,
+            "seconds": round(seconds, 1),  # of the last part, if the run was resumed
+            "resumed": resume is not None,
+            "peak_memory_gb": round(memory, 2),
+            **({"epochs": result.epochs} if result.epochs else {"chosen": result.chosen}),
+        },
+    )
+    title = f"{name}, protocol={run.protocol}, {seconds:,.0f} s, {memory:.1f} GB of memory"
+    print_results(title, table, run.k)
+    say(explain(run, result))
+    log_results(logger, table, result.checkpoint)
+    if not is_sweep():
+        say(next_commands(data, result.checkpoint))
 
 
 def build_run(config: DictConfig, folder: Path) -> Run:
@@ -35,25 +141,37 @@ def build_run(config: DictConfig, folder: Path) -> Run:
     """
     values = plain(config)
     values["k"] = [values["k"]] if isinstance(values["k"], int) else values["k"]
-    if not isinstance(values["trainer"], dict):
-        raise UserError(f"trainer={values['trainer']}: expected options such as trainer.devices=1.")
+    trainer = checked_trainer(config)
+    with options_of(config, "trainer"):
+        build_trainer(trainer, [], 1, None, folder)  # Lightning's own checks, before a resumed run keeps the options
     check_choice("matmul_precision", values["matmul_precision"], PRECISIONS)
+    if values["matmul_precision"] != "highest" and evaluation_device(trainer).type == "cpu":
+        raise UserError(
+            f"matmul_precision={values['matmul_precision']}: this is for GPUs; on a CPU trainer.precision=bf16-mixed "
+            "multiplies in 16 bits."
+        )
     torch.set_float32_matmul_precision(values["matmul_precision"])
-    _check_trainer(config, values["trainer"], folder)
     arguments = {field.name: values[field.name] for field in fields(Run) if field.name in values}
     if is_job():
-        arguments["trainer"] = {**values["trainer"], "enable_progress_bar": False}  # bars of several runs would overlap
+        arguments["trainer"] = {**trainer, "enable_progress_bar": False}  # bars of several runs would overlap
     built = {name: build(config, name) for name in ("model", "optimizer", "sampling")}
     with options_of(config):
         return Run(folder=folder, **arguments | built, config=values)
 
 
-def _check_trainer(config: DictConfig, values: dict[str, Any], folder: Path) -> None:
+def checked_trainer(config: DictConfig) -> dict[str, Any]:
+    """The arguments of Lightning's `Trainer`, checked against this machine.
+
+    Raises:
+        UserError: for an argument that it does not have, or that cannot work here, under the name of its option.
+    """
+    values = plain(config)["trainer"]
+    if not isinstance(values, dict):
+        raise UserError(f"trainer={values}: expected options such as trainer.devices=1.")
     choice = HydraConfig.get().runtime.choices["trainer"]
     try:
         with options_of(config, "trainer"):
             check_trainer(values)
-        build_trainer(values, [], 1, None, folder)  # before a resumed run keeps them
     except UserError as error:
         if choice == "cpu" or not {"trainer.accelerator", "trainer.devices"} & {*error.arguments}:
             raise
@@ -63,6 +181,7 @@ def _check_trainer(config: DictConfig, values: dict[str, Any], folder: Path) -> 
         ) from error
     if is_sweep() and (count := num_processes(values)) > 1:
         raise UserError(f"trainer.devices={count}: a sweep trains every run in one process; use 1.")
+    return values
 
 
 def build_logger(config: DictConfig, folder: Path) -> Logger:

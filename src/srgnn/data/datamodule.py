@@ -110,8 +110,9 @@ class SessionDataModule(LightningDataModule):
     def val_dataloader(self) -> GraphLoader | list[GraphLoader]:
         if self.evaluation is None:
             return []
-        device = self.trainer.strategy.root_device if self.trainer else "cpu"
-        return self._loader(self.evaluation, evaluation_batch_size(self.num_items, device))
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        in_tiles = device.type == "cpu"  # as :class:`srgnn.evaluation.Ranker` does for every model that is trained
+        return self._loader(self.evaluation, evaluation_batch_size(self.num_items, device, in_tiles))
 
     def test_dataloader(self) -> GraphLoader | list[GraphLoader]:
         return self.val_dataloader()

@@ -170,11 +170,18 @@ class SessionGraphs(Dataset[Data]):
         return out
 
 
-def evaluation_batch_size(num_items: int, device: torch.device | str = "cpu") -> int:
-    """Number of prefixes per evaluation batch, 8 to 512, whose scores take 16 MB on a CPU and 256 MB on a GPU.
+def evaluation_batch_size(num_items: int, device: torch.device | str = "cpu", in_tiles: bool = False) -> int:
+    """Number of prefixes per evaluation batch: 512, or fewer whose scores take 16 MB on a CPU and 256 MB on a GPU.
 
-    That fits into the caches of a CPU and keeps a GPU busy.
+    That fits into the caches of a CPU and keeps a GPU busy. No batch is smaller than 8.
+
+    Args:
+        num_items: Number of candidates.
+        device: The device on which they are ranked.
+        in_tiles: Whether they are ranked without holding the scores, see :mod:`srgnn.nn.ranking`.
     """
+    if in_tiles:
+        return 512
     scores = 2**22 if torch.device(device).type == "cpu" else 2**26
     return max(8, min(512, scores // num_items))
 

@@ -1,10 +1,12 @@
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Embedding
+
+from srgnn.threads import run_parts
 
 ROWS_PER_TILE = 2048  # of 100 numbers: 0.8 MB, which stays in a core's cache
 SMALLEST_NORM = 1e-12  # as in torch.nn.functional.normalize
@@ -35,14 +37,24 @@ class ItemEmbedding(Embedding):
         rows = super().forward(items)
         return F.normalize(rows, eps=SMALLEST_NORM) if self.normalized else rows
 
-    def scores(self, session: Tensor) -> Tensor:
-        """Products of session embeddings with all items, [B, d] -> [B, V], without a normalised copy of the table."""
+    def norm(self) -> Tensor | None:
+        """What the scores of every item are divided by, [V], or None if by nothing."""
+        if not self.normalized:
+            return None
+        norm: Tensor = torch.linalg.vector_norm(self.weight, dim=1)
+        return norm.clamp(min=SMALLEST_NORM)
+
+    def scores(self, session: Tensor, norm: Tensor | None = None) -> Tensor:
+        """Products of session embeddings with all items, [B, d] -> [B, V], without a normalised copy of the table.
+
+        Args:
+            session: Session embeddings.
+            norm: The result of :meth:`norm`, for several calls with the same weights; None computes it.
+        """
         with torch.autocast(session.device.type, enabled=False):  # in 16 bits many scores would be equal
             scores = session.to(self.weight.dtype) @ self.weight.T
-        if not self.normalized:
-            return scores
-        norm: Tensor = torch.linalg.vector_norm(self.weight, dim=1)
-        return scores / norm.clamp(min=SMALLEST_NORM)
+        norm = self.norm() if norm is None else norm
+        return scores if norm is None else scores / norm
 
     def with_table(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the looked-up rows [N, d] and the whole table [V, d]; their gradients share one [V, d] buffer.
@@ -62,9 +74,12 @@ class _WithTable(torch.autograd.Function):
             ctx.save_for_backward(items)
             return weight[items], weight.view_as(weight)
         table, norm = torch.empty_like(weight), weight.new_empty(weight.size(0), 1)
-        for out, rows, length in _tiles(table, weight, norm):
-            torch.linalg.vector_norm(rows, dim=1, keepdim=True, out=length).clamp_(min=SMALLEST_NORM)
-            torch.div(rows, length, out=out)
+
+        def normalize(rows: slice) -> None:
+            torch.linalg.vector_norm(weight[rows], dim=1, keepdim=True, out=norm[rows]).clamp_(min=SMALLEST_NORM)
+            torch.div(weight[rows], norm[rows], out=table[rows])
+
+        _in_tiles(normalize, weight)
         ctx.save_for_backward(items, table, norm)
         return table[items], table
 
@@ -76,14 +91,19 @@ class _WithTable(torch.autograd.Function):
         gradient = table_grad.contiguous().index_add_(0, items, rows_grad)
         if ctx.normalized:
             table, norm = rest
-            # Project out the component along the row: the norm does not affect the scores.
-            for grad, direction, length in _tiles(gradient, table, norm):
-                component = (grad * direction).sum(dim=1, keepdim=True)
-                grad.addcmul_(direction, component, value=-1).div_(length)
+
+            def project(rows: slice) -> None:  # out the component along the row: the norm does not affect the scores
+                component = (gradient[rows] * table[rows]).sum(dim=1, keepdim=True)
+                gradient[rows].addcmul_(table[rows], component, value=-1).div_(norm[rows])
+
+            _in_tiles(project, gradient)
         return gradient, None, None
 
 
-def _tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Slices of the same rows of every tensor; on a GPU one slice of all rows."""
-    size = ROWS_PER_TILE if tensors[0].device.type == "cpu" else tensors[0].size(0)
-    return zip(*(torch.split(tensor, size) for tensor in tensors), strict=True)
+def _in_tiles(work: Callable[[slice], None], table: Tensor) -> None:
+    """Does work on the rows of a table, tile by tile; on a GPU on all rows at once."""
+    if table.device.type != "cpu":
+        work(slice(None))
+        return
+    tiles = [slice(first, first + ROWS_PER_TILE) for first in range(0, len(table), ROWS_PER_TILE)]
+    run_parts(lambda part, thread: work(tiles[part]), len(tiles))

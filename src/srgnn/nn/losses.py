@@ -18,7 +18,7 @@ from torch.nn import Module
 from torch_geometric.data import Batch
 
 from srgnn.errors import check_choice, check_float, check_int
-from srgnn.nn.softmax import chunked_cross_entropy, fastest_method, tiled_buffer_size, tiled_cross_entropy
+from srgnn.nn.softmax import chunked_cross_entropy, fastest_method, tiled_buffer, tiled_cross_entropy
 
 if TYPE_CHECKING:
     from srgnn.contracts import Loss, TrainableModel
@@ -107,9 +107,7 @@ class FullSoftmax(Module):
             return loss
         if method == "chunked":
             return chunked_cross_entropy(session, items, batch.y)
-        needed = tiled_buffer_size(session.size(0), items.size(0))
-        if self.buffer.numel() < needed or self.buffer.dtype != items.dtype:
-            self.buffer = items.new_empty(needed)
+        self.buffer = tiled_buffer(session.size(0), items, self.buffer)
         return tiled_cross_entropy(session, items, batch.y, self.buffer)
 
 

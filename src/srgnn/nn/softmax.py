@@ -5,34 +5,53 @@ Shapes of every function here:
 """
 
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
 
-ITEMS_PER_TILE = 768  # per thread: with 512 sessions 1.5 MB of logits, which stay in its caches
+from srgnn.threads import num_parts, run_parts
+
+LOGITS_PER_TILE = 400_000  # 1.6 MB in float32, which stays in the caches of a core
 SAFE_BITS = 96  # base-2 logits below this need no shift: the sum over 2^24 items stays below float32's 2^127
 LOGITS_PER_CHUNK = 2**24  # 64 MB in float32
 
 
 def tiled_cross_entropy(session: Tensor, items: Tensor, target: Tensor, buffer: Tensor) -> Tensor:
-    """Cross entropy in tiles of items. Meant for a CPU; stays in float32 under autocast.
+    """Cross entropy in tiles of items, for a CPU.
+
+    In bfloat16 the products and the exponentials are, while sums, the loss and the gradients stay in float32. Logits
+    beyond :data:`SAFE_BITS` need float32.
 
     Args:
-        buffer: Scratch memory of at least :func:`tiled_buffer_size` numbers. Pass the same buffer in every step, so
-            that it is allocated only once.
+        buffer: Scratch memory from :func:`tiled_buffer`, whose type is that of the products. Pass the same buffer in
+            every step, so that it is allocated only once.
     """
-    rows = _tiled_buffer_rows(items.size(0))
-    buffer = buffer[: rows * session.size(0)].view(rows, -1)
-    loss: Tensor = _TiledSoftmax.apply(session, items, target, buffer)  # type: ignore[no-untyped-call]
+    with torch.autocast("cpu", enabled=False):
+        loss: Tensor = _TiledSoftmax.apply(session.to(items.dtype), items, target, buffer)  # type: ignore[no-untyped-call]
     return loss
 
 
-def tiled_buffer_size(num_sessions: int, num_items: int) -> int:
-    """Number of elements that :func:`tiled_cross_entropy` needs as scratch memory."""
-    return _tiled_buffer_rows(num_items) * num_sessions
+def tiled_buffer(num_sessions: int, items: Tensor, buffer: Tensor) -> Tensor:
+    """Scratch memory for :func:`tiled_cross_entropy`: the last `buffer`, or a new one if that does not fit.
+
+    Its type is bfloat16 if that is asked for (:func:`in_bfloat16`) and the CPU has it, else that of the items.
+    """
+    use_bfloat16 = items.dtype == torch.float32 and in_bfloat16(items.device) and has_bfloat16()
+    dtype = torch.bfloat16 if use_bfloat16 else items.dtype
+    needed = items.size(0) * num_sessions + torch.get_num_threads() * LOGITS_PER_TILE
+    return buffer if buffer.numel() >= needed and buffer.dtype == dtype else items.new_empty(needed, dtype=dtype)
+
+
+@cache
+def has_bfloat16() -> bool:
+    """Whether this CPU has instructions for products in bfloat16."""
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("arm_bf16"))
 
 
 def chunked_cross_entropy(session: Tensor, items: Tensor, target: Tensor) -> Tensor:
@@ -49,11 +68,11 @@ def fastest_method(device: torch.device) -> str:
     if device.type == "cpu":
         return "tiled"
     ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)  # cut-cross-entropy needs it
-    return "cut" if ampere and _in_bfloat16(device) and find_spec("cut_cross_entropy") else "chunked"
+    return "cut" if ampere and in_bfloat16(device) and find_spec("cut_cross_entropy") else "chunked"
 
 
 class _TiledSoftmax(torch.autograd.Function):
-    """Tiles of items, with logits laid out [items, sessions] and one part of each tile for each thread.
+    """Tiles of items, with logits laid out [items, sessions]; each thread takes tiles of its own.
 
     The first pass computes the exponentials of a tile, their sums and the gradient of the sessions while the tile is in
     the caches; the second multiplies the exponentials once more, for the gradient of the items. Exponentials are to
@@ -61,37 +80,53 @@ class _TiledSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    @torch.amp.custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
     def forward(ctx: Any, session: Tensor, items: Tensor, target: Tensor, buffer: Tensor) -> Tensor:
-        (num_sessions, width), num_items, parts = session.shape, items.size(0), torch.get_num_threads()
-        exps, logits = buffer[:num_items], buffer[num_items:]  # [V, B], and a tile that stays in the caches
-        tiles = _tiles(num_items, parts)
-        session_in_bits = session.T * math.log2(math.e)  # [d, B], for logits to base 2
-        shift = _shift(session_in_bits, items)
+        (num_sessions, width), num_items, dtype = session.shape, items.size(0), buffer.dtype
+        exps = buffer[: num_items * num_sessions].view(num_items, num_sessions)
+        logits = buffer[num_items * num_sessions :]  # of one tile for each thread
+        parts = _tiles_of_parts(num_items, max(1, LOGITS_PER_TILE // num_sessions))
+        session_in_bits = (session.T * math.log2(math.e)).contiguous()  # [d, B], for logits to base 2
+        factor = session_in_bits.to(dtype)
+        total = session.new_empty(len(parts), num_sessions)
+        session_grad = session.new_empty(len(parts), width, num_sessions)
+        longest = session.new_empty(len(parts))
 
-        total = session.new_zeros(parts, num_sessions)
-        session_grad = session.new_zeros(parts, width, num_sessions)
-        for first, last, n in tiles:
-            rows, tile = items[first:last].view(n, -1, width), exps[first:last].view(n, -1, num_sessions)
-            scores = logits[: last - first].view_as(tile)
-            torch.bmm(rows, session_in_bits.expand(n, -1, -1), out=scores)
-            if shift is not None:
-                scores.sub_(shift)
-            torch.exp2(scores, out=tile)
-            total[:n] += tile.sum(dim=1)
-            session_grad[:n].baddbmm_(rows.transpose(1, 2), tile)
+        def exponentials(part: int, thread: int) -> None:
+            total[part], session_grad[part], longest[part] = 0, 0, 0
+            for rows in parts[part]:
+                tile, weight = exps[rows], items[rows].to(dtype)
+                scores = logits[thread * LOGITS_PER_TILE :][: tile.numel()].view_as(tile)
+                torch.mm(weight, factor, out=scores)
+                if shift is not None:
+                    scores.sub_(shift)
+                torch.exp2(scores, out=tile)
+                total[part] += tile.sum(dim=0, dtype=session.dtype)
+                session_grad[part] += weight.T @ tile
+                longest[part] = torch.maximum(longest[part], items[rows].norm(dim=1).amax())
+
+        shift = None
+        run_parts(exponentials, len(parts))
+        if not longest.max() * session_in_bits.norm(dim=0).max() < SAFE_BITS:
+            if dtype != items.dtype:  # so large a number has no digits after the point in 16 bits
+                buffer = torch.empty_like(buffer, dtype=items.dtype)
+                return _TiledSoftmax.forward(ctx, session, items, target, buffer)
+            shift = _largest_logits(session_in_bits, items)
+            run_parts(exponentials, len(parts))
+
         total = total.sum(dim=0)  # [B]
         weight = 1 / (total * num_sessions)  # from exponentials to probabilities over the batch size
-
+        weighted = (session * weight.view(-1, 1)).to(dtype)
         item_grad = torch.empty_like(items)
-        weighted = session * weight.view(-1, 1)
-        for first, last, _ in reversed(tiles):  # the last tiles are still in the caches
-            torch.mm(exps[first:last], weighted, out=item_grad[first:last])
 
+        def gradient_of_items(part: int, thread: int) -> None:
+            for rows in reversed(parts[-1 - part]):  # the last tiles are still in the caches
+                item_grad[rows] = exps[rows] @ weighted
+
+        run_parts(gradient_of_items, len(parts))
         target_rows = items[target]  # [B, d]
         item_grad.index_add_(0, target, session, alpha=-1 / num_sessions)
-        session_grad = (session_grad.sum(dim=0) * weight).T - target_rows / num_sessions
-        ctx.gradients = session_grad, item_grad
+        session_gradient = (session_grad.sum(dim=0) * weight).T - target_rows / num_sessions
+        ctx.gradients = session_gradient, item_grad
         log_total = total.log() if shift is None else total.log() + shift * math.log(2)
         return (log_total - (session * target_rows).sum(dim=1)).mean()
 
@@ -101,27 +136,21 @@ class _TiledSoftmax(torch.autograd.Function):
         return *_scaled_gradients(ctx, grad), None, None
 
 
-def _tiled_buffer_rows(num_items: int) -> int:
-    """Rows of the buffer: the exponentials of all items, and the logits of one tile."""
-    return num_items + torch.get_num_threads() * ITEMS_PER_TILE
+def _tiles_of_parts(num_items: int, largest: int) -> list[list[slice]]:
+    """The rows of every tile, at most `largest` of them, in parts of about as many rows."""
+    size = -(-num_items // num_parts())
+    parts = []
+    for first in range(0, num_items, size):
+        last = min(first + size, num_items)
+        step = -(-(last - first) // -(-(last - first) // largest))  # tiles of the same size
+        parts.append([slice(row, min(row + step, last)) for row in range(first, last, step)])
+    return parts
 
 
-def _tiles(num_items: int, parts: int) -> list[tuple[int, int, int]]:
-    """(first, last, parts) of every tile; the remaining items form a tile of one part."""
-    size = parts * ITEMS_PER_TILE
-    whole = num_items - num_items % size
-    rest = [(whole, num_items, 1)] if whole < num_items else []
-    return [(first, first + size, parts) for first in range(0, whole, size)] + rest
-
-
-def _shift(session_in_bits: Tensor, items: Tensor) -> Tensor | None:
-    """The largest logit of every session [B], or None where no exponential can leave the range of float32."""
-    bound = session_in_bits.norm(dim=0).max() * items.norm(dim=1).max()
-    if bound < SAFE_BITS:
-        return None
-    return torch.stack([(rows @ session_in_bits).amax(dim=0) for rows in torch.split(items, ITEMS_PER_TILE)]).amax(
-        dim=0
-    )
+def _largest_logits(session_in_bits: Tensor, items: Tensor) -> Tensor:
+    """The largest logit of every session, [B]."""
+    tiles = torch.split(items, max(1, LOGITS_PER_TILE // session_in_bits.size(1)))
+    return torch.stack([(rows @ session_in_bits).amax(dim=0) for rows in tiles]).amax(dim=0)
 
 
 class _ChunkedSoftmax(torch.autograd.Function):
@@ -130,7 +159,7 @@ class _ChunkedSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, session: Tensor, items: Tensor, target: Tensor) -> Tensor:
         # Never float16, in which a probability divided by the batch size rounds to zero.
-        dtype = torch.bfloat16 if _in_bfloat16(session.device) else items.dtype
+        dtype = torch.bfloat16 if in_bfloat16(session.device) else items.dtype
         session_grad, item_grad = torch.empty_like(session), torch.zeros_like(items)
         no_autocast = torch.autocast(session.device.type, enabled=False) if _autocast(session.device) else nullcontext()
         with no_autocast:
@@ -169,5 +198,6 @@ def _autocast(device: torch.device) -> bool:
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
-def _in_bfloat16(device: torch.device) -> bool:
+def in_bfloat16(device: torch.device) -> bool:
+    """Whether autocast asks for bfloat16 on this device."""
     return _autocast(device) and torch.get_autocast_dtype(device.type) == torch.bfloat16

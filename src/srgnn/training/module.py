@@ -13,7 +13,8 @@ from torch_geometric.data import Batch
 
 from srgnn.contracts import Loss, TrainableModel
 from srgnn.errors import UserError
-from srgnn.metrics import RankMetrics, check_finite, target_ranks
+from srgnn.evaluation import Ranker
+from srgnn.metrics import RankMetrics
 from srgnn.training.checkpoint import KEY, CheckpointRecord
 from srgnn.training.optimizer import OptimizerSettings
 
@@ -119,9 +120,13 @@ class NextItemModule(LightningModule):
         local = torch.tensor(float(batch.num_graphs), device=self.device)
         return local / self.trainer.strategy.reduce(local.clone(), reduce_op="mean")
 
+    def on_validation_epoch_start(self) -> None:
+        self.ranker = Ranker(self.model, self.device)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         if batch.num_graphs:
-            self.metrics.update(target_ranks(check_finite(self.model(batch)), batch.y))
+            ranks, _, _ = self.ranker(batch)
+            self.metrics.update(ranks)
 
     def on_validation_epoch_end(self) -> None:
         metrics = self.metrics.compute()

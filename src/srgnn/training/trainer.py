@@ -1,8 +1,10 @@
 """Lightning's Trainer as the runs use it, and checks of its arguments before any data is loaded."""
 
 import inspect
+import logging
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import StrategyRegistry
 
 from srgnn.errors import ArgumentError, UserError, check_float, check_int
+from srgnn.nn.softmax import has_bfloat16
 from srgnn.progress import shows_bars
 from srgnn.training.callbacks import ProgressLines, WholeCheckpoints
 from srgnn.training.module import READ_EVERY
@@ -29,6 +32,8 @@ OWN = (  # arguments that a run sets itself
 )
 
 LIMITS = ("limit_train_batches", "limit_val_batches")
+
+log = logging.getLogger(__name__)
 
 
 def check_trainer(arguments: Mapping[str, Any]) -> None:
@@ -94,6 +99,9 @@ def build_trainer(
     Raises:
         UserError: if Lightning refuses the arguments.
     """
+    if arguments.get("precision") == "bf16-mixed" and evaluation_device(arguments).type == "cpu" and not has_bfloat16():
+        _warn_of_float32()
+        arguments = {**arguments, "precision": "32-true"}
     is_shown, is_bar = arguments.get("enable_progress_bar", True), shows_bars(sys.stdout)
     progress = [TQDMProgressBar(refresh_rate=READ_EVERY) if is_bar else ProgressLines()] if is_shown else []
     try:
@@ -112,6 +120,11 @@ def build_trainer(
     except (MisconfigurationException, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"Lightning refuses these arguments of its Trainer: {reason.rstrip('.')}.") from error
+
+
+@cache
+def _warn_of_float32() -> None:
+    log.warning("precision=bf16-mixed: this CPU has no instructions for bfloat16, so training stays in float32.")
 
 
 def _gpu(accelerator: Any) -> str | None:

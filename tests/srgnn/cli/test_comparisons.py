@@ -217,9 +217,10 @@ def test_markdown_and_latex_escape_what_is_special(sweep: Path):
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_the_latex_table_compiles_as_it_is(sweep: Path, tmp_path: Path):
     (found,) = compared_rows(find_runs([str(sweep)]), [20])
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"
+    document = r"\documentclass{article}\usepackage{booktabs, graphicx}\begin{document}%s\end{document}"
     (tmp_path / "a.tex").write_text(document % latex([sheets(compare(found))]))
     subprocess.run(["pdflatex", "-halt-on-error", "a.tex"], cwd=tmp_path, check=True)
+    assert "Overfull" not in (tmp_path / "a.log").read_text()
 
 
 def test_the_csv_holds_every_figure(sweep: Path):

@@ -46,6 +46,14 @@ def test_a_missing_gpu_is_reported():
     assert evaluation_device({"accelerator": "auto"}).type == "cpu"
 
 
+def test_a_cpu_without_bfloat16_trains_in_float32_and_says_so(tmp_path: Path, monkeypatch, caplog):
+    arguments = {"accelerator": "cpu", "devices": 1, "precision": "bf16-mixed"}
+    for is_able, precision in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr("srgnn.training.trainer.has_bfloat16", lambda is_able=is_able: is_able)
+        assert build_trainer(arguments, [], 1, None, tmp_path).precision == precision
+    assert "this CPU has no instructions for bfloat16" in caplog.text
+
+
 def test_a_refusal_by_lightning_gives_one_sentence(tmp_path: Path):
     with pytest.raises(UserError, match=r"^Lightning refuses these arguments of its Trainer: .*gradient"):
         build_trainer({"gradient_clip_algorithm": "magic"}, [], 1, None, tmp_path)

@@ -1,0 +1,38 @@
+import pytest
+import torch
+
+from srgnn.metrics import target_ranks, top_items
+from srgnn.nn.ranking import rank_tiles
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [(5_000, 13), (20_011, 64), (30, 5), (768, 8), (1, 1)])
+@pytest.mark.parametrize("normalized", [False, True])
+def test_ranks_and_best_items_are_those_of_all_scores(sizes: tuple[int, int], normalized: bool, threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    num_items, num_sessions = sizes
+    session, items = torch.randn(num_sessions, 10), torch.randn(num_items, 10)
+    target, top = torch.randint(num_items, (num_sessions,)), min(20, num_items)
+    norm = items.norm(dim=1) if normalized else None
+    ranks, best, best_scores = rank_tiles(session, items, norm, target, top)
+    scores = session @ items.T if norm is None else session @ items.T / norm
+    assert torch.equal(ranks, target_ranks(scores, target))
+    torch.testing.assert_close(best_scores, top_items(scores, top)[0])
+    torch.testing.assert_close(scores.gather(1, best), best_scores)
+    assert all(len(row.unique()) == top for row in best)
+    assert torch.equal(rank_tiles(session, items, norm, target)[0], ranks)
+
+
+def test_ties_count_against_the_target():
+    session, items = torch.randn(3, 10), torch.randn(2_000, 10)
+    items[[5, 900, 1_999]] = items[7].clone()
+    ranks = rank_tiles(session, items, None, torch.tensor([7, 7, 5]))[0]
+    scores = session @ items.T
+    assert ranks.tolist() == (scores >= scores[:, 7:8]).sum(dim=1).tolist()
+
+
+def test_large_catalogues_are_searched_in_larger_groups(monkeypatch):
+    monkeypatch.setattr("srgnn.nn.ranking.GROUPS", 100)
+    session, items = torch.randn(9, 10), torch.randn(30_000, 10)  # groups of 300
+    _, best, _ = rank_tiles(session, items, None, torch.zeros(9, dtype=torch.long), 20)
+    assert torch.equal(best, (session @ items.T).topk(20).indices)
