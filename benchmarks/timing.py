@@ -46,6 +46,7 @@ class Trained:
     name: str
     step: Callable[[Tensor, Callable[[str], None]], Any]
     rounds: list[dict[str, float]] = field(default_factory=list)
+    dtype: torch.dtype = torch.float32  # of the products, whose rate is the limit
     memory: float | None = None  # peak in GB, where it can be attributed to this variant
 
     def time(self, batches: list[Tensor], synchronize: Callable[[], None]) -> None:

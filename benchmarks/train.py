@@ -2,6 +2,7 @@
 
 python benchmarks/train.py dataset=diginetica --batch-sizes 100 512                 # any setting of conf/train.yaml
 python benchmarks/train.py dataset=diginetica --batch-sizes 100 512 --reference ../SR-GNN
+python benchmarks/train.py dataset=diginetica batch_size=512 --busy 2               # beside two busy processes, too
 python benchmarks/train.py trainer=gpu                                              # all variants for a GPU
 python benchmarks/train.py dataset=synthetic dataset.items_per_category=50000 loss=sampled_softmax batch_size=512
 
@@ -9,13 +10,18 @@ Without dataset= it generates a data set the size of Diginetica. The limit is th
 2·B·d·V operations that no exact full softmax avoids: scores, gradient of the sessions, gradient of the items.
 """
 
+from srgnn.cli import CONF  # first: srgnn sets how the threads of torch wait, before torch is loaded
+
+# isort: split
 import argparse
 import importlib.util
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +34,6 @@ from rich.progress import track
 from timing import PARTS, Setting, Trained
 from torch import Tensor
 
-from srgnn.cli import CONF
 from srgnn.cli.config import build, plain
 from srgnn.cli.errors import one_sentence
 from srgnn.cli.tables import new_table, show_log
@@ -40,6 +45,7 @@ from srgnn.evaluation import rank
 from srgnn.memory import keep_freed_memory, peak_memory
 from srgnn.nn import FullSoftmax, ScoreLoss, build_loss
 from srgnn.nn.losses import cross_entropy
+from srgnn.nn.softmax import has_bfloat16
 
 LIKE_DIGINETICA = ["dataset.sessions=200000", "dataset.items_per_category=2155"]  # 20 shelves: 43,100 items
 PRODUCT = {"cpu": 2048, "cuda": 8192}  # rows and columns of the large product; on a CPU 4096 is as fast
@@ -94,7 +100,7 @@ def ours(
         optimizer.step()
         lap("optimizer")
 
-    return Trained(name, step)
+    return Trained(name, step, dtype=torch.bfloat16 if "bf16" in setting.precision else torch.float32)
 
 
 def variants(setting: Setting, data: SessionData, graphs: SessionGraphs) -> Iterator[Trained]:
@@ -105,6 +111,8 @@ def variants(setting: Setting, data: SessionData, graphs: SessionGraphs) -> Iter
     scores, chunked = ScoreLoss(cross_entropy), FullSoftmax("chunked")
     yield ours("with all scores", setting, data, graphs, scores)
     if graphs.items.device.type == "cpu":
+        if has_bfloat16():
+            yield ours("bf16", setting, data, graphs, precision="bf16-mixed")
         return
     yield ours("TF32", setting, data, graphs, chunked, matmul="high")
     yield ours("TF32, with all scores", setting, data, graphs, scores, matmul="high")
@@ -116,11 +124,11 @@ def variants(setting: Setting, data: SessionData, graphs: SessionGraphs) -> Iter
         yield ours("bf16, cut-cross-entropy", setting, data, graphs, FullSoftmax("cut"), precision="bf16-mixed")
 
 
-def product_rate(device: torch.device, synchronize: Callable[[], None]) -> float:
-    """Operations per second of a large float32 matrix product: the median of five."""
+def product_rate(device: torch.device, synchronize: Callable[[], None], dtype: torch.dtype) -> float:
+    """Operations per second of a large matrix product: the median of five."""
     torch.set_float32_matmul_precision("highest")
     size = PRODUCT[device.type]
-    a, b = torch.randn(2, size, size, device=device)
+    a, b = torch.randn(2, size, size, device=device).to(dtype)
     out = torch.empty_like(a)
     seconds = []
     for _ in range(6):
@@ -171,30 +179,65 @@ def measure(setting: Setting, arguments: argparse.Namespace, data: SessionData, 
     if arguments.reference:
         rows.append(AuthorsCode(arguments.reference, setting, data))
         rows[-1].time(draw(), synchronize)
-    rates = []
+    rates: dict[torch.dtype, list[float]] = {row.dtype: [] for row in rows}
     for row in rows:
         row.rounds.clear()
     for _ in track(range(arguments.rounds), description=f"Batch {setting.batch_size}", transient=True):
-        rates.append(product_rate(device, synchronize))
+        for dtype, measured in rates.items():
+            measured.append(product_rate(device, synchronize, dtype))
         batches = draw()
         for row in rows:  # in turn, on the same prefixes
             row.time(batches, synchronize)
     print_table(setting, rows, rates, data.num_items, steps=-(-len(graphs) // setting.batch_size))
+    if arguments.busy:
+        alone_seconds = [row.median() for row in rows]
+        with busy_processes(arguments.busy):
+            for row in rows:
+                row.rounds.clear()
+            for _ in range(arguments.rounds):
+                batches = draw()
+                for row in rows:
+                    row.time(batches, synchronize)
+        for row, before_seconds in zip(rows, alone_seconds, strict=True):
+            print(
+                f"{row.name}, beside {arguments.busy} busy processes: {1e3 * row.median():.0f} ms a step, "
+                f"{row.median() / before_seconds:.1f} times as long as alone"
+            )
 
 
-def print_table(setting: Setting, rows: list[Trained], rates: list[float], num_items: int, steps: int) -> None:
+@contextmanager
+def busy_processes(count: int) -> Iterator[None]:
+    """Keeps this many other processes computing."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def print_table(
+    setting: Setting, rows: list[Trained], rates: dict[torch.dtype, list[float]], num_items: int, steps: int
+) -> None:
     """Prints the medians of all variants against the limit, and their ratios to the first; `steps` make an epoch."""
     operations = 6 * setting.batch_size * setting.model.hidden_size * num_items
-    limits = [operations / rate for rate in rates]
+    limits = {dtype: [operations / rate for rate in measured] for dtype, measured in rates.items()}
+    names = {torch.float32: "float32", torch.bfloat16: "bf16"}
+    limit = ", ".join(
+        f"{1e3 * statistics.median(limits[dtype]):.1f} ms at {statistics.median(measured) / 1e9:,.0f} GFLOP/s in "
+        f"{names[dtype]}"
+        for dtype, measured in rates.items()
+    )
     columns = ["prefixes/s", "step, ms", "±", "of the limit", *PARTS, "epoch, s", "peak GB"]
     table = new_table(
-        f"Batch {setting.batch_size}, d = {setting.model.hidden_size}, {num_items:,} items: the limit is "
-        f"{1e3 * statistics.median(limits):.1f} ms at {statistics.median(rates) / 1e9:,.0f} GFLOP/s",
+        f"Batch {setting.batch_size}, d = {setting.model.hidden_size}, {num_items:,} items: the limit is {limit}",
         "",
         *columns,
     )
     for row in rows:
-        share = statistics.median(limit / each["step"] for limit, each in zip(limits, row.rounds, strict=True))
+        share = statistics.median(
+            least / each["step"] for least, each in zip(limits[row.dtype], row.rounds, strict=True)
+        )
         table.add_row(
             row.name,
             f"{setting.batch_size / row.median():,.0f}",
@@ -249,6 +292,7 @@ def main() -> None:
     parser.add_argument("--batch-sizes", type=int, nargs="+", help="one table for each; by default, the configured one")
     parser.add_argument("--rounds", type=int, default=9, help="number of rounds; their median is shown")
     parser.add_argument("--steps", type=int, default=10, help="steps in each round, taken twice")
+    parser.add_argument("--busy", type=int, default=0, help="measure once more beside this many busy processes")
     parser.add_argument("--reference", type=Path, help="a checkout of CRIPAC-DIG/SR-GNN, timed in turn with the rest")
     arguments = parser.parse_intermixed_args()
     if arguments.rounds < 2:

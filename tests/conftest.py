@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import torch
 import torch_geometric.typing
+from program_server import SOURCE, Program, Server
 
 from srgnn.data import SessionData, SyntheticLog
 
@@ -41,21 +43,50 @@ def segments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return request.param
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+class Programs:
+    """Runs the programs of `src/` in an empty folder, as a user would."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.started: list[Program] = []
+
+    def __call__(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Runs a program that is forked: program("train.py", "k=[5]", HOME="/x") -> the finished process."""
+        return self.start(script, *arguments, **variables).finish()
+
+    def start(self, script: str, *arguments: str, **variables: str) -> Program:
+        """Starts a program that is forked, and does not wait for it."""
+        if needs_fresh := [name for name in variables if name.startswith(("PYTHON", "OMP_"))]:
+            raise ValueError(f"{needs_fresh} are read while Python starts: use program.fresh")
+        self.started.append(self.server.start(script, arguments, self.folder, self.environment(variables)))
+        return self.started[-1]
+
+    def fresh(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Runs a program with a Python of its own, which takes 5 s: for what happens while it starts, and for programs
+        that start further processes."""
+        command, environment = [sys.executable, str(SOURCE / script), *arguments], self.environment(variables)
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, timeout=200)
+        streams = done.stdout.decode(), done.stderr.decode()  # text=True would replace each \r
+        return subprocess.CompletedProcess(command, done.returncode, *streams)
+
+    def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        return {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+
+
 @pytest.fixture
-def program(tmp_path: Path):
-    """Runs a program in an empty folder, as a user would: program("train.py", "k=[5]") -> the finished process."""
-
-    def call(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(ROOT / "src" / script), *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
-
-    return call
+def program(server: Server, tmp_path: Path) -> Iterator[Programs]:
+    """Runs programs in an empty folder: program("train.py", "k=[5]") -> the finished process."""
+    programs = Programs(server, tmp_path)
+    yield programs
+    for each in programs.started:
+        each.kill()
 
 
 @pytest.fixture(autouse=True)

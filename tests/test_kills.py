@@ -4,14 +4,11 @@
 """
 
 import json
-import multiprocessing
-import os
 import random
-import runpy
 import signal
-import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-LOG = "output.txt"
 RUN = ["dataset.sessions=400", "dataset.items_per_category=5", "model.hidden_size=8", "patience=9", "k=[20]"]
-# A server that has loaded the libraries forks each program, so that the kills do not all fall into the start.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["srgnn.cli.config", "srgnn.cli.training", "srgnn.comparison", "srgnn.cli.search", "wandb"]
-)
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ def searched(outputs: Path) -> list[Any]:
         found.append([(t.number, t.state.name, t.value, t.params, t.intermediate_values) for t in trials])
         assert len(list(path.parent.rglob("*.ckpt"))) == 1
     assert found[1:] == found[:-1]
-    return found[0]
+    return found[0] if found else []
 
 
 SEARCH = ["search=optimizer", "trials=6", "startup_trials=3", "pruner.startup_trials=2"]
@@ -91,46 +81,16 @@ PROGRAMS = {
 }
 
 
-def start(script: str, arguments: list[str], folder: Path) -> None:
-    """Runs a program in a folder, in this process."""
-    os.chdir(folder)
-    output = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(output, stream)
-    sys.argv = [str(ROOT / "src" / script), *arguments]
-    sys.path.insert(0, str(ROOT / "src"))
-    torch.set_num_threads(1)
-    runpy.run_path(sys.argv[0], run_name="__main__")
-
-
-def run(program: Program, arguments: list[str], folder: Path, seconds: float = 100) -> int:
-    """Runs a program and kills it after this time; returns its exit code, which is then -9."""
-    process = FORKS.Process(target=start, args=(program.script, arguments, folder))
-    process.start()
-    process.join(seconds)
-    process.kill()
-    process.join()
-    return process.exitcode
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _server() -> None:
-    """Starts the server, so that the first program is measured without it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT / "src"))  # before an installed srgnn
-        process = FORKS.Process(target=time.time)
-        process.start()
-    process.join()
-
-
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_killed_program_continues_to_the_same_result(name: str, tmp_path: Path, request: pytest.FixtureRequest):
-    program = PROGRAMS[name]
+def test_a_killed_program_continues_to_the_same_result(program, name: str, tmp_path: Path, request):
+    """It is forked, so that the kills do not all fall into the start."""
+    tested = PROGRAMS[name]
     began = time.perf_counter()
-    assert run(program, [*program.arguments, "paths.outputs=whole"], tmp_path) == 0, (tmp_path / LOG).read_text()
+    undisturbed = program(tested.script, *tested.arguments, "paths.outputs=whole")
+    assert undisturbed.returncode == 0, undisturbed.stderr
     duration = time.perf_counter() - began
-    whole = program.outcome(tmp_path / "whole")
+    whole = tested.outcome(tmp_path / "whole")
     assert whole
 
     number = request.config.getoption("--kills")
@@ -138,16 +98,24 @@ def test_a_killed_program_continues_to_the_same_result(name: str, tmp_path: Path
     kills = again = results = 0
     while kills < number:
         outputs = f"paths.outputs=killed-{results}"
-        arguments = [*program.arguments, outputs]
-        while (code := run(program, arguments, tmp_path, draw.uniform(0, duration) if kills < number else 100)) != 0:
+        arguments = [*tested.arguments, outputs]
+        while True:
+            process = program.start(tested.script, *arguments)
+            with suppress(TimeoutError):
+                process.wait(draw.uniform(0, duration) if kills < number else 100)
+            code = process.kill()
+            if code == 0:
+                break
             if code == -signal.SIGKILL:
                 kills += 1
-                arguments = [program.resume, outputs]
+                arguments = [tested.resume, outputs]
             else:
-                assert program.nothing in (tmp_path / LOG).read_text()
+                assert tested.nothing in process.stderr
+                if tested.outcome(tmp_path / f"killed-{results}"):  # it was killed when it had finished
+                    break
                 again += 1
-                arguments = [*program.arguments, outputs]
-        assert same(program.outcome(tmp_path / f"killed-{results}"), whole)
+                arguments = [*tested.arguments, outputs]
+        assert same(tested.outcome(tmp_path / f"killed-{results}"), whole)
         results += 1
     print(f"{name}: {duration:.1f} s, {kills} kills, {again} with nothing to continue yet, {results} results")
 

@@ -39,7 +39,7 @@ def test_every_launcher_gives_the_same_results_and_table(program, tmp_path: Path
     """Its processes prepare the log at the same time, into the same cache."""
     pytest.importorskip("joblib" if launcher[0] == "joblib" else "submitit")
     sweep = ["-m", *OWN, "model.hidden_size=8,-1,12"]
-    parallel = program("train.py", *sweep, f"launcher={launcher[0]}", *launcher[1:], "paths.outputs=parallel")
+    parallel = program.fresh("train.py", *sweep, f"launcher={launcher[0]}", *launcher[1:], "paths.outputs=parallel")
     basic = program("train.py", *sweep, "paths.outputs=basic")
     assert (parallel.returncode, basic.returncode) == (1, 1)
     assert parallel.stderr.endswith("Error: 1 of 3 runs failed; the table says why.\n")
@@ -115,6 +115,6 @@ def test_a_launcher_that_cannot_work_gives_one_sentence(program, options: list[s
 def test_a_missing_plugin_names_its_extra(program, tmp_path: Path):
     (tmp_path / "hydra_plugins").mkdir()
     (tmp_path / "hydra_plugins" / "__init__.py").write_text("")  # hides the real plugins
-    process = program("train.py", "-m", "seed=0,1", "launcher=slurm_local", PYTHONPATH=str(tmp_path))
+    process = program.fresh("train.py", "-m", "seed=0,1", "launcher=slurm_local", PYTHONPATH=str(tmp_path))
     sentence = "Error: launcher=slurm_local needs a plugin of Hydra, which is missing: pip install 'srgnn[slurm]'.\n"
     assert process.stderr == sentence

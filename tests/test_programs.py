@@ -1,11 +1,7 @@
 """The command-line programs, run as a user would, each in an empty folder."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,7 +24,7 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp_path: Path):
-    process = program("train.py", *SMALL)
+    process = program.fresh("train.py", *SMALL)  # with the warnings of libraries that are imported
     assert process.returncode == 0, process.stderr
     for text in ("SR-GNN", "Popularity", "Last-item successor", "recall@5", "mrr@20", "Checkpoint: outputs/", "Next:"):
         assert text in process.stdout
@@ -83,13 +79,9 @@ def test_a_killed_sweep_continues_with_the_runs_that_are_missing(program, tmp_pa
     options = ["-m", *SMALL[:2], "model.hidden_size=8,12,16", "max_epochs=8", "patience=8", "refit=false"]
     whole = program("train.py", *options, "paths.outputs=whole")
     assert whole.returncode == 0, whole.stderr
-    command = [sys.executable, str(ROOT / "src" / "train.py"), *options]
-    sweep = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list(tmp_path.glob("outputs/sweeps/*/1/last.ckpt")):
-        assert sweep.poll() is None
-        time.sleep(0.02)
+    sweep = program.start("train.py", *options)
+    sweep.wait_for("outputs/sweeps/*/1/last.ckpt")
     sweep.kill()
-    sweep.wait()
     first = next(tmp_path.glob("outputs/sweeps/*/0/result.json"))
     written = first.stat().st_mtime_ns
     continued = program("train.py", "resume=last")
@@ -291,22 +283,11 @@ def test_sigterm_leaves_a_checkpoint_to_resume_from(program, tmp_path: Path):
     arguments = [*SMALL, "dataset.sessions=4000", "max_epochs=2"]
     whole = program("train.py", *arguments, "hydra.run.dir=outputs/whole")
     assert whole.returncode == 0, whole.stderr
-    stopped = subprocess.Popen(
-        [sys.executable, str(ROOT / "src" / "train.py"), *arguments, "hydra.run.dir=outputs/stopped"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    logs = tmp_path / "outputs" / "stopped" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not logs.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    stopped = program.start("train.py", *arguments, "hydra.run.dir=outputs/stopped")
+    stopped.wait_for("outputs/stopped/last.ckpt")
     stopped.send_signal(signal.SIGTERM)  # in the second epoch
-    output, errors = stopped.communicate(timeout=120)
-    assert stopped.returncode == 130, errors
-    assert "python src/train.py resume=outputs/stopped/last.ckpt" in output
+    assert stopped.wait() == 130, stopped.stderr
+    assert "python src/train.py resume=outputs/stopped/last.ckpt" in stopped.stdout
 
     resumed = program("train.py", "resume=last")
     assert resumed.returncode == 0, resumed.stderr
@@ -323,10 +304,8 @@ def test_two_processes_train_like_one(program, tmp_path: Path):
     train, _ = SyntheticLog(sessions=600, items_per_category=5).load().train.split_latest(0.1)
     # A batch size that leaves one prefix for the last batch: one process gets none of it.
     batch_size = next(size for size in range(100, train.num_prefixes) if train.num_prefixes % size == 1)
-    for trainer in ("cpu", "ddp"):
-        process = program(
-            "train.py", *SMALL, f"batch_size={batch_size}", f"trainer={trainer}", f"hydra.run.dir={trainer}"
-        )
+    for run, trainer in ((program, "cpu"), (program.fresh, "ddp")):
+        process = run("train.py", *SMALL, f"batch_size={batch_size}", f"trainer={trainer}", f"hydra.run.dir={trainer}")
         assert process.returncode == 0, process.stderr
         assert process.stdout.count("Checkpoint:") == 1
     one, two = (weights(tmp_path / name / "best.ckpt") for name in ("cpu", "ddp"))
@@ -364,7 +343,7 @@ def test_tensorboard_writes_its_events(program, tmp_path: Path):
 def test_wandb_is_not_imported_unless_it_is_chosen(program, tmp_path: Path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "wandb.py").write_text("raise SystemExit('wandb was imported')\n")
-    process = program("train.py", *SMALL, "max_epochs=1", PYTHONPATH=str(tmp_path / "broken"))
+    process = program.fresh("train.py", *SMALL, "max_epochs=1", PYTHONPATH=str(tmp_path / "broken"))
     assert process.returncode == 0, process.stderr
 
 
@@ -372,8 +351,8 @@ def test_a_full_disk_gives_one_sentence(program, tmp_path: Path):
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     (tmp_path / "run").mkdir()
-    code = f"""
-import pathlib, sys
+    (tmp_path / "train.py").write_text(f"""
+import pathlib, runpy, sys
 sys.argv = ["{ROOT}/src/train.py", *{SMALL!r}, "hydra.run.dir=run"]
 sys.path.insert(0, "{ROOT}/src")
 opened = pathlib.Path.open
@@ -382,10 +361,9 @@ def full(self, mode="r", *arguments, **options):
         return open("/dev/full", "wb", buffering=0)
     return opened(self, mode, *arguments, **options)
 pathlib.Path.open = full
-import runpy
 runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+""")
+    process = program(str(tmp_path / "train.py"))
     assert process.returncode == 1
     *_, last = process.stderr.strip().splitlines()
     assert last.startswith("Error: Cannot write")

@@ -1,12 +1,8 @@
 """The program tune.py, run as a user would; test_kills.py kills it."""
 
 import json
-import os
 import shlex
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +10,6 @@ import pytest
 optuna = pytest.importorskip("optuna")
 journal = pytest.importorskip("optuna.storages.journal")
 
-ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["dataset.sessions=600", "dataset.items_per_category=8", "model.hidden_size=16", "max_epochs=2"]
 SEARCH = [*SMALL, "search=optimizer", "startup_trials=3", "pruner.startup_trials=2"]
 
@@ -24,24 +19,6 @@ def trials(folder: Path) -> list[tuple]:
     storage = journal.JournalStorage(journal.JournalFileBackend(str(folder / "study.journal")))
     found = optuna.load_study(study_name=folder.name, storage=storage).get_trials()
     return [(t.number, t.state.name, t.value, t.params, t.intermediate_values) for t in found]
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "src" / "tune.py"), *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for(path: Path, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists() and time.monotonic() < deadline:
-        assert process.poll() is None, process.stdout.read()
-        time.sleep(0.01)
 
 
 def test_the_command_of_the_winner_trains_and_tests_it(program, tmp_path: Path):
@@ -59,21 +36,19 @@ def test_the_command_of_the_winner_trains_and_tests_it(program, tmp_path: Path):
     assert f"mrr@20 {100 * best['value']:.2f} % there); the model was then retrained" in trained.stdout
 
 
-def test_a_stopped_search_says_how_to_continue_and_two_processes_share_the_rest(tmp_path: Path):
-    stopped = start(tmp_path, *SEARCH, "max_epochs=6", "trials=4", "study=s")
-    folder = tmp_path / "outputs" / "searches" / "s"
-    wait_for(folder / "0" / "last.ckpt", stopped)
+def test_a_stopped_search_says_how_to_continue_and_two_processes_share_the_rest(program, tmp_path: Path):
+    stopped = program.start("tune.py", *SEARCH, "max_epochs=6", "trials=4", "study=s")
+    stopped.wait_for("outputs/searches/s/0/last.ckpt")
     stopped.send_signal(signal.SIGTERM)
-    output, _ = stopped.communicate(timeout=200)
-    assert stopped.returncode == 130, output
-    assert output.endswith("Continue with:\n  python src/tune.py resume=outputs/searches/s\n")
-    processes = [start(tmp_path, "study=s") for _ in range(2)]
-    outputs = [process.communicate(timeout=200)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert stopped.wait() == 130, stopped.stderr
+    assert stopped.stdout.endswith("Continue with:\n  python src/tune.py resume=outputs/searches/s\n")
+    processes = [program.start("tune.py", "study=s") for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0], [process.stderr for process in processes]
+    folder = tmp_path / "outputs" / "searches" / "s"
     found = [each for each in trials(folder) if each[0] < 4]  # further ones wait for nobody
     assert [number for number, *_ in found] == [0, 1, 2, 3]
     assert {state for _, state, *_ in found} <= {"COMPLETE", "PRUNED"}
-    lines = [line for text in (output, *outputs) for line in text.splitlines() if line.startswith("Trial ")]
+    lines = [line for each in (stopped, *processes) for line in each.stdout.splitlines() if line.startswith("Trial ")]
     ended = [int(line.split()[1]) for line in lines if " continues" not in line]
     assert sorted(ended) == [0, 1, 2, 3]
 
@@ -87,6 +62,6 @@ def test_wrong_input_gives_one_sentence(program, tmp_path: Path):
 def test_without_optuna_a_search_names_the_extra_and_a_training_needs_none(program, tmp_path: Path):
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "optuna.py").write_text("raise ModuleNotFoundError('no optuna', name='optuna')\n")
-    process = program("tune.py", PYTHONPATH=str(tmp_path / "hidden"))
+    process = program.fresh("tune.py", PYTHONPATH=str(tmp_path / "hidden"))
     assert process.stderr == "Error: A search needs Optuna: pip install 'srgnn[tune]'.\n"
-    assert program("train.py", "--help", PYTHONPATH=str(tmp_path / "hidden")).returncode == 0
+    assert program.fresh("train.py", "--help", PYTHONPATH=str(tmp_path / "hidden")).returncode == 0
