@@ -95,6 +95,10 @@ def test_a_sweep_belongs_to_one_process_and_a_wrong_one_is_not_resumed(program, 
     os.close(lock)
     assert live.returncode == 1
     assert live.stderr == f"Error: The sweep in {folder} is still going on: wait for its end, or stop it.\n"
+    (folder / "0").mkdir()
+    lock = lock_folder(folder / "0")  # as a job of SLURM does whose first process has died
+    assert program("train.py", f"resume={folder}").stderr == live.stderr
+    os.close(lock)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +106,10 @@ def test_a_sweep_belongs_to_one_process_and_a_wrong_one_is_not_resumed(program, 
     [
         (["launcher=joblib", "hydra.launcher.n_jobs=0"], "Error: hydra.launcher.n_jobs=0: expected"),
         (["launcher=slurm"], "Error: launcher=slurm: this machine has no command sbatch"),
+        (
+            ["launcher=slurm", "hydra.launcher.timeout_min=3"],
+            "Error: hydra.launcher.timeout_min=3: expected more than 3",
+        ),
     ],
 )
 def test_a_launcher_that_cannot_work_gives_one_sentence(program, options: list[str], sentence: str):

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -153,14 +154,38 @@ def lock_folder(folder: Path) -> int | None:
     On a file system without locks, every process gets the folder.
     """
     lock = _open_lock(folder)
+    for pause in (0.01, 0.02, 0.04, None):  # `is_locked` of another process holds the lock for a moment
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if pause is not None:
+                time.sleep(pause)
+                continue
+            os.close(lock)
+            return None
+        except OSError:
+            pass
+        break
+    return lock
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder, or the folder is another user's."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = os.open(folder / LOCK, os.O_RDWR)
+    except FileNotFoundError:  # never locked, or removed meanwhile
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not see each other
     except BlockingIOError:
-        os.close(lock)
-        return None
+        return True
     except OSError:
         pass
-    return lock
+    finally:
+        os.close(lock)
+    return False
 
 
 def _open_lock(folder: Path) -> int:

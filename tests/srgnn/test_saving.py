@@ -11,7 +11,15 @@ import polars as pl
 import pytest
 
 from srgnn.errors import UserError
-from srgnn.saving import remove_leftovers, temporary_folder, whole_file, whole_folder, write_error
+from srgnn.saving import (
+    is_locked,
+    lock_folder,
+    remove_leftovers,
+    temporary_folder,
+    whole_file,
+    whole_folder,
+    write_error,
+)
 
 
 class Stop(Exception):
@@ -143,3 +151,13 @@ def test_a_folder_that_was_killed_before_it_was_locked_is_removed(tmp_path: Path
         assert sorted(tmp_path.iterdir()) == sorted([one, two])
     assert list(tmp_path.iterdir()) == []
     remove_leftovers(tmp_path / "none")
+
+
+def test_a_look_at_a_lock_does_not_take_it(tmp_path: Path):
+    assert not is_locked(tmp_path / "missing")
+    assert not is_locked(tmp_path)
+    lock = lock_folder(tmp_path)
+    assert is_locked(tmp_path)
+    assert lock_folder(tmp_path) is None
+    os.close(lock)
+    assert not is_locked(tmp_path)

@@ -22,7 +22,7 @@ from yaml import YAMLError
 from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, shown, value
 from srgnn.cli.errors import RENAMED, raw_log_exists
 from srgnn.errors import UserError, for_hydra
-from srgnn.saving import LOCK, lock_folder, whole_file
+from srgnn.saving import LOCK, is_locked, lock_folder, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -372,12 +372,7 @@ def stored_options(path: Path) -> list[str]:
 
 def _is_live(folder: Path) -> bool:
     """Whether a process holds a lock in a folder: that of a run, of a sweep, or of one of its runs."""
-    for path in _files(folder, LOCK):
-        lock = lock_folder(path.parent)
-        if lock is None:
-            return True
-        os.close(lock)
-    return False
+    return any(is_locked(path.parent) for path in _files(folder, LOCK))
 
 
 def _renamed(overrides: Iterable[str]) -> list[str]:

@@ -27,7 +27,7 @@ from srgnn.cli.errors import sentence_of
 from srgnn.cli.runs import SWEEP, close_sweep, planned_runs, swept_runs, write_sweep
 from srgnn.cli.tables import print_sweep, say, show_log, show_number
 from srgnn.errors import UserError
-from srgnn.saving import lock_folder
+from srgnn.saving import is_locked, lock_folder
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
 JOBS = ".submitit"  # in the folder of the sweep: a folder for each job of submitit
@@ -70,7 +70,9 @@ class Sweep(Callback):
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError:  # Hydra reports it when it makes the folder
             return
-        if lock_folder(self.folder) is None:  # until the process ends: `resume=last` leaves it alone
+        runs = [path for path in self.folder.iterdir() if path.name.isdigit()]
+        # Until the process ends: `resume=last` leaves it alone. Jobs of SLURM go on without it.
+        if lock_folder(self.folder) is None or any(map(is_locked, runs)):
             sys.exit(f"Error: The sweep in {self.folder} is still going on: wait for its end, or stop it.")
         self.planned = planned_runs(config)
         self.process = os.getpid()
@@ -86,6 +88,12 @@ class Sweep(Callback):
         """Checks the launcher, and sets what the processes of the runs inherit."""
         if self.launcher == "joblib" and settings.n_jobs == 0:
             sys.exit("Error: hydra.launcher.n_jobs=0: expected a number of runs at once, or -1 for one per core.")
+        if self.launcher == "submitit_slurm" and 60 * settings.timeout_min <= settings.signal_delay_s + 60:
+            sys.exit(
+                f"Error: hydra.launcher.timeout_min={settings.timeout_min}: expected more than "
+                f"{settings.signal_delay_s / 60 + 1:g} minutes: SLURM tells a job of its limit "
+                f"hydra.launcher.signal_delay_s={settings.signal_delay_s} seconds before, or up to a minute earlier."
+            )
         if self.launcher == "submitit_slurm" and shutil.which("sbatch") is None:
             sys.exit(
                 "Error: launcher=slurm: this machine has no command sbatch; start the sweep on the cluster, or choose "
@@ -204,6 +212,8 @@ def stop() -> None:
     """Ends the program after Ctrl-C; the process of a run leaves that to the first one, which waits for all runs."""
     if not _is_job:
         sys.exit(130)  # what shells expect after Ctrl-C
+    if os.environ.get("SUBMITIT_EXECUTOR") == "slurm" and shutil.which("sacct"):
+        sys.exit(128 + signal.SIGTERM)  # without a result of submitit: SLURM knows whether it queues the job again
     _stopping.set()
 
 

@@ -98,7 +98,9 @@ class FullSoftmax(Module):
         self.buffer = torch.empty(0)
 
     def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
-        session, items = model.session_embedding_and_table(batch)
+        # On a CPU autocast concerns the softmax alone: the narrow products of a graph network lose more by conversions.
+        with torch.autocast("cpu", enabled=False):
+            session, items = model.session_embedding_and_table(batch)
         method = self.method or fastest_method(session.device)
         if method == "cut":
             from cut_cross_entropy import linear_cross_entropy
