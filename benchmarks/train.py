@@ -180,24 +180,23 @@ def measure(setting: Setting, arguments: argparse.Namespace, data: SessionData, 
         rows.append(AuthorsCode(arguments.reference, setting, data))
         rows[-1].time(draw(), synchronize)
     rates: dict[torch.dtype, list[float]] = {row.dtype: [] for row in rows}
-    for row in rows:
-        row.rounds.clear()
-    for _ in track(range(arguments.rounds), description=f"Batch {setting.batch_size}", transient=True):
-        for dtype, measured in rates.items():
-            measured.append(product_rate(device, synchronize, dtype))
-        batches = draw()
-        for row in rows:  # in turn, on the same prefixes
-            row.time(batches, synchronize)
+
+    def time_in_turn() -> None:
+        for row in rows:
+            row.rounds.clear()
+        for _ in track(range(arguments.rounds), description=f"Batch {setting.batch_size}", transient=True):
+            for dtype, measured in rates.items():
+                measured.append(product_rate(device, synchronize, dtype))
+            batches = draw()
+            for row in rows:  # on the same prefixes
+                row.time(batches, synchronize)
+
+    time_in_turn()
     print_table(setting, rows, rates, data.num_items, steps=-(-len(graphs) // setting.batch_size))
     if arguments.busy:
         alone_seconds = [row.median() for row in rows]
         with busy_processes(arguments.busy):
-            for row in rows:
-                row.rounds.clear()
-            for _ in range(arguments.rounds):
-                batches = draw()
-                for row in rows:
-                    row.time(batches, synchronize)
+            time_in_turn()
         for row, before_seconds in zip(rows, alone_seconds, strict=True):
             print(
                 f"{row.name}, beside {arguments.busy} busy processes: {1e3 * row.median():.0f} ms a step, "

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from srgnn.cli.arguments import as_typed
 from srgnn.cli.config import program
 from srgnn.cli.errors import one_sentence
-from srgnn.cli.runs import resumed
+from srgnn.cli.resuming import resumed
 from srgnn.cli.sweeps import whole_sweep
 
 

@@ -14,7 +14,8 @@ from srgnn.memory import keep_freed_memory
 from srgnn.training.callbacks import Interrupted
 
 try:
-    from srgnn.cli.search import ConfiguredSearch, joined
+    from srgnn.cli.search import ConfiguredSearch
+    from srgnn.cli.search_options import joined
 except ModuleNotFoundError as error:
     if error.name != "optuna":
         raise

@@ -62,13 +62,14 @@ class Ranker:
         device: The device of the model.
     """
 
+    @torch.no_grad()
     def __init__(self, model: SessionModel, device: torch.device):
         self.model, self.device = model, device
         self.embedding: ItemEmbedding | None = getattr(model, "item_embedding", None)
         self.in_tiles = self.embedding is not None and device.type == "cpu"
         if self.embedding is not None and self.in_tiles:
             self.norm = self.embedding.norm()
-            self.longest = self.embedding.weight.detach().norm(dim=1).max()
+            self.longest = self.embedding.weight.norm(dim=1).max()
 
     @torch.inference_mode()
     def __call__(self, batch: Batch, top: int = 0) -> tuple[Tensor, Tensor, Tensor]:

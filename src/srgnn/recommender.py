@@ -42,7 +42,8 @@ class Recommender:
         self.model = model.eval()
         self.vocabulary = vocabulary
         self.titles = vocabulary.titles
-        self.norm = model.item_embedding.norm()  # of all items: once, not for every session
+        with torch.no_grad():
+            self.norm = model.item_embedding.norm()  # of all items: once, not for every session
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> "Recommender":

@@ -154,19 +154,17 @@ def lock_folder(folder: Path) -> int | None:
     On a file system without locks, every process gets the folder.
     """
     lock = _open_lock(folder)
-    for pause in (0.01, 0.02, 0.04, None):  # `is_locked` of another process holds the lock for a moment
+    for seconds in (0, 0.01, 0.02, 0.04):  # `is_locked` of another process holds the lock for a moment
+        time.sleep(seconds)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
         except BlockingIOError:
-            if pause is not None:
-                time.sleep(pause)
-                continue
-            os.close(lock)
-            return None
+            continue
         except OSError:
-            pass
-        break
-    return lock
+            return lock
+    os.close(lock)
+    return None
 
 
 def is_locked(folder: Path) -> bool:

@@ -20,7 +20,8 @@ from omegaconf import DictConfig
 from srgnn.cli.arguments import session_option
 from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
 from srgnn.cli.errors import is_main_process, options_of, sentence_of
-from srgnn.cli.runs import check_resumed, lock_run, read_result, write_overrides, write_ranks, write_result
+from srgnn.cli.resuming import check_resumed
+from srgnn.cli.runs import lock_run, read_result, write_overrides, write_ranks, write_result
 from srgnn.cli.sweeps import is_job, is_stopping, stop
 from srgnn.cli.tables import print_results, say
 from srgnn.comparison.baselines import measure_baselines

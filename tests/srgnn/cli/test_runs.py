@@ -11,7 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from srgnn.cli import CONF
-from srgnn.cli.runs import check_resumed, finished_run, lock_run, own_folder, planned_runs, read_result, resumed
+from srgnn.cli.resuming import check_resumed, resumed
+from srgnn.cli.runs import finished_run, lock_run, own_folder, planned_runs, read_result
 from srgnn.errors import UserError, for_hydra
 from srgnn.saving import lock_folder
 

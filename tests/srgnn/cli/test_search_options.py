@@ -19,6 +19,7 @@ from srgnn.errors import UserError
 pytest.importorskip("optuna")
 pytest.importorskip("matplotlib")
 search = pytest.importorskip("srgnn.cli.search")
+search_options = pytest.importorskip("srgnn.cli.search_options")
 
 SMALL = ["dataset.sessions=600", "dataset.items_per_category=8", "model.hidden_size=16", "max_epochs=2"]
 
@@ -61,7 +62,7 @@ def tune(caplog: pytest.LogCaptureFixture) -> Callable[..., Path]:
 
 
 def ends(*overrides: str) -> dict:
-    return {name: list(each.ends) for name, each in search.space_of(composed(*overrides)).items()}
+    return {name: list(each.ends) for name, each in search_options.space_of(composed(*overrides)).items()}
 
 
 def test_the_options_of_a_search_are_those_of_a_training_and_its_own():
@@ -82,13 +83,13 @@ def test_the_command_line_adds_replaces_and_removes_candidates():
     given = ["space.model.hidden_size={low: 10, high: 20}", "space.batch_size=null", "space.model.dropout=[0.0]"]
     changed = ends(*given)
     assert changed["model.hidden_size"] == [10, 20]
-    assert search.space_of(composed(*given))["model.hidden_size"].step is None  # replaced as a whole
+    assert search_options.space_of(composed(*given))["model.hidden_size"].step is None  # replaced as a whole
     assert changed["model.dropout"] == [0.0]
     assert set(changed) == {*file, "model.dropout"} - {"batch_size"}
 
 
 def test_whole_numbers_are_fractions_for_an_option_that_has_fractions():
-    dropout = search.space_of(composed("search=none", "space.model.dropout={low: 0, high: 1}"))["model.dropout"]
+    dropout = search_options.space_of(composed("search=none", "space.model.dropout={low: 0, high: 1}"))["model.dropout"]
     assert isinstance(dropout.low, float)
 
 
@@ -200,23 +201,23 @@ KEPT = {"seed": 0, "max_epochs": 2, "space": {"lr": {"low": 1, "high": 2}}, "dat
 )
 def test_a_study_is_joined_with_its_own_options(changes: dict, arguments: list[str], refused: str | None):
     if refused is None:
-        search.check_joined(KEPT | changes, KEPT, arguments)
+        search_options.check_joined(KEPT | changes, KEPT, arguments)
         return
     with pytest.raises(UserError, match=refused):
-        search.check_joined(KEPT | changes, KEPT, arguments)
+        search_options.check_joined(KEPT | changes, KEPT, arguments)
 
 
 def test_a_study_is_joined_by_its_name_or_resumed_with_its_options():
     run_dir = "hydra.run.dir=outputs/searches/b"
-    assert search.joined(["trials=3"]) == ["trials=3"]
-    assert search.joined(["study=b", "seed=1"]) == ["study=b", "seed=1", run_dir]
+    assert search_options.joined(["trials=3"]) == ["trials=3"]
+    assert search_options.joined(["study=b", "seed=1"]) == ["study=b", "seed=1", run_dir]
     folder = Path("outputs/searches/b")
     folder.mkdir(parents=True)
     (folder / "study.yaml").write_text("- seed=1\n- trials=3\n- study=b\n")
-    assert search.joined(["study=b", "trials=5"]) == ["seed=1", "study=b", "trials=5", run_dir]
-    assert search.joined(["resume=last"]) == ["seed=1", "trials=3", "study=b", run_dir]
-    assert search.joined([f"resume={folder}"])[:3] == ["seed=1", "trials=3", "study=b"]
+    assert search_options.joined(["study=b", "trials=5"]) == ["seed=1", "study=b", "trials=5", run_dir]
+    assert search_options.joined(["resume=last"]) == ["seed=1", "trials=3", "study=b", run_dir]
+    assert search_options.joined([f"resume={folder}"])[:3] == ["seed=1", "trials=3", "study=b"]
     (folder / "search.json").write_text("{}")  # it has finished
     for wrong in (["resume=last"], ["resume=nowhere"], ["study=../b"], ["-m", "seed=1,2"]):
         with pytest.raises(UserError):
-            search.joined(wrong)
+            search_options.joined(wrong)

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from srgnn.cli import CONF
-from srgnn.cli.runs import resumed
+from srgnn.cli.resuming import resumed
 from srgnn.cli.sweeps import THREADS, Sweep
 from srgnn.errors import for_hydra
 
