@@ -13,7 +13,7 @@ from srgnn.contracts import SessionModel
 from srgnn.data.graphs import SessionGraphs, evaluation_batch_size
 from srgnn.metrics import check_finite, rank_metrics, recommendation_metrics, target_ranks, top_items
 from srgnn.nn.embedding import ItemEmbedding
-from srgnn.nn.ranking import rank_tiles
+from srgnn.nn.ranking import rank_block, rank_tiles
 from srgnn.progress import Progress
 
 # Numbers of clicks of a prefix, from and to, whose metrics are shown side by side. Up to five clicks are the paper's
@@ -56,6 +56,7 @@ class Ranker:
     """Ranks all items for batches of sessions by a model whose weights stay as they are, in full precision.
 
     On a CPU, the scores of a model that has an `item_embedding` are never held (:func:`srgnn.nn.ranking.rank_tiles`).
+    If its table is shared out, all of its processes must rank the same batches at the same time.
 
     Args:
         model: Maps a batch of session graphs to scores [B, V].
@@ -66,10 +67,13 @@ class Ranker:
     def __init__(self, model: SessionModel, device: torch.device):
         self.model, self.device = model, device
         self.embedding: ItemEmbedding | None = getattr(model, "item_embedding", None)
+        self.shard = None if self.embedding is None else self.embedding.shard
         self.in_tiles = self.embedding is not None and device.type == "cpu"
         if self.embedding is not None and self.in_tiles:
             self.norm = self.embedding.norm()
             self.longest = self.embedding.weight.norm(dim=1).max()
+            if self.shard is not None:
+                self.shard.sum(self.longest)  # no shorter, and NaN if one is
 
     @torch.inference_mode()
     def __call__(self, batch: Batch, top: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,8 +89,13 @@ class Ranker:
             if self.in_tiles:
                 session = self.model.session_embedding(batch)  # type: ignore[attr-defined]
                 check_finite(session.norm(dim=1) * self.longest)  # no score is larger
-                return rank_tiles(session, self.embedding.weight, self.norm, batch.y, top)  # type: ignore[union-attr]
-            scores = check_finite(self.model(batch))
+                items: Tensor = self.embedding.weight  # type: ignore[union-attr]
+                return rank_tiles(session, items, self.norm, batch.y, top, self.shard)
+            scores = self.model(batch)
+            if self.shard is not None:
+                check_finite(self.shard.sum(scores.abs().amax(dim=1)))  # in all processes, or they would part
+                return rank_block(scores, batch.y, top, self.shard)
+            check_finite(scores)
         values, items = top_items(scores, top)
         return target_ranks(scores, batch.y), items, values
 

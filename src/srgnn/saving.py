@@ -96,6 +96,15 @@ def whole_folder(path: Path, what: str = "", argument: str | None = None) -> Ite
                 raise
 
 
+def replace_folder(new: Path, path: Path) -> None:
+    """Renames the folder `new` to `path` and removes what was there, whose name ends in `.old` for a moment."""
+    old = path.with_name(f"{path.name}.old")
+    if path.exists():
+        path.replace(old)
+    new.replace(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 @contextmanager
 def temporary_folder(path: Path, what: str = "", argument: str | None = None) -> Iterator[Path]:
     """Yields a new hidden folder beside `path`, and removes it at the end.

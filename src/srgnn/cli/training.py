@@ -8,6 +8,7 @@ import sys
 import time
 import warnings
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from srgnn.evaluation import rank_table
 from srgnn.memory import forget_peak, keep_freed_memory, peak_memory
 from srgnn.saving import is_full
 from srgnn.training.callbacks import Interrupted
-from srgnn.training.checkpoint import Checkpoint
+from srgnn.training.checkpoint import load_record
 from srgnn.training.protocols import Result, train
 from srgnn.training.run import Run
 from srgnn.training.trainer import build_trainer, check_trainer, evaluation_device, num_processes
@@ -89,7 +90,7 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
     else:
         resume = Path(config.resume) if config.resume else None
     if resume is not None and is_main_process():
-        check_resumed(run.config, Checkpoint.load(resume).record.config, HydraConfig.get().overrides.task)
+        check_resumed(run.config, load_record(resume).config, HydraConfig.get().overrides.task)
         if not is_sweep():
             write_overrides(run.folder)
     logger = build_logger(config, run.folder)
@@ -153,8 +154,7 @@ def build_run(config: DictConfig, folder: Path) -> Run:
         )
     torch.set_float32_matmul_precision(values["matmul_precision"])
     arguments = {field.name: values[field.name] for field in fields(Run) if field.name in values}
-    if is_job():
-        arguments["trainer"] = {**trainer, "enable_progress_bar": False}  # bars of several runs would overlap
+    arguments["trainer"] = {**trainer, "enable_progress_bar": False} if is_job() else trainer  # bars would overlap
     built = {name: build(config, name) for name in ("model", "optimizer", "sampling")}
     with options_of(config):
         return Run(folder=folder, **arguments | built, config=values)
@@ -172,6 +172,9 @@ def checked_trainer(config: DictConfig) -> dict[str, Any]:
     choice = HydraConfig.get().runtime.choices["trainer"]
     try:
         with options_of(config, "trainer"):
+            if isinstance(values.get("strategy"), dict):  # one with arguments
+                values["strategy"] = partial(build, config, "trainer.strategy")
+                values["strategy"]()
             check_trainer(values)
     except UserError as error:
         if choice == "cpu" or not {"trainer.accelerator", "trainer.devices"} & {*error.arguments}:

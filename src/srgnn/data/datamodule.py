@@ -20,19 +20,19 @@ class PrefixBatches(Sampler[Tensor]):
     """Batches of sample indices, in an order that depends only on seed and epoch.
 
     A run can therefore resume in the middle of an epoch, and several processes can share the same global batches:
-    process `rank` of `world_size` takes every `world_size`-th sample of each.
+    process `rank` of `num_shares` takes every `num_shares`-th sample of each.
 
     Args:
         num_samples: Number of prefixes.
         batch_size: Samples per global batch.
         seed: Seed of the shuffling; None does not shuffle.
-        rank: Index of this process, from 0.
-        world_size: Number of processes.
+        rank: Number of the share, from 0.
+        num_shares: Number of shares of every batch.
     """
 
-    def __init__(self, num_samples: int, batch_size: int, seed: int | None = None, rank: int = 0, world_size: int = 1):
+    def __init__(self, num_samples: int, batch_size: int, seed: int | None = None, rank: int = 0, num_shares: int = 1):
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.num_shares = rank, num_shares
         self.epoch = 0
         self.position = 0  # number of batches of this epoch handed out so far
         self.sampler = self  # Lightning looks for set_epoch here
@@ -54,7 +54,7 @@ class PrefixBatches(Sampler[Tensor]):
         self.position %= len(self)
         for begin in range(self.position * self.batch_size, self.num_samples, self.batch_size):
             self.position += 1
-            yield order[begin : begin + self.batch_size][self.rank :: self.world_size].long()
+            yield order[begin : begin + self.batch_size][self.rank :: self.num_shares].long()
 
 
 class GraphLoader(DataLoader[Any]):
@@ -118,9 +118,10 @@ class SessionDataModule(LightningDataModule):
         return self.val_dataloader()
 
     def _loader(self, sessions: Sessions, batch_size: int, seed: int | None = None) -> GraphLoader:
-        rank, world_size, device = 0, 1, torch.device("cpu")
+        rank, num_shares, device = 0, 1, torch.device("cpu")
         if self.trainer:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
             device = self.trainer.strategy.root_device
+            if share := self.trainer.distributed_sampler_kwargs:
+                rank, num_shares = share["rank"], share["num_replicas"]
         graphs = SessionGraphs(sessions, self.num_items, device)
-        return GraphLoader(graphs, PrefixBatches(len(graphs), batch_size, seed, rank, world_size))
+        return GraphLoader(graphs, PrefixBatches(len(graphs), batch_size, seed, rank, num_shares))

@@ -4,8 +4,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import Embedding
+from torch.distributed.device_mesh import DeviceMesh
+from torch.nn import Embedding, Parameter
 
+from srgnn.nn.sharding import LookUp, RowShard, add_rows, look_up
 from srgnn.threads import run_parts
 
 ROWS_PER_TILE = 2048  # of 100 numbers: 0.8 MB, which stays in a core's cache
@@ -15,7 +17,8 @@ SMALLEST_NORM = 1e-12  # as in torch.nn.functional.normalize
 class ItemEmbedding(Embedding):
     """Item embeddings: looked up for the clicks of sessions, and multiplied by session embeddings as one table.
 
-    `sparse = True` makes the gradient of the looked-up rows a sparse tensor.
+    `sparse = True` makes the gradient of the looked-up rows a sparse tensor. After :meth:`share_out`, `weight` holds a
+    block of the rows, and `shard` says which.
 
     Args:
         num_items: Number of items :math:`V`.
@@ -32,13 +35,26 @@ class ItemEmbedding(Embedding):
     def __init__(self, num_items: int, hidden_size: int, normalized: bool = False):
         super().__init__(num_items, hidden_size)
         self.normalized = normalized
+        self.shard: RowShard | None = None
+
+    def share_out(self, mesh: DeviceMesh) -> None:
+        """Keeps only the block of rows that this process holds of a table shared out over the processes of a mesh.
+
+        Raises:
+            UserError: if a process would hold no row.
+        """
+        self.shard = RowShard(self.num_embeddings, mesh)
+        self.weight = Parameter(self.weight.detach()[self.shard.first : self.shard.last].clone())
 
     def forward(self, items: Tensor) -> Tensor:
-        rows = super().forward(items)
+        if self.shard is None:
+            rows = super().forward(items)
+        else:
+            rows = LookUp.apply(self.weight, items, self.shard, self.sparse)  # type: ignore[no-untyped-call]
         return F.normalize(rows, eps=SMALLEST_NORM) if self.normalized else rows
 
     def norm(self) -> Tensor | None:
-        """What the scores of every item are divided by, [V], or None if by nothing."""
+        """What the scores of every item in `weight` are divided by, [V], or None if by nothing."""
         if not self.normalized:
             return None
         norm: Tensor = torch.linalg.vector_norm(self.weight, dim=1)
@@ -46,6 +62,8 @@ class ItemEmbedding(Embedding):
 
     def scores(self, session: Tensor, norm: Tensor | None = None) -> Tensor:
         """Products of session embeddings with all items, [B, d] -> [B, V], without a normalised copy of the table.
+
+        If the table is shared out, the items are those in the block of this process.
 
         Args:
             session: Session embeddings.
@@ -57,22 +75,26 @@ class ItemEmbedding(Embedding):
         return scores if norm is None else scores / norm
 
     def with_table(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the looked-up rows [N, d] and the whole table [V, d]; their gradients share one [V, d] buffer.
+        """Returns the looked-up rows [N, d] and the table [V, d]; their gradients share one [V, d] buffer.
+
+        If the table is shared out, it is the block of this process.
 
         Separate lookups would fill, add and read two gradients of that size. The buffer is the gradient
         that the loss passes for the table, so the loss must not use it afterwards.
         """
-        rows, table = _WithTable.apply(self.weight, items, self.normalized)  # type: ignore[no-untyped-call]
+        rows, table = _WithTable.apply(self.weight, items, self.normalized, self.shard)  # type: ignore[no-untyped-call]
         return rows, table
 
 
 class _WithTable(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, items: Tensor, normalized: bool) -> tuple[Tensor, Tensor]:
-        ctx.normalized = normalized
+    def forward(
+        ctx: Any, weight: Tensor, items: Tensor, normalized: bool, shard: RowShard | None
+    ) -> tuple[Tensor, Tensor]:
+        ctx.normalized, ctx.shard = normalized, shard
         if not normalized:
             ctx.save_for_backward(items)
-            return weight[items], weight.view_as(weight)
+            return look_up(weight, items, shard), weight.view_as(weight)
         table, norm = torch.empty_like(weight), weight.new_empty(weight.size(0), 1)
 
         def normalize(rows: slice) -> None:
@@ -81,14 +103,14 @@ class _WithTable(torch.autograd.Function):
 
         _in_tiles(normalize, weight)
         ctx.save_for_backward(items, table, norm)
-        return table[items], table
+        return look_up(table, items, shard), table
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, rows_grad: Tensor, table_grad: Tensor) -> tuple[Tensor | None, ...]:
         items, *rest = ctx.saved_tensors
         # The loss hands over its gradient buffer, so it is safe to accumulate into it in place.
-        gradient = table_grad.contiguous().index_add_(0, items, rows_grad)
+        gradient = add_rows(table_grad.contiguous(), rows_grad, items, ctx.shard)
         if ctx.normalized:
             table, norm = rest
 
@@ -97,7 +119,7 @@ class _WithTable(torch.autograd.Function):
                 gradient[rows].addcmul_(table[rows], component, value=-1).div_(norm[rows])
 
             _in_tiles(project, gradient)
-        return gradient, None, None
+        return gradient, None, None, None
 
 
 def _in_tiles(work: Callable[[slice], None], table: Tensor) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.data import Batch
 
-from srgnn.errors import check_choice, check_float, check_int
+from srgnn.errors import UserError, check_choice, check_float, check_int
 from srgnn.nn.softmax import chunked_cross_entropy, fastest_method, tiled_buffer, tiled_cross_entropy
 
 if TYPE_CHECKING:
@@ -69,6 +69,12 @@ class ScoreLoss(Module):
         self.function = function
 
     def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
+        if model.item_embedding.shard is not None:
+            raise UserError(
+                "loss=binary_cross_entropy needs the scores of all items, which no process of a shared-out table has: "
+                "use loss=cross_entropy.",
+                "loss",
+            )
         session, table = model.session_embedding_and_table(batch)
         return self.function(session @ table.T, batch.y)
 
@@ -82,7 +88,8 @@ class FullSoftmax(Module):
         method: `tiled` keeps the exponentials in one buffer of B·V numbers, reused in every step, and is meant for a
             CPU. `chunked` holds :data:`~srgnn.nn.softmax.LOGITS_PER_CHUNK` logits at a time. `cut` is
             cut-cross-entropy (Wijmans et al., 2025) for training in bfloat16 on a GPU, where that package is installed;
-            the host waits while it counts the targets. None, the default, picks the fastest for the device.
+            the host waits while it counts the targets. A table that is shared out is chunked instead. None, the
+            default, picks the fastest for the device.
 
     Raises:
         ArgumentError: for an unknown method.
@@ -101,16 +108,17 @@ class FullSoftmax(Module):
         # On a CPU autocast concerns the softmax alone: the narrow products of a graph network lose more by conversions.
         with torch.autocast("cpu", enabled=False):
             session, items = model.session_embedding_and_table(batch)
+        shard = model.item_embedding.shard
         method = self.method or fastest_method(session.device)
-        if method == "cut":
+        if method == "cut" and shard is None:
             from cut_cross_entropy import linear_cross_entropy
 
             loss: Tensor = linear_cross_entropy(session, items, batch.y, filter_eps=None, accum_c_fp32=True)
             return loss
-        if method == "chunked":
-            return chunked_cross_entropy(session, items, batch.y)
+        if method != "tiled":
+            return chunked_cross_entropy(session, items, batch.y, shard)
         self.buffer = tiled_buffer(session.size(0), items, self.buffer)
-        return tiled_cross_entropy(session, items, batch.y, self.buffer)
+        return tiled_cross_entropy(session, items, batch.y, self.buffer, shard)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from srgnn.nn.sharding import RowShard, look_up
 from srgnn.threads import num_parts, run_parts
 
 ITEMS_PER_TILE = 768  # with 512 sessions 1.5 MB of scores, which stay in the caches of a core
@@ -16,7 +17,7 @@ NUMBERS_PER_CHUNK = 2**20  # of the rows of candidates gathered at a time: 4 MB 
 
 
 def rank_tiles(
-    session: Tensor, items: Tensor, norm: Tensor | None, target: Tensor, top: int = 0
+    session: Tensor, items: Tensor, norm: Tensor | None, target: Tensor, top: int = 0, shard: RowShard | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The 1-based rank of each target among all items, and the best items with their scores. Meant for a CPU.
 
@@ -29,6 +30,7 @@ def rank_tiles(
         norm: Divisors of the scores of every item, [V]; None divides by nothing.
         target: Index of the target of every session, [B]; ties count against it.
         top: Number of best items; ties at the end may be broken in any way.
+        shard: The block of the table that `items` and `norm` are; None stands for the whole table.
 
     Returns:
         ranks [B], best items [B, top], their scores [B, top]
@@ -37,9 +39,11 @@ def rank_tiles(
     sessions = F.pad(session, (0, 0, 0, -num_sessions % 8)).T.contiguous()  # [d, B], eight to a word
     width = sessions.size(1)
     # By a product of matrices, as in the tiles, so that equal items have equal scores to the last bit.
-    of_target = (items[target] @ sessions)[:, :num_sessions].diagonal()  # [B]
+    of_target = (look_up(items, target, shard) @ sessions)[:, :num_sessions].diagonal()  # [B]
     if norm is not None:
-        of_target = of_target / norm[target]
+        of_target = of_target / look_up(norm.view(-1, 1), target, shard).view(-1)
+    if shard is not None:
+        target = target - shard.first
     threshold = F.pad(of_target, (0, width - num_sessions))
     group = min(ITEMS_PER_TILE, max(8, num_items // GROUPS))
     rows_per_tile = ITEMS_PER_TILE // group * group
@@ -70,7 +74,12 @@ def rank_tiles(
                 torch.amax(grouped, dim=1, out=maxima[first // group : first // group + whole])
 
     run_parts(rank_part, parts)
-    ranks = num_items - beaten.sum(dim=0)[:num_sessions]
+    num_beaten, num_all = beaten.sum(dim=0)[:num_sessions], num_items
+    if shard is not None:
+        shard.sum(num_beaten)
+        num_all = shard.num_rows
+    ranks = num_all - num_beaten
+    wanted, top = top, min(top, num_items)  # a block may have fewer
     best, scores = torch.empty(num_sessions, top, dtype=torch.long), session.new_empty(num_sessions, top)
     if not top:
         return ranks, best, scores
@@ -92,4 +101,23 @@ def rank_tiles(
         best[rows] = found.gather(1, place)
 
     run_parts(search_chunk, -(-num_sessions // sessions_per_chunk))
+    if shard is not None:
+        best, scores = best_of_all(best, scores, wanted, shard)
     return ranks, best, scores
+
+
+def rank_block(scores: Tensor, target: Tensor, top: int, shard: RowShard) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`rank_tiles`, from the scores of the items in one block of a shared-out table, [B, V / P]."""
+    place, is_here = shard.local(target)
+    of_target = torch.where(is_here, scores.gather(1, place.view(-1, 1)).view(-1), 0)
+    num_beaten = (scores < shard.sum(of_target).view(-1, 1)).sum(dim=1)
+    values, items = scores.topk(min(top, scores.size(1)))
+    return shard.num_rows - shard.sum(num_beaten), *best_of_all(items, values, top, shard)
+
+
+def best_of_all(best: Tensor, scores: Tensor, top: int, shard: RowShard) -> tuple[Tensor, Tensor]:
+    """The best items of all blocks and their scores, [B, top] each, from the best ones of this process's block."""
+    missing = (0, top - best.size(1))
+    items = torch.cat(shard.gather(F.pad(best + shard.first, missing)), dim=1)  # [B, P * top]
+    values, place = torch.cat(shard.gather(F.pad(scores, missing, value=-torch.inf)), dim=1).topk(top)
+    return items.gather(1, place), values

@@ -2,6 +2,10 @@
 
 Shapes of every function here:
     session [B, d], items [V, d], target [B] -> mean over the batch, a scalar
+
+Where the table is shared out over processes, each has the items of its block and the sessions and targets of the same
+batch. Beside its loss, a process exchanges for every session the sum of the exponentials, the row of the target, and
+the gradient: their size does not depend on the number of items.
 """
 
 import math
@@ -14,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from srgnn.nn.sharding import RowShard, add_rows, look_up
 from srgnn.threads import num_parts, run_parts
 
 LOGITS_PER_TILE = 400_000  # 1.6 MB in float32, which stays in the caches of a core
@@ -21,7 +26,9 @@ SAFE_BITS = 96  # base-2 logits below this need no shift: the sum over 2^24 item
 LOGITS_PER_CHUNK = 2**24  # 64 MB in float32
 
 
-def tiled_cross_entropy(session: Tensor, items: Tensor, target: Tensor, buffer: Tensor) -> Tensor:
+def tiled_cross_entropy(
+    session: Tensor, items: Tensor, target: Tensor, buffer: Tensor, shard: RowShard | None = None
+) -> Tensor:
     """Cross entropy in tiles of items, for a CPU.
 
     In bfloat16 the products and the exponentials are, while sums, the loss and the gradients stay in float32. Logits
@@ -30,9 +37,10 @@ def tiled_cross_entropy(session: Tensor, items: Tensor, target: Tensor, buffer: 
     Args:
         buffer: Scratch memory from :func:`tiled_buffer`, whose type is that of the products. Pass the same buffer in
             every step, so that it is allocated only once.
+        shard: The block of the table that `items` is; None stands for the whole table.
     """
     with torch.autocast("cpu", enabled=False):
-        loss: Tensor = _TiledSoftmax.apply(session.to(items.dtype), items, target, buffer)  # type: ignore[no-untyped-call]
+        loss: Tensor = _TiledSoftmax.apply(session.to(items.dtype), items, target, buffer, shard)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -54,12 +62,15 @@ def has_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("arm_bf16"))
 
 
-def chunked_cross_entropy(session: Tensor, items: Tensor, target: Tensor) -> Tensor:
+def chunked_cross_entropy(session: Tensor, items: Tensor, target: Tensor, shard: RowShard | None = None) -> Tensor:
     """Cross entropy in chunks of sessions, holding :data:`LOGITS_PER_CHUNK` logits at a time.
 
     Under autocast the products are computed in bfloat16 and added up in float32.
+
+    Args:
+        shard: The block of the table that `items` is; None stands for the whole table.
     """
-    loss: Tensor = _ChunkedSoftmax.apply(session, items, target)  # type: ignore[no-untyped-call]
+    loss: Tensor = _ChunkedSoftmax.apply(session, items, target, shard)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -80,7 +91,9 @@ class _TiledSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, session: Tensor, items: Tensor, target: Tensor, buffer: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, session: Tensor, items: Tensor, target: Tensor, buffer: Tensor, shard: RowShard | None
+    ) -> Tensor:
         (num_sessions, width), num_items, dtype = session.shape, items.size(0), buffer.dtype
         exps = buffer[: num_items * num_sessions].view(num_items, num_sessions)
         logits = buffer[num_items * num_sessions :]  # of one tile for each thread
@@ -106,14 +119,21 @@ class _TiledSoftmax(torch.autograd.Function):
 
         shift = None
         run_parts(exponentials, len(parts))
-        if not longest.max() * session_in_bits.norm(dim=0).max() < SAFE_BITS:
+        largest = longest.max() * session_in_bits.norm(dim=0).max()
+        if shard is not None:
+            shard.maximum(largest.nan_to_num_(nan=torch.inf))  # or the maximum might leave NaN out
+        if not largest < SAFE_BITS:
             if dtype != items.dtype:  # so large a number has no digits after the point in 16 bits
                 buffer = torch.empty_like(buffer, dtype=items.dtype)
-                return _TiledSoftmax.forward(ctx, session, items, target, buffer)
+                return _TiledSoftmax.forward(ctx, session, items, target, buffer, shard)
             shift = _largest_logits(session_in_bits, items)
+            shift = shift if shard is None else shard.maximum(shift)
             run_parts(exponentials, len(parts))
 
-        total = total.sum(dim=0)  # [B]
+        total, session_gradient = total.sum(dim=0), session_grad.sum(dim=0)  # [B] and [d, B]
+        if shard is not None:
+            shard.sum(total)
+            shard.sum(session_gradient)
         weight = 1 / (total * num_sessions)  # from exponentials to probabilities over the batch size
         weighted = (session * weight.view(-1, 1)).to(dtype)
         item_grad = torch.empty_like(items)
@@ -123,9 +143,9 @@ class _TiledSoftmax(torch.autograd.Function):
                 item_grad[rows] = exps[rows] @ weighted
 
         run_parts(gradient_of_items, len(parts))
-        target_rows = items[target]  # [B, d]
-        item_grad.index_add_(0, target, session, alpha=-1 / num_sessions)
-        session_gradient = (session_grad.sum(dim=0) * weight).T - target_rows / num_sessions
+        target_rows = look_up(items, target, shard)  # [B, d]
+        add_rows(item_grad, session * (-1 / num_sessions), target, shard)
+        session_gradient = (session_gradient * weight).T - target_rows / num_sessions
         ctx.gradients = session_gradient, item_grad
         log_total = total.log() if shift is None else total.log() + shift * math.log(2)
         return (log_total - (session * target_rows).sum(dim=1)).mean()
@@ -133,7 +153,7 @@ class _TiledSoftmax(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return *_scaled_gradients(ctx, grad), None, None
+        return *_scaled_gradients(ctx, grad), None, None, None
 
 
 def _tiles_of_parts(num_items: int, largest: int) -> list[list[slice]]:
@@ -157,33 +177,44 @@ class _ChunkedSoftmax(torch.autograd.Function):
     """Chunks of sessions, each against all items."""
 
     @staticmethod
-    def forward(ctx: Any, session: Tensor, items: Tensor, target: Tensor) -> Tensor:
+    def forward(ctx: Any, session: Tensor, items: Tensor, target: Tensor, shard: RowShard | None) -> Tensor:
         # Never float16, in which a probability divided by the batch size rounds to zero.
         dtype = torch.bfloat16 if in_bfloat16(session.device) else items.dtype
         session_grad, item_grad = torch.empty_like(session), torch.zeros_like(items)
         no_autocast = torch.autocast(session.device.type, enabled=False) if _autocast(session.device) else nullcontext()
         with no_autocast:
             session, weight = session.to(dtype), items.to(dtype)
-            num_sessions, size = session.size(0), max(1, LOGITS_PER_CHUNK // items.size(0))
+            num_items = items.size(0) if shard is None else shard.size  # the same in all processes, as are the chunks
+            num_sessions, size = session.size(0), max(1, LOGITS_PER_CHUNK // num_items)
             loss = items.new_zeros(())
             for first in range(0, num_sessions, size):
                 chunk = slice(first, first + size)
                 logits = (session[chunk] @ weight.T).to(items.dtype)  # [b, V]
-                column = target[chunk].view(-1, 1)
                 log_total = logits.logsumexp(dim=1, keepdim=True)
-                loss += (log_total - logits.gather(1, column)).sum() / num_sessions
+                if shard is None:
+                    column, minus = target[chunk].view(-1, 1), torch.full_like(log_total, -1)
+                else:
+                    largest = shard.maximum(log_total.clone())
+                    log_total = shard.sum((log_total - largest).exp_()).log_() + largest
+                    place, is_here = shard.local(target[chunk])
+                    column, minus = place.view(-1, 1), -is_here.view(-1, 1).to(log_total.dtype)
+                # Every session counts in one process: in that which holds its target.
+                loss += (minus * (logits.gather(1, column) - log_total)).sum() / num_sessions
                 grad = logits.sub_(log_total).exp_()
-                grad.scatter_add_(1, column, torch.full_like(column, -1, dtype=grad.dtype))
+                grad.scatter_add_(1, column, minus)
                 grad = grad.div_(num_sessions).to(dtype)
                 session_grad[chunk] = grad @ weight
                 item_grad += grad.T @ session[chunk]
+            if shard is not None:
+                shard.sum(loss)
+                shard.sum(session_grad)
         ctx.gradients = session_grad, item_grad
         return loss
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return *_scaled_gradients(ctx, grad), None
+        return *_scaled_gradients(ctx, grad), None, None
 
 
 def _scaled_gradients(ctx: Any, grad: Tensor) -> list[Tensor]:

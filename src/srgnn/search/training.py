@@ -12,7 +12,7 @@ from srgnn.errors import UserError
 from srgnn.search.space import Value
 from srgnn.search.study import Objective, OpenTrial, TrialRecord, best_trial
 from srgnn.training.callbacks import AfterEpoch
-from srgnn.training.checkpoint import Checkpoint
+from srgnn.training.checkpoint import load_record
 from srgnn.training.protocols import best_of, select
 from srgnn.training.run import Run
 
@@ -37,7 +37,7 @@ def validation(data: SessionData, build_run: BuildRun, build_logger: "Callable[[
     def objective(trial: OpenTrial) -> float:
         run = build_run(trial.parameters, trial.folder)
         last = trial.folder / "last.ckpt"
-        if last.is_file() and not trial.reported and Checkpoint.load(last).record.config != dict(run.config):
+        if last.is_file() and not trial.reported and load_record(last).config != dict(run.config):
             last.unlink()  # of another study that had this folder
         resume = last if last.is_file() else None
 
@@ -45,7 +45,7 @@ def validation(data: SessionData, build_run: BuildRun, build_logger: "Callable[[
             trial.report({epoch["epoch"]: epoch[run.monitor] for epoch in history})
 
         if resume:
-            epochs = Checkpoint.load(resume).record.history
+            epochs = load_record(resume).history
             log.info("Trial %d continues; it has %d finished epochs", trial.number, len(epochs))
             report(epochs)  # its process may have died before it did
         watch = AfterEpoch(report)

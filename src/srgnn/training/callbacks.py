@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from srgnn import progress
+from srgnn.errors import UserError
 from srgnn.training.checkpoint import save, verify
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,12 @@ class WholeCheckpoints(TorchCheckpointIO):
         save(checkpoint, Path(path))
 
     def load_checkpoint(self, path: str | Path, *arguments: Any, **options: Any) -> dict[str, Any]:
+        if Path(path).is_dir():
+            raise UserError(
+                f"{path} was trained with a table shared out over processes, and continues in that way alone, on any "
+                "number of them: leave strategy= as it was.",
+                "strategy",
+            )
         verify(Path(path))
         return super().load_checkpoint(path, *arguments, **options)
 

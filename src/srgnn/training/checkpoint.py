@@ -1,10 +1,13 @@
-"""Checkpoints: self-contained files that load without running code from them. Needs neither Lightning nor Hydra."""
+"""Checkpoints: self-contained files that load without running code from them. Needs neither Lightning nor Hydra.
+
+Those of a table that is shared out over processes are folders, see :mod:`srgnn.training.checkpoint_folder`.
+"""
 
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
 import polars as pl
 import torch
@@ -15,8 +18,10 @@ from srgnn.data.sessions import Vocabulary
 from srgnn.errors import UserError
 from srgnn.nn import MODELS
 from srgnn.saving import whole_file
+from srgnn.training import checkpoint_folder
 
 KEY = "srgnn"  # of the record in the file, beside Lightning's own entries
+MODEL = "model."  # the name of the model within the LightningModule
 
 
 @dataclass(frozen=True)
@@ -89,48 +94,29 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: str | Path) -> "Checkpoint":
-        """Reads a checkpoint; the weights stay in the file until they are used.
+        """Reads a checkpoint; the weights stay in the file until they are used, those of a folder are read at once.
 
         Raises:
-            UserError: if the file is missing, damaged or not a checkpoint of this project.
+            UserError: if it is missing, damaged or not a checkpoint of this project.
         """
-        verify(Path(path))
-        try:
-            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:  # torch raises many kinds of errors for a file that is not its own
-            raise UserError(f"{path} cannot be read as a checkpoint ({type(error).__name__}).") from error
-        try:
-            record = CheckpointRecord.from_plain(saved[KEY])
-            state = saved["state_dict"]
-            if not all(isinstance(name, str) and isinstance(weight, Tensor) for name, weight in state.items()):
-                raise TypeError("wrong weights")
-        except (AttributeError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path} is not a checkpoint of this project ({error}): expected one of a training run."
-            ) from error
-        prefix = "model."  # the name of the model within the LightningModule
-        return cls(record, {name.removeprefix(prefix): w for name, w in state.items() if name.startswith(prefix)})
+        path = Path(path)
+        record, saved = _read(path)
+        state = checkpoint_folder.read_whole(path, MODEL) if path.is_dir() else saved.get("state_dict")
+        if not _is_dict(state) or not all(isinstance(weight, Tensor) for weight in state.values()):
+            raise _foreign(path, "no weights")
+        return cls(record, {name.removeprefix(MODEL): w for name, w in state.items() if name.startswith(MODEL)})
 
     def build_model(self) -> TrainableModel:
         """The trained model, in evaluation mode.
 
         Raises:
-            UserError: if this version does not have that model, or a weight is not a finite number.
+            UserError: if this version does not have that model, or the weights do not fit it or are not finite.
         """
-        name = self.record.architecture
-        if name not in MODELS:
-            raise UserError(f"The checkpoint holds the model {name}; this version has {', '.join(MODELS)}.")
-        arguments = dict(self.record.model)
-        num_items = arguments.pop("num_items")
+        model = build_empty(self.record)
         try:
-            with torch.device("meta"):  # the weights are used straight from the file, without a second copy
-                model = MODELS[name](**arguments).build(num_items)
-            model.load_state_dict(self.weights, assign=True)
-        except (RuntimeError, TypeError, UserError) as error:
-            raise UserError(
-                f"The weights of the checkpoint do not fit its model ({' '.join(str(error).split())[:300]}): use "
-                "another checkpoint."
-            ) from error
+            model.load_state_dict(self.weights, assign=True)  # straight from the file, without a second copy
+        except (RuntimeError, TypeError) as error:
+            raise _unfit(error) from error
         broken = [key for key, weight in self.weights.items() if not weight.isfinite().all()]
         if broken:
             raise UserError(
@@ -140,6 +126,15 @@ class Checkpoint:
             )
         return model.eval()
 
+    def save(self, path: Path) -> None:
+        """Writes the record and the weights to one file, from which :meth:`load` reads them.
+
+        Raises:
+            UserError: if the system refuses to write.
+        """
+        state = {f"{MODEL}{name}": weight for name, weight in self.weights.items()}
+        save({"state_dict": state, KEY: self.record.plain()}, path)
+
     @property
     def vocabulary(self) -> Vocabulary:
         """The item ids, and titles where there are any."""
@@ -148,27 +143,80 @@ class Checkpoint:
         return Vocabulary(self.record.vocabulary, table)
 
 
+def load_record(path: Path) -> CheckpointRecord:
+    """The record of a checkpoint, without its weights.
+
+    Raises:
+        UserError: if it is missing, damaged or not a checkpoint of this project.
+    """
+    return _read(path)[0]
+
+
+def build_empty(record: CheckpointRecord) -> TrainableModel:
+    """The model of a record, without memory for its weights (on torch's device `meta`).
+
+    Raises:
+        UserError: if this version does not have that model, or not with these arguments.
+    """
+    name = record.architecture
+    if name not in MODELS:
+        raise UserError(f"The checkpoint holds the model {name}; this version has {', '.join(MODELS)}.")
+    arguments = dict(record.model)
+    num_items = arguments.pop("num_items")
+    try:
+        with torch.device("meta"):
+            return MODELS[name](**arguments).build(num_items)
+    except (RuntimeError, TypeError, UserError) as error:
+        raise _unfit(error) from error
+
+
 def verify(path: Path) -> None:
-    """Compares every part of a checkpoint with the checksum (CRC-32) that its zip file holds, and its sizes.
+    """Compares every part of a file with the checksum (CRC-32) that its zip archive holds, and its sizes.
+
+    Of a folder, this is the file of its record.
 
     Raises:
         UserError: if the file is missing or damaged.
     """
-    if not path.is_file():
+    file = path / checkpoint_folder.META if path.is_dir() else path
+    if not file.is_file():
         raise UserError(f"There is no checkpoint {path}: give the path of a .ckpt file.")
     try:
-        with zipfile.ZipFile(path) as file:
-            parts = file.infolist()
+        with zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
             # torch never compresses: a small file cannot unpack to more than its size.
-            is_whole = all(part.compress_type == zipfile.ZIP_STORED for part in parts) and file.testzip() is None
-            is_whole &= sum(part.file_size for part in parts) <= path.stat().st_size
+            is_whole = all(part.compress_type == zipfile.ZIP_STORED for part in parts) and archive.testzip() is None
+            is_whole &= sum(part.file_size for part in parts) <= file.stat().st_size
     except Exception as error:  # of many kinds, as the damage is
         raise UserError(f"{path} cannot be read as a checkpoint ({type(error).__name__}).") from error
     if not is_whole:
         raise UserError(f"{path} is damaged: use another checkpoint, or train again.")
 
 
-def _is_dict(value: object) -> bool:
+def _read(path: Path) -> tuple[CheckpointRecord, dict[str, Any]]:
+    """The record of a checkpoint, and all that its file holds."""
+    verify(path)
+    file = path / checkpoint_folder.META if path.is_dir() else path
+    try:
+        saved = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises many kinds of errors for a file that is not its own
+        raise UserError(f"{path} cannot be read as a checkpoint ({type(error).__name__}).") from error
+    try:
+        return CheckpointRecord.from_plain(saved[KEY]), saved
+    except (KeyError, TypeError) as error:
+        raise _foreign(path, error) from error
+
+
+def _foreign(path: Path, reason: object) -> UserError:
+    return UserError(f"{path} is not a checkpoint of this project ({reason}): expected one of a training run.")
+
+
+def _unfit(error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:300]
+    return UserError(f"The weights of the checkpoint do not fit its model ({reason}): use another checkpoint.")
+
+
+def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 

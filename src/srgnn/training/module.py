@@ -9,14 +9,16 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.optim import Optimizer
 from torch_geometric.data import Batch
 
 from srgnn.contracts import Loss, TrainableModel
-from srgnn.errors import UserError
+from srgnn.errors import ArgumentError, UserError
 from srgnn.evaluation import Ranker
 from srgnn.metrics import RankMetrics
 from srgnn.training.checkpoint import KEY, CheckpointRecord
 from srgnn.training.optimizer import OptimizerSettings
+from srgnn.training.sharding import SHARDS, average_gradients
 
 READ_EVERY = 20  # steps between two readings of the loss by the progress bar and the logger
 
@@ -57,14 +59,21 @@ class NextItemModule(LightningModule):
     def forward(self, batch: Batch) -> Tensor:
         return self.model(batch)
 
+    def configure_model(self) -> None:
+        if self.device_mesh is not None and self.model.item_embedding.shard is None:
+            self.model.item_embedding.share_out(self.device_mesh[SHARDS])
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         return self.optimizer_settings.build(p for p in self.model.parameters() if p.requires_grad)
 
     def on_fit_start(self) -> None:
-        # Sparse gradients pay off in one CPU process only: coalescing them synchronises a GPU, and DDP all-reduces
-        # dense gradients.
-        alone_on_cpu = self.device.type == "cpu" and self.trainer.world_size == 1
+        # Sparse gradients pay off where a CPU process alone has the rows: coalescing them synchronises a GPU, and
+        # copies of a table exchange dense gradients.
+        alone_on_cpu = self.device.type == "cpu" and self._share_of_data["num_replicas"] == 1
         self.model.item_embedding.sparse = self.loss.sparse and alone_on_cpu
+        clipping = self.trainer.gradient_clip_algorithm if self.trainer.gradient_clip_val else "value"
+        if self.device_mesh is not None and clipping != "value":  # no process knows the norm of the whole gradient
+            raise ArgumentError("gradient_clip_algorithm", clipping, "value, where the table is shared out")
 
     def on_train_start(self) -> None:
         self._reset_loss()
@@ -74,7 +83,8 @@ class NextItemModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         # A resumed run draws the same numbers as an uninterrupted one.
-        torch.manual_seed((self.seed * 1_000_003 + self.trainer.global_step * 1_009 + self.global_rank) % 2**63)
+        rank = self._share_of_data["rank"]
+        torch.manual_seed((self.seed * 1_000_003 + self.trainer.global_step * 1_009 + rank) % 2**63)
         if batch.num_graphs:
             mean = self.loss(self.model, batch)
         else:  # the last batch had no prefix left for this process: it adds zero, so that every process takes part
@@ -96,9 +106,19 @@ class NextItemModule(LightningModule):
             self._reset_loss()
         return loss
 
+    @property
+    def _share_of_data(self) -> dict[str, int]:
+        """The number of shares into which every batch is divided, and the number of that of this process."""
+        return self.trainer.distributed_sampler_kwargs or {"num_replicas": 1, "rank": 0}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        if self.device_mesh is not None:
+            average_gradients(self.model, self.device_mesh)
+
     def on_train_epoch_end(self) -> None:
         # The last step of an epoch changes weights that no loss has seen; no checkpoint of them may be written.
-        if not all(parameter.isfinite().all() for parameter in self.parameters()):
+        is_finite = all(parameter.isfinite().all() for parameter in self.parameters())
+        if not self.trainer.strategy.reduce_boolean_decision(is_finite):
             raise self._diverged("A weight is no longer a finite number after")
 
     def _check(self, loss: Tensor) -> None:

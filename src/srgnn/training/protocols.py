@@ -5,17 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
 
+from srgnn.contracts import TrainableModel
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import SessionData, Sessions
 from srgnn.errors import UserError
 from srgnn.evaluation import Measurement, measure
-from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
+from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, load_record
 from srgnn.training.loggers import CSVLog
 from srgnn.training.run import Run, fit
+from srgnn.training.sharding import load_model
 from srgnn.training.trainer import evaluation_device
 
 
@@ -140,13 +143,23 @@ def split_validation(run: Run, data: SessionData) -> tuple[Sessions, Sessions]:
         raise error.renamed({"fraction": "valid_fraction"}) from error
 
 
-@rank_zero_only
-def _test(run: Run, checkpoint: Path, data: SessionData, logger: Logger | None) -> Measurement:
-    """The test of a checkpoint; only the first of several processes measures, the others get None."""
+def _test(run: Run, checkpoint: Path, data: SessionData, logger: Logger | None) -> Measurement | None:
+    """The test of a checkpoint, for the first process; the others take part only where they hold parts of the table."""
     device = evaluation_device(run.trainer)
-    model = Checkpoint.load(checkpoint).build_model().to(device)
-    bar = run.model_name if run.trainer.get("enable_progress_bar", True) else ""
+    is_first = not dist.is_initialized() or dist.get_rank() == 0
+    model: TrainableModel
+    if checkpoint.is_dir():
+        if device.type == "cuda":
+            device = torch.device("cuda", torch.cuda.current_device())
+        model = load_model(checkpoint, device)
+    elif is_first:
+        model = Checkpoint.load(checkpoint).build_model().to(device)
+    else:
+        return None
+    bar = run.model_name if is_first and run.trainer.get("enable_progress_bar", True) else ""
     test = measure(model, SessionGraphs(data.test, data.num_items, device), data.train_clicks, run.k, bar)
+    if not is_first:
+        return None
     if isinstance(logger, CSVLog):
         logger.begin("test")
     if logger is not None:
@@ -159,7 +172,7 @@ def _resumable(path: Path | None, data: SessionData, stages: tuple[str, ...]) ->
     """The record of the checkpoint to resume from; None without one."""
     if path is None:
         return None
-    record = Checkpoint.load(path).record
+    record = load_record(path)
     if record.stage not in stages:
         raise UserError(
             f"{path} is from stage {record.stage}, not {' or '.join(stages)}: resume it under its own protocol."

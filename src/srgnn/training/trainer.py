@@ -90,7 +90,8 @@ def build_trainer(
     """Builds the Trainer of one training.
 
     Args:
-        arguments: The user's arguments, which override defaults that do not affect results.
+        arguments: The user's arguments, which override defaults that do not affect results. `strategy` may be a
+            function that makes one.
         callbacks: Callbacks in addition to the progress bar.
         max_epochs: Maximum number of epochs.
         logger: Logger of the metrics; None logs nothing.
@@ -104,9 +105,15 @@ def build_trainer(
         arguments = {**arguments, "precision": "32-true"}
     is_shown, is_bar = arguments.get("enable_progress_bar", True), shows_bars(sys.stdout)
     progress = [TQDMProgressBar(refresh_rate=READ_EVERY) if is_bar else ProgressLines()] if is_shown else []
+    strategy = arguments.get("strategy", "auto")
     try:
         return Trainer(
-            **{"log_every_n_steps": READ_EVERY, **arguments, "enable_progress_bar": is_shown and is_bar},
+            **{
+                "log_every_n_steps": READ_EVERY,
+                **arguments,
+                "enable_progress_bar": is_shown and is_bar,
+                "strategy": strategy() if callable(strategy) else strategy,  # each training needs one of its own
+            },
             max_epochs=max_epochs,
             callbacks=[*progress, *callbacks],
             enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),

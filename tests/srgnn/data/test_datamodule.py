@@ -55,7 +55,7 @@ def test_an_epoch_resumes_where_it_stopped(small: SessionData):
 
 def test_processes_share_every_global_batch_without_overlap():
     whole = list(PrefixBatches(21, 10, seed=0))
-    shares = [list(PrefixBatches(21, 10, seed=0, rank=rank, world_size=2)) for rank in (0, 1)]
+    shares = [list(PrefixBatches(21, 10, seed=0, rank=rank, num_shares=2)) for rank in (0, 1)]
     for batch, one, two in zip(whole, *shares, strict=True):
         assert sorted(one.tolist() + two.tolist()) == sorted(batch.tolist())
     assert [len(batch) for batch in shares[1]] == [5, 5, 0]

@@ -47,16 +47,23 @@ def test_a_better_score_of_the_target_lowers_the_loss(loss):
 
 
 @dataclass
+class Table:
+    """The embeddings of the items, which remembers what was looked up."""
+
+    items: Tensor
+    lookups: list[Tensor] = field(default_factory=list)
+    shard: None = None
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        self.lookups.append(ids)
+        return F.embedding(ids, self.items)
+
+
 class Embeddings:
     """A model that consists only of the embeddings of one batch of sessions and of the items."""
 
-    session: Tensor
-    items: Tensor
-    lookups: list[Tensor] = field(default_factory=list)
-
-    def item_embedding(self, ids: Tensor) -> Tensor:
-        self.lookups.append(ids)
-        return F.embedding(ids, self.items)
+    def __init__(self, session: Tensor, items: Tensor) -> None:
+        self.session, self.items, self.item_embedding = session, items, Table(items)
 
     def session_embedding(self, batch: Data) -> Tensor:
         return self.session
@@ -157,7 +164,7 @@ def test_negatives_are_drawn_by_clicks_to_the_power():
     model = Embeddings(torch.zeros(1, 2), torch.zeros(4, 2))
     loss = SampledSoftmax(torch.tensor([0, 1, 4, 16]), negatives=100_000, power=0.5)
     loss(model, Data(y=torch.tensor([0])))
-    _, negatives = model.lookups
+    _, negatives = model.item_embedding.lookups
     shares = torch.bincount(negatives, minlength=4) / 100_000
     torch.testing.assert_close(shares, torch.tensor([1.0, 1, 2, 4]) / 8, atol=0.01, rtol=0)
 
