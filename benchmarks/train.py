@@ -14,7 +14,6 @@ from srgnn.cli import CONF  # first: srgnn sets how the threads of torch wait, b
 
 # isort: split
 import argparse
-import importlib.util
 import os
 import statistics
 import subprocess
@@ -120,8 +119,6 @@ def variants(setting: Setting, data: SessionData, graphs: SessionGraphs) -> Iter
     yield ours("bf16", setting, data, graphs, chunked, precision="bf16-mixed")
     yield ours("bf16, with all scores", setting, data, graphs, scores, precision="bf16-mixed")
     yield ours("bf16, compiled", setting, data, graphs, chunked, precision="bf16-mixed", compiled=True)
-    if importlib.util.find_spec("cut_cross_entropy"):
-        yield ours("bf16, cut-cross-entropy", setting, data, graphs, FullSoftmax("cut"), precision="bf16-mixed")
 
 
 def product_rate(device: torch.device, synchronize: Callable[[], None], dtype: torch.dtype) -> float:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from srgnn.cli.arguments import as_typed
 from srgnn.cli.config import program
 from srgnn.cli.errors import one_sentence
+from srgnn.cli.launched import in_one_folder
 from srgnn.cli.resuming import resumed
 from srgnn.cli.sweeps import whole_sweep
 
@@ -20,6 +21,6 @@ def main(config: DictConfig) -> None:
 
 if __name__ == "__main__":
     with one_sentence("train"):
-        sys.argv[1:] = resumed(as_typed(sys.argv[1:], ["trainer"]))
+        sys.argv[1:] = resumed(in_one_folder(as_typed(sys.argv[1:], ["trainer"])))
     with whole_sweep():
         main()

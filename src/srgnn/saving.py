@@ -96,6 +96,14 @@ def whole_folder(path: Path, what: str = "", argument: str | None = None) -> Ite
                 raise
 
 
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def replace_folder(new: Path, path: Path) -> None:
     """Renames the folder `new` to `path` and removes what was there, whose name ends in `.old` for a moment."""
     old = path.with_name(f"{path.name}.old")

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,7 @@ LAUNCHERS = {  # the choice of a launcher of Hydra, whose first word is the extr
     "hydra/launcher=submitit_slurm": "slurm",
     "hydra/launcher=submitit_local": "slurm_local",
 }
+GRACE = 2.0  # seconds that a process waits with its error for the first one to report it
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")  # the value of an option that refers to another one
 FOLDER = {"folder": "paths.outputs"}  # an argument whose option has a name of its own
 
@@ -55,8 +57,8 @@ def one_sentence(program: str) -> Iterator[None]:
         sentence = sentence_of(error, program)
         if sentence is None or os.environ.get("SRGNN_TRACEBACK") == "1":
             raise
-        if not is_main_process():  # only the first process reports
-            sys.exit(1)
+        if not is_main_process():  # the first process ends the others when it reports the same
+            time.sleep(GRACE)
         sys.exit(f"Error: {visible(sentence)}")
 
 
@@ -66,8 +68,12 @@ def visible(text: str) -> str:
 
 
 def is_main_process() -> bool:
-    """Whether this is the first of the processes that train together."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    """Whether this is the first of the processes that train together, on whichever machine it is."""
+    if "RANK" in os.environ:  # of torchrun, which Kubernetes uses, too
+        return os.environ["RANK"] == "0"
+    if "LOCAL_RANK" in os.environ or "NODE_RANK" in os.environ:  # of Lightning
+        return {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")} == {"0"}
+    return os.environ.get("SLURM_PROCID", "0") == "0"
 
 
 @contextmanager

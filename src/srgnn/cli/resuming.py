@@ -1,7 +1,6 @@
 """What is continued by `resume=`: which run or sweep, with which arguments, and what of its options may change."""
 
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from yaml import YAMLError
 
 from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, shown, value
 from srgnn.cli.errors import RENAMED, raw_log_exists
+from srgnn.cli.launched import is_child
 from srgnn.cli.runs import LAUNCHER, OVERRIDES, RESULT, STUDY, SWEEP, find_files, flat_options
 from srgnn.errors import UserError, for_hydra
 from srgnn.saving import LOCK, is_locked
@@ -101,7 +101,7 @@ def resumed(arguments: list[str]) -> list[str]:
     """
     given = {option(text): value(text) for text in arguments if "=" in text}
     checkpoint = given.get("resume")
-    if not checkpoint or "LOCAL_RANK" in os.environ:
+    if not checkpoint or is_child():
         return arguments
     if checkpoint == "last":
         checkpoint = _last_unfinished(Path(given.get("paths.outputs", "outputs")))
@@ -121,7 +121,7 @@ def resumed(arguments: list[str]) -> list[str]:
         return ["-m", *original, *others, f"resume={folder}", f"hydra.sweep.dir={folder}"]
     if any(text in SWEEP_FLAGS for text in arguments):
         raise UserError(f"resume={path}: a run is continued alone; leave -m out.")
-    if not path.is_file() or not (path.parent / OVERRIDES).is_file():
+    if not path.exists() or not (path.parent / OVERRIDES).is_file():
         raise UserError(
             f"resume={path}: expected a checkpoint in the folder of its run, the folder of a sweep, or last."
         )
@@ -155,7 +155,7 @@ def _last_unfinished(outputs: Path) -> Path:
     ages = {path: path.stat().st_mtime for path in runs}
     for path in sweeps:
         ages[path] = max(each.stat().st_mtime for each in find_files(path, SWEEP, RESULT, "last.ckpt"))
-    stopped = [path for path in ages if not _is_live(path if path.is_dir() else path.parent)]
+    stopped = [path for path in ages if not _is_live(path if path in sweeps else path.parent)]
     if live := len(ages) - len(stopped):
         log.warning("resume=last leaves out what is still going on in %s: %d", outputs, live)
     if not stopped:

@@ -203,6 +203,9 @@ def finished_run(checkpoint: str, outputs: str) -> Path:
 
 
 def find_files(folder: Path, *names: str) -> Iterator[Path]:
-    """The files of these names inside a folder; a temporary folder may vanish meanwhile, at which `rglob` fails."""
-    for inside, _, files in os.walk(folder):
-        yield from (Path(inside, name) for name in names if name in files)
+    """The files of these names inside a folder, and checkpoints that are folders.
+
+    A temporary folder may vanish meanwhile, at which `rglob` fails.
+    """
+    for inside, folders, files in os.walk(folder):
+        yield from (Path(inside, name) for name in names if name in files or name in folders)

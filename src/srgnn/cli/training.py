@@ -35,6 +35,7 @@ from srgnn.memory import forget_peak, keep_freed_memory, peak_memory
 from srgnn.saving import is_full
 from srgnn.training.callbacks import Interrupted
 from srgnn.training.checkpoint import load_record
+from srgnn.training.processes import LostProcess
 from srgnn.training.protocols import Result, train
 from srgnn.training.run import Run
 from srgnn.training.trainer import build_trainer, check_trainer, evaluation_device, num_processes
@@ -48,12 +49,13 @@ def train_and_compare(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     keep_freed_memory()
     forget_peak()
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # Hides advice, such as adding DataLoader workers, which whole batches do not need, and Lightning's deprecations.
     warnings.filterwarnings("ignore", module=r"lightning\.")
     if is_sweep() and (is_stopping() or "metrics" in (read_result(folder) or {})):
         return  # the sweep is stopped, or it is continued and this run has finished
-    was_begun = (folder / "last.ckpt").is_file()  # the sweep is continued
+    was_begun = (folder / "last.ckpt").exists()  # the sweep is continued
     is_ours = False
     try:
         if is_main_process():
@@ -66,8 +68,12 @@ def train_and_compare(config: DictConfig) -> None:
     except Interrupted as interruption:
         say(str(interruption))
         if not is_sweep():
-            say(f"Resume with:\n  python src/train.py resume={shlex.quote(os.path.relpath(interruption.checkpoint))}")
+            say(resume_command(interruption.checkpoint))
         stop()
+    except LostProcess as lost:
+        if not (folder / "last.ckpt").exists():
+            raise
+        raise LostProcess(f"{lost}\n{resume_command(folder / 'last.ckpt')}") from lost
     except KeyboardInterrupt:
         if not is_job():
             raise
@@ -86,7 +92,7 @@ def train_and_compare(config: DictConfig) -> None:
 def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
     started = time.perf_counter()
     if is_sweep():  # continued, if there is a checkpoint
-        resume = run.folder / "last.ckpt" if (run.folder / "last.ckpt").is_file() else None
+        resume = run.folder / "last.ckpt" if (run.folder / "last.ckpt").exists() else None
     else:
         resume = Path(config.resume) if config.resume else None
     if resume is not None and is_main_process():
@@ -133,6 +139,11 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
     log_results(logger, table, result.checkpoint)
     if not is_sweep():
         say(next_commands(data, result.checkpoint))
+
+
+def resume_command(checkpoint: Path) -> str:
+    """The command that continues a run from its last checkpoint."""
+    return f"Resume with:\n  python src/train.py resume={shlex.quote(os.path.relpath(checkpoint))}"
 
 
 def build_run(config: DictConfig, folder: Path) -> Run:

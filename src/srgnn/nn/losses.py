@@ -18,7 +18,7 @@ from torch.nn import Module
 from torch_geometric.data import Batch
 
 from srgnn.errors import UserError, check_choice, check_float, check_int
-from srgnn.nn.softmax import chunked_cross_entropy, fastest_method, tiled_buffer, tiled_cross_entropy
+from srgnn.nn.softmax import chunked_cross_entropy, tiled_buffer, tiled_cross_entropy
 
 if TYPE_CHECKING:
     from srgnn.contracts import Loss, TrainableModel
@@ -86,10 +86,8 @@ class FullSoftmax(Module):
 
     Args:
         method: `tiled` keeps the exponentials in one buffer of B·V numbers, reused in every step, and is meant for a
-            CPU. `chunked` holds :data:`~srgnn.nn.softmax.LOGITS_PER_CHUNK` logits at a time. `cut` is
-            cut-cross-entropy (Wijmans et al., 2025) for training in bfloat16 on a GPU, where that package is installed;
-            the host waits while it counts the targets. A table that is shared out is chunked instead. None, the
-            default, picks the fastest for the device.
+            CPU. `chunked` holds :data:`~srgnn.nn.softmax.LOGITS_PER_CHUNK` logits at a time. None, the default, takes
+            tiles on a CPU and chunks elsewhere.
 
     Raises:
         ArgumentError: for an unknown method.
@@ -100,7 +98,7 @@ class FullSoftmax(Module):
     def __init__(self, method: str | None = None):
         super().__init__()
         if method is not None:
-            check_choice("method", method, ["tiled", "chunked", "cut"])
+            check_choice("method", method, ["tiled", "chunked"])
         self.method = method
         self.buffer = torch.empty(0)
 
@@ -109,13 +107,7 @@ class FullSoftmax(Module):
         with torch.autocast("cpu", enabled=False):
             session, items = model.session_embedding_and_table(batch)
         shard = model.item_embedding.shard
-        method = self.method or fastest_method(session.device)
-        if method == "cut" and shard is None:
-            from cut_cross_entropy import linear_cross_entropy
-
-            loss: Tensor = linear_cross_entropy(session, items, batch.y, filter_eps=None, accum_c_fp32=True)
-            return loss
-        if method != "tiled":
+        if (self.method or ("tiled" if session.device.type == "cpu" else "chunked")) == "chunked":
             return chunked_cross_entropy(session, items, batch.y, shard)
         self.buffer = tiled_buffer(session.size(0), items, self.buffer)
         return tiled_cross_entropy(session, items, batch.y, self.buffer, shard)

@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -72,14 +71,6 @@ def chunked_cross_entropy(session: Tensor, items: Tensor, target: Tensor, shard:
     """
     loss: Tensor = _ChunkedSoftmax.apply(session, items, target, shard)  # type: ignore[no-untyped-call]
     return loss
-
-
-def fastest_method(device: torch.device) -> str:
-    """The method of :class:`~srgnn.nn.losses.FullSoftmax` that suits the device, autocast and installed packages."""
-    if device.type == "cpu":
-        return "tiled"
-    ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)  # cut-cross-entropy needs it
-    return "cut" if ampere and in_bfloat16(device) and find_spec("cut_cross_entropy") else "chunked"
 
 
 class _TiledSoftmax(torch.autograd.Function):

@@ -9,6 +9,7 @@ from torch import OutOfMemoryError
 
 from srgnn.data.sessions import SessionData
 from srgnn.errors import UserError
+from srgnn.saving import remove
 from srgnn.search.space import Value
 from srgnn.search.study import Objective, OpenTrial, TrialRecord, best_trial
 from srgnn.training.callbacks import AfterEpoch
@@ -37,9 +38,9 @@ def validation(data: SessionData, build_run: BuildRun, build_logger: "Callable[[
     def objective(trial: OpenTrial) -> float:
         run = build_run(trial.parameters, trial.folder)
         last = trial.folder / "last.ckpt"
-        if last.is_file() and not trial.reported and load_record(last).config != dict(run.config):
+        if last.exists() and not trial.reported and load_record(last).config != dict(run.config):
             last.unlink()  # of another study that had this folder
-        resume = last if last.is_file() else None
+        resume = last if last.exists() else None
 
         def report(history: Sequence[Mapping[str, Any]]) -> None:
             trial.report({epoch["epoch"]: epoch[run.monitor] for epoch in history})
@@ -69,6 +70,6 @@ def keep_best(folder: Path, records: Sequence[TrialRecord]) -> None:
         if record.state in ("running", "waiting"):
             continue
         trial = folder / str(record.number)
-        (trial / "last.ckpt").unlink(missing_ok=True)
+        remove(trial / "last.ckpt")
         if record is not best:
-            (trial / "best.ckpt").unlink(missing_ok=True)
+            remove(trial / "best.ckpt")

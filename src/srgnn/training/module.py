@@ -81,6 +81,11 @@ class NextItemModule(LightningModule):
     def _reset_loss(self) -> None:
         self.loss_sum, self.loss_count = torch.zeros((), dtype=torch.double, device=self.device), 0
 
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # A loss over all items makes its gradients together with its value: those of the last step go before.
+        if batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self.trainer.optimizers[0].zero_grad()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         # A resumed run draws the same numbers as an uninterrupted one.
         rank = self._share_of_data["rank"]

@@ -17,6 +17,7 @@ from srgnn.errors import UserError
 from srgnn.evaluation import Measurement, measure
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, load_record
 from srgnn.training.loggers import CSVLog
+from srgnn.training.processes import ending_together
 from srgnn.training.run import Run, fit
 from srgnn.training.sharding import load_model
 from srgnn.training.trainer import evaluation_device
@@ -52,10 +53,12 @@ def train(run: Run, data: SessionData, logger: Logger | None = None, resume: Pat
 
     Raises:
         Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
+        LostProcess: if another process of the training ended too early.
         UserError: if the loss is not finite, or the checkpoint is from another protocol or other data.
     """
     run.check_cutoffs(data.num_items)
-    return PROTOCOLS[run.protocol](run, data, logger, resume)
+    with ending_together():
+        return PROTOCOLS[run.protocol](run, data, logger, resume)
 
 
 def validated(run: Run, data: SessionData, logger: Logger | None, resume: Path | None) -> Result:

@@ -1,7 +1,5 @@
 import math
-import sys
 from dataclasses import dataclass, field
-from types import ModuleType
 
 import pytest
 import torch
@@ -117,24 +115,8 @@ def test_a_smaller_batch_after_a_larger_one_uses_the_same_buffer():
     torch.testing.assert_close(value, F.cross_entropy(session[:2] @ items.T, target[:2]))
 
 
-def test_cut_cross_entropy_gets_embeddings_and_no_filter(monkeypatch):
-    """Uses a stand-in for the package, which needs a GPU, that checks the arguments against its documentation."""
-
-    def linear_cross_entropy(e: Tensor, c: Tensor, targets: Tensor, filter_eps: float | None, accum_c_fp32: bool):
-        assert filter_eps is None
-        assert accum_c_fp32  # the gradient of the items adds up in 32 bits
-        return F.cross_entropy(e @ c.T, targets)
-
-    module = ModuleType("cut_cross_entropy")
-    module.linear_cross_entropy = linear_cross_entropy
-    monkeypatch.setitem(sys.modules, "cut_cross_entropy", module)
-    session, items, target = embeddings()
-    value = value_of(FullSoftmax("cut"), session, items, target)
-    torch.testing.assert_close(value, F.cross_entropy(session @ items.T, target))
-
-
 def test_an_unknown_method_is_reported():
-    with pytest.raises(ArgumentError, match="method=x: expected one of tiled, chunked, cut"):
+    with pytest.raises(ArgumentError, match="method=x: expected one of tiled, chunked"):
         FullSoftmax("x")
 
 
