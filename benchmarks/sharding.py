@@ -1,7 +1,8 @@
 """Measures steps of training with an item table that is shared out over processes: `python benchmarks/sharding.py`.
 
-Each row is a training of its own, on random sessions of four clicks: memory of the largest process, bytes that each
-hands to the others in a step, and seconds of a step. The columns beside are what the formulas in docs/scaling.md expect.
+Each row is a training of its own, on random sessions of four clicks: memory of the largest process, bytes that are
+reduced over all processes in a step, and seconds of a step. The columns beside are what the formulas in docs/scaling.md
+expect.
 """
 
 import argparse
@@ -57,7 +58,7 @@ def main() -> None:
             )
 
 
-def measure(rank: int, processes: int, port: int, loss_name: str, options: argparse.Namespace) -> tuple[float, ...]:
+def measure(rank: int, processes: int, port: int, loss_name: str, options: Any) -> tuple[float, int, float]:
     """Peak memory beyond that of the libraries in GB, bytes exchanged in a step, and seconds of a step."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     keep_freed_memory()
@@ -101,23 +102,24 @@ def count_exchanged() -> list[int]:
         total[0] += tensor.nbytes
         return reduce(tensor, *arguments, **options)
 
-    dist.all_reduce = counted
+    dist.all_reduce = counted  # type: ignore[assignment]
     return total
 
 
-def expected_memory(loss: str, processes: int, options: argparse.Namespace) -> float:
+def expected_memory(loss: str, processes: int, options: Any) -> float:
     """GB of weights, moments and, for the full softmax, gradient and exponentials."""
-    rows = options.items / processes
+    items: int = options.items
     if loss == "sampled_softmax":
-        return 4 * (3 * rows * options.width + 3 * options.items) / 1e9  # the probabilities of all items in each
-    return 4 * rows * (4 * options.width + options.batch_size) / 1e9
+        return 4 * items * (3 * options.width / processes + 3) / 1e9  # the probabilities of all items in each
+    return 4 * items * (4 * options.width + options.batch_size) / processes / 1e9
 
 
-def expected_traffic(loss: str, processes: int, options: argparse.Namespace) -> float:
+def expected_traffic(loss: str, processes: int, options: Any) -> float:
     """Bytes of the rows that are looked up, of the gradients of sessions, and of the other parameters' gradients."""
     if processes == 1:
         return 0
-    batch, width = options.batch_size, options.width
+    batch: int = options.batch_size
+    width: int = options.width
     rows = batch * CLICKS + batch + (Sampling().negatives if loss == "sampled_softmax" else batch)
     parameters = sum(p.numel() for p in SRGNN(1, width).parameters()) - width
     return 4 * (rows * width + parameters)

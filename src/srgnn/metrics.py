@@ -43,13 +43,18 @@ def top_items(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return best.values, items.gather(1, best.indices)
 
 
+def is_finite(values: Tensor) -> bool:
+    """Whether all values are finite numbers, without a copy of them."""
+    return not values.numel() or bool(torch.stack(values.aminmax()).isfinite().all())  # both carry NaN on
+
+
 def check_finite(scores: Tensor) -> Tensor:
     """Returns scores if all are finite numbers.
 
     Raises:
         UserError: if one is not: the model's training has diverged.
     """
-    if scores.numel() and not torch.stack(scores.aminmax()).isfinite().all():  # both carry NaN on
+    if not is_finite(scores):
         raise UserError("The model gives scores that are not finite numbers: train it again with a smaller lr=.", "lr")
     return scores
 

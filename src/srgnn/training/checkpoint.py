@@ -16,6 +16,7 @@ from torch import Tensor
 from srgnn.contracts import TrainableModel
 from srgnn.data.sessions import Vocabulary
 from srgnn.errors import UserError
+from srgnn.metrics import is_finite
 from srgnn.nn import MODELS
 from srgnn.saving import whole_file
 from srgnn.training import checkpoint_folder
@@ -117,7 +118,7 @@ class Checkpoint:
             model.load_state_dict(self.weights, assign=True)  # straight from the file, without a second copy
         except (RuntimeError, TypeError) as error:
             raise _unfit(error) from error
-        broken = [key for key, weight in self.weights.items() if not weight.isfinite().all()]
+        broken = [key for key, weight in self.weights.items() if not is_finite(weight)]
         if broken:
             raise UserError(
                 f"The checkpoint holds weights that are not finite numbers ({', '.join(broken)}): its training "

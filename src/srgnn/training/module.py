@@ -15,7 +15,7 @@ from torch_geometric.data import Batch
 from srgnn.contracts import Loss, TrainableModel
 from srgnn.errors import ArgumentError, UserError
 from srgnn.evaluation import Ranker
-from srgnn.metrics import RankMetrics
+from srgnn.metrics import RankMetrics, is_finite
 from srgnn.training.checkpoint import KEY, CheckpointRecord
 from srgnn.training.optimizer import OptimizerSettings
 from srgnn.training.sharding import SHARDS, average_gradients
@@ -122,8 +122,8 @@ class NextItemModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         # The last step of an epoch changes weights that no loss has seen; no checkpoint of them may be written.
-        is_finite = all(parameter.isfinite().all() for parameter in self.parameters())
-        if not self.trainer.strategy.reduce_boolean_decision(is_finite):
+        is_right = all(is_finite(parameter.detach()) for parameter in self.parameters())
+        if not self.trainer.strategy.reduce_boolean_decision(is_right):
             raise self._diverged("A weight is no longer a finite number after")
 
     def _check(self, loss: Tensor) -> None:
@@ -154,6 +154,7 @@ class NextItemModule(LightningModule):
             self.metrics.update(ranks)
 
     def on_validation_epoch_end(self) -> None:
+        del self.ranker
         metrics = self.metrics.compute()
         self.metrics.reset()
         for name, value in metrics.items():

@@ -188,7 +188,13 @@ def fit(
     module = NextItemModule(model, loss, run.optimizer, run.k, evaluated_on, run.seed, record)
     datamodule = SessionDataModule(train, evaluation, num_items, run.batch_size, run.seed, run.order)
     trainer = build_trainer(run.trainer, callbacks, max_epochs, logger, run.folder)
-    trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    try:
+        trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)
+    finally:  # Lightning keeps the module, but its memory is wanted for the next training and for the test
+        for optimizer in trainer.optimizers:
+            optimizer.state.clear()
+            optimizer.param_groups.clear()
+        del module.model, module.loss
     return module.history
 
 

@@ -1,4 +1,5 @@
 import errno
+import time
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -62,7 +63,7 @@ def test_an_option_renamed_twice_stays_the_same():
         ("model=null", "model=null: expected one of srgnn."),
         ("model=[1]", "model=[1]: expected one of srgnn."),
         ("optimizer=[1]", "optimizer=[1]: this value cannot be taken (Cannot merge DictConfig with ListConfig)."),
-        ("trainer=5", "trainer=5: expected one of cpu, ddp, gpu."),
+        ("trainer=5", "trainer=5: expected one of cpu, ddp, gpu, sharded."),
         ("=5", "=5: expected NAME=VALUE."),
         ("model.hidden_size", "model.hidden_size: expected an option with its value, model.hidden_size=VALUE."),
         ("k=[5", """k=[5: this value cannot be read; if it is a text, put it in quotes: k="'[5'"."""),
@@ -104,7 +105,10 @@ def test_only_what_a_user_can_fix_becomes_a_sentence(monkeypatch):
         "Error: Cannot write metrics.csv (No space left on device): free some space or name another folder with "
         "paths.outputs=FOLDER."
     )
-    monkeypatch.setenv("LOCAL_RANK", "1")  # the first process speaks for all
+    monkeypatch.setattr("srgnn.cli.errors.GRACE", 0.1)
+    monkeypatch.setenv("LOCAL_RANK", "1")  # another process lets the first one speak, which ends it then
+    begin = time.monotonic()
     with pytest.raises(SystemExit) as stop, one_sentence("train"):
         raise UserError("There is no file.")
-    assert stop.value.code == 1
+    assert stop.value.code == "Error: There is no file."
+    assert time.monotonic() - begin > 0.1

@@ -1,5 +1,7 @@
+import gc
 import os
 import signal
+import weakref
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +13,7 @@ from lightning.pytorch import Callback
 import srgnn.training.run
 from srgnn.data import SessionData, Sessions, Vocabulary
 from srgnn.errors import ArgumentError, UserError
-from srgnn.nn import Sampling, SRGNNSettings
+from srgnn.nn import SRGNN, Sampling, SRGNNSettings
 from srgnn.training.callbacks import Interrupted
 from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.optimizer import OptimizerSettings
@@ -146,6 +148,27 @@ def test_refit_trains_on_all_sessions_for_the_chosen_epochs(small: SessionData, 
     saved = torch.load(result.checkpoint, weights_only=True)
     assert saved["epoch"] + 1 == result.chosen["epoch"]
     assert saved["global_step"] == result.chosen["epoch"] * -(-small.train.num_prefixes // 100)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_memory_of_a_training_is_free_after_it(small: SessionData, tmp_path: Path, fails: bool):
+    built, build = [], SRGNNSettings.build
+
+    def remembered(settings: SRGNNSettings, num_items: int) -> SRGNN:
+        model = build(settings, num_items)
+        built.append(weakref.ref(model.item_embedding.weight))
+        return model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SRGNNSettings, "build", remembered)
+        if fails:
+            with pytest.raises(UserError, match="The loss became nan"):
+                train(run(tmp_path, optimizer=OptimizerSettings(lr=1e30)), small)
+        else:
+            train(run(tmp_path), small)
+    gc.collect()
+    assert len(built) == (1 if fails else 3)  # select, refit and test
+    assert not any(reference() is not None for reference in built)
 
 
 def test_a_checkpoint_describes_itself(small: SessionData, tmp_path: Path):
