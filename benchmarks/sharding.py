@@ -102,16 +102,17 @@ def count_exchanged() -> list[int]:
         total[0] += tensor.nbytes
         return reduce(tensor, *arguments, **options)
 
-    dist.all_reduce = counted  # type: ignore[assignment]
+    dist.all_reduce = counted
     return total
 
 
 def expected_memory(loss: str, processes: int, options: Any) -> float:
     """GB of weights, moments and, for the full softmax, gradient and exponentials."""
-    items: int = options.items
+    width: int = options.width
+    numbers = (4 * width + options.batch_size) / processes  # for every item
     if loss == "sampled_softmax":
-        return 4 * items * (3 * options.width / processes + 3) / 1e9  # the probabilities of all items in each
-    return 4 * items * (4 * options.width + options.batch_size) / processes / 1e9
+        numbers = 3 * width / processes + 3  # the probabilities of all items in every process
+    return 4 * float(options.items * numbers) / 1e9
 
 
 def expected_traffic(loss: str, processes: int, options: Any) -> float:
