@@ -96,7 +96,7 @@ def program(server: Server, tmp_path: Path) -> Iterator[Programs]:
 
 
 class Processes:
-    """Four processes that work together on what they are told. They are started once, which takes seconds."""
+    """Four processes that work together on a function of a test. They are started once, which takes seconds."""
 
     def __init__(self) -> None:
         self.pool = ProcessPoolExecutor(

@@ -49,6 +49,10 @@ class UserError(Exception):
         return UserError(text, *(names.get(name, name) for name in self.arguments))
 
 
+class LostProcess(UserError):
+    """Another process of the same training ended too early."""
+
+
 class ArgumentError(UserError):
     """A value that an argument does not accept.
 

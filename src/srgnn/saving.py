@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from srgnn.errors import UserError
 
@@ -108,9 +109,17 @@ def replace_folder(new: Path, path: Path) -> None:
     """Renames the folder `new` to `path` and removes what was there, whose name ends in `.old` for a moment."""
     old = path.with_name(f"{path.name}.old")
     if path.exists():
+        remove(old)
         path.replace(old)
     new.replace(path)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
+
+
+def restore_replaced(folder: Path) -> None:
+    """Gives what a killed process was replacing in a folder (:func:`replace_folder`) its name again."""
+    for old in folder.glob("*.old"):
+        if not old.with_suffix("").exists():
+            old.replace(old.with_suffix(""))
 
 
 @contextmanager
@@ -205,3 +214,21 @@ def is_locked(folder: Path) -> bool:
 
 def _open_lock(folder: Path) -> int:
     return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)
+
+
+class ObservedFile:
+    """A file that remembers why a write failed: torch raises an error of its own that does not give the reason."""
+
+    def __init__(self, file: IO[bytes]):
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)

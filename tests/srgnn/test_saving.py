@@ -15,6 +15,8 @@ from srgnn.saving import (
     is_locked,
     lock_folder,
     remove_leftovers,
+    replace_folder,
+    restore_replaced,
     temporary_folder,
     whole_file,
     whole_folder,
@@ -161,3 +163,25 @@ def test_a_look_at_a_lock_does_not_take_it(tmp_path: Path):
     assert lock_folder(tmp_path) is None
     os.close(lock)
     assert not is_locked(tmp_path)
+
+
+def test_a_replaced_folder_is_never_lost(tmp_path: Path):
+    path = tmp_path / "last.ckpt"
+    for content in ("one", "two"):
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / content).touch()
+        (tmp_path / "last.ckpt.old").mkdir(exist_ok=True)  # as a process leaves it that is killed while it removes it
+        replace_folder(tmp_path / "new", path)
+        assert [each.name for each in tmp_path.iterdir()] == ["last.ckpt"]
+        assert [each.name for each in path.iterdir()] == [content]
+    path.rename(tmp_path / "last.ckpt.old")  # as a process leaves it that is killed between the two renames
+    restore_replaced(tmp_path)
+    assert [each.name for each in path.iterdir()] == ["two"]
+
+
+def test_a_folder_replaces_a_file(tmp_path: Path):
+    (tmp_path / "last.ckpt").touch()
+    (tmp_path / "new").mkdir()
+    replace_folder(tmp_path / "new", tmp_path / "last.ckpt")
+    assert (tmp_path / "last.ckpt").is_dir()
+    assert len(list(tmp_path.iterdir())) == 1

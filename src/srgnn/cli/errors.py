@@ -20,7 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from srgnn.cli import CONF
 from srgnn.cli.arguments import option, shown, value
-from srgnn.errors import UserError, typed
+from srgnn.errors import LostProcess, UserError, typed
 from srgnn.saving import FULL, write_error
 
 RENAMED = {  # choices that were renamed
@@ -58,6 +58,8 @@ def one_sentence(program: str) -> Iterator[None]:
         if sentence is None or os.environ.get("SRGNN_TRACEBACK") == "1":
             raise
         if not is_main_process():  # the first process ends the others when it reports the same
+            if not is_child() or (isinstance(error, LostProcess) and os.environ["LOCAL_RANK"] != "1"):
+                sys.exit(1)
             time.sleep(GRACE)
         sys.exit(f"Error: {visible(sentence)}")
 
@@ -74,6 +76,11 @@ def is_main_process() -> bool:
     if "LOCAL_RANK" in os.environ or "NODE_RANK" in os.environ:  # of Lightning
         return {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")} == {"0"}
     return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def is_child() -> bool:
+    """Whether Lightning has started this process, with all options of the first one."""
+    return "LOCAL_RANK" in os.environ and "RANK" not in os.environ
 
 
 @contextmanager

@@ -4,22 +4,17 @@ import os
 from collections.abc import Mapping
 
 from srgnn.cli.arguments import SWEEP_FLAGS, option, value
-from srgnn.cli.errors import is_main_process
+from srgnn.cli.errors import is_child, is_main_process
 from srgnn.errors import UserError
 
 
 def launcher() -> str | None:
-    """What has started this process and others of the same training; None if nothing has."""
+    """Name of the launcher that has started the processes of this training; None if it was started by hand."""
     if "RANK" in os.environ:
         return "torchrun"
     if int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ and not is_child():
         return "srun"
     return "NODE_RANK" if "NODE_RANK" in os.environ and not is_child() else None
-
-
-def is_child() -> bool:
-    """Whether Lightning has started this process, with all options of the first one."""
-    return "LOCAL_RANK" in os.environ and "RANK" not in os.environ
 
 
 def in_one_folder(arguments: list[str]) -> list[str]:

@@ -12,11 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, shown, value
-from srgnn.cli.errors import RENAMED, raw_log_exists
-from srgnn.cli.launched import is_child
+from srgnn.cli.errors import RENAMED, is_child, raw_log_exists
 from srgnn.cli.runs import LAUNCHER, OVERRIDES, RESULT, STUDY, SWEEP, find_files, flat_options
 from srgnn.errors import UserError, for_hydra
-from srgnn.saving import LOCK, is_locked
+from srgnn.saving import LOCK, is_locked, restore_replaced
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +120,8 @@ def resumed(arguments: list[str]) -> list[str]:
         return ["-m", *original, *others, f"resume={folder}", f"hydra.sweep.dir={folder}"]
     if any(text in SWEEP_FLAGS for text in arguments):
         raise UserError(f"resume={path}: a run is continued alone; leave -m out.")
+    if not is_locked(path.parent):
+        restore_replaced(path.parent)
     if not path.exists() or not (path.parent / OVERRIDES).is_file():
         raise UserError(
             f"resume={path}: expected a checkpoint in the folder of its run, the folder of a sweep, or last."
@@ -145,6 +146,9 @@ def _is_swept(text: str) -> bool:
 
 def _last_unfinished(outputs: Path) -> Path:
     """The newest checkpoint of an unfinished run, or folder of an unfinished sweep, in which nothing is going on."""
+    for old in find_files(outputs, "last.ckpt.old"):
+        if not is_locked(old.parent):
+            restore_replaced(old.parent)
     sweeps = [path.parent for path in find_files(outputs, SWEEP) if not (path.parent / RESULT).exists()]
     runs = [
         path

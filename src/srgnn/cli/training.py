@@ -29,13 +29,12 @@ from srgnn.comparison.baselines import measure_baselines
 from srgnn.contracts import DataSet
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
-from srgnn.errors import UserError, check_choice
+from srgnn.errors import LostProcess, UserError, check_choice
 from srgnn.evaluation import rank_table
 from srgnn.memory import forget_peak, keep_freed_memory, peak_memory
-from srgnn.saving import is_full
+from srgnn.saving import is_full, restore_replaced
 from srgnn.training.callbacks import Interrupted
 from srgnn.training.checkpoint import load_record
-from srgnn.training.processes import LostProcess
 from srgnn.training.protocols import Result, train
 from srgnn.training.run import Run
 from srgnn.training.trainer import build_trainer, check_trainer, evaluation_device, num_processes
@@ -55,11 +54,12 @@ def train_and_compare(config: DictConfig) -> None:
     warnings.filterwarnings("ignore", module=r"lightning\.")
     if is_sweep() and (is_stopping() or "metrics" in (read_result(folder) or {})):
         return  # the sweep is stopped, or it is continued and this run has finished
-    was_begun = (folder / "last.ckpt").exists()  # the sweep is continued
+    was_begun = any((folder / name).exists() for name in ("last.ckpt", "last.ckpt.old"))  # the sweep is continued
     is_ours = False
     try:
         if is_main_process():
             lock_run(folder)
+            restore_replaced(folder)
         is_ours = True
         run, data_set = build_run(config, folder), build_data_set(config)
         run.check_cutoffs(data_set.num_items)

@@ -195,7 +195,10 @@ class _ChunkedSoftmax(torch.autograd.Function):
                 grad.scatter_add_(1, column, minus)
                 grad = grad.div_(num_sessions).to(dtype)
                 session_grad[chunk] = grad @ weight
-                item_grad += grad.T @ session[chunk]
+                if dtype == items.dtype:
+                    item_grad.addmm_(grad.T, session[chunk])  # without a second buffer of this size
+                else:
+                    item_grad += grad.T @ session[chunk]
             if shard is not None:
                 shard.sum(loss)
                 shard.sum(session_grad)

@@ -39,7 +39,7 @@ def validation(data: SessionData, build_run: BuildRun, build_logger: "Callable[[
         run = build_run(trial.parameters, trial.folder)
         last = trial.folder / "last.ckpt"
         if last.exists() and not trial.reported and load_record(last).config != dict(run.config):
-            last.unlink()  # of another study that had this folder
+            remove(last)  # of another study that had this folder
         resume = last if last.exists() else None
 
         def report(history: Sequence[Mapping[str, Any]]) -> None:

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import polars as pl
 import torch
@@ -18,7 +18,7 @@ from srgnn.data.sessions import Vocabulary
 from srgnn.errors import UserError
 from srgnn.metrics import is_finite
 from srgnn.nn import MODELS
-from srgnn.saving import whole_file
+from srgnn.saving import ObservedFile, remove, whole_file
 from srgnn.training import checkpoint_folder
 
 KEY = "srgnn"  # of the record in the file, beside Lightning's own entries
@@ -228,28 +228,12 @@ def save(content: Mapping[str, Any], path: Path) -> None:
         UserError: if the system refuses to write.
     """
     with whole_file(path, "the checkpoint", "folder") as temporary, temporary.open("wb") as file:
-        observed = _ObservedFile(file)
+        observed = ObservedFile(file)
         try:
-            torch.save(content, observed)  # type: ignore[arg-type]  # it only calls write and flush
+            torch.save(content, observed)
         except Exception:
             if observed.error is not None:
                 raise observed.error from None
             raise
-
-
-class _ObservedFile:
-    """A file that remembers why a write failed: torch raises an error of its own that does not give the reason."""
-
-    def __init__(self, file: IO[bytes]):
-        self.file = file
-        self.error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        try:
-            return self.file.write(data)
-        except OSError as error:
-            self.error = error
-            raise
-
-    def flush(self) -> None:
-        self.file.flush()
+        if path.is_dir():  # of a training on several processes
+            remove(path)

@@ -5,12 +5,14 @@ what is not a tensor. Needs neither Lightning nor Hydra.
 """
 
 import io
+import os
 import pickle
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 import torch.distributed as dist
@@ -22,7 +24,7 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from srgnn.errors import UserError
-from srgnn.saving import error_number, write_error
+from srgnn.saving import ObservedFile, write_error
 
 META = "meta.pt"
 FILES = "files"  # its entry with the size and the checksum of every other file
@@ -44,7 +46,7 @@ NAMES = {  # all that the index of a folder of tensors refers to: a pickle could
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if name not in NAMES.get(module, ()):
-            raise pickle.UnpicklingError(f"{module}.{name} does not belong into a checkpoint")
+            raise pickle.UnpicklingError(f"{module}.{name} does not belong in a checkpoint")
         return super().find_class(module, name)
 
 
@@ -63,36 +65,103 @@ def read_index(folder: Path) -> Metadata:
     return metadata
 
 
+class FolderWriter(FileSystemWriter):
+    """Writes a folder, and remembers why the system refused: torch's errors do not give the reason."""
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self.files: list[ObservedFile] = []
+        create = self.fs.create_stream
+
+        @contextmanager
+        def observed(path: str | os.PathLike[str], mode: str) -> Iterator[Any]:
+            with create(path, mode) as file:
+                self.files.append(ObservedFile(cast(IO[bytes], file)))
+                yield self.files[-1]
+
+        setattr(self.fs, "create_stream", observed)  # noqa: B010
+
+
 def write(tensors: Mapping[str, Tensor], rest: Mapping[str, Any], folder: Path) -> None:
     """Writes tensors by all processes, each its part of DTensors, and the rest by the first one.
 
     Args:
         tensors: The tensors by name.
         rest: What is not a tensor, for :func:`read_rest`.
-        folder: An empty folder, the same for all processes.
+        folder: A folder that does not exist yet, the same for all processes.
 
     Raises:
-        UserError: if the system refuses to write in one of the processes; all of them raise it.
+        UserError: if the system refuses to write in one of the processes, or they do not share the folder; all of them
+            raise it.
     """
+    writer, refused, checksums = FolderWriter(folder), None, {}
     try:
-        save(dict(tensors), storage_writer=FileSystemWriter(folder))
-    except CheckpointException as error:
-        causes = [failure[0] for failure in error.failures.values()]
-        cause = next((each for each in causes if isinstance(each, Exception) and error_number(each)), None)
-        if cause is None:
+        save(dict(tensors), storage_writer=writer)
+        checksums = {path.name: _checksum(path) for path in folder.glob(f"__{dist.get_rank()}_*")}
+    except (CheckpointException, OSError) as error:
+        failures = error.failures.values() if isinstance(error, CheckpointException) else ()
+        raised = [failure[0] for failure in failures if isinstance(failure[0], OSError)]
+        refused = next((file.error for file in writer.files if file.error), raised[0] if raised else None)
+        if isinstance(error, OSError) or not any(reason for reason, _ in _of_all((refused, None))):
             raise
-        raise write_error(f"the checkpoint {folder.parent}", cause, "folder") from cause
-    rank = dist.get_rank()
-    checksums: list[dict[str, list[int]]] = [{}] * dist.get_world_size()
-    dist.all_gather_object(checksums, {path.name: _checksum(path) for path in folder.glob(f"__{rank}_*")})
-    if rank == 0:
-        files = {name: checksum for each in checksums for name, checksum in each.items()}
-        torch.save({**rest, FILES: {INDEX: _checksum(folder / INDEX), **files}}, folder / META)
+    files: dict[str, list[int]] = {}
+    for reason, part in _of_all((refused, checksums)):
+        _raise_refused(reason, folder)
+        files |= part
+    if dist.get_rank() == 0:
+        missing = [name for name in files if not (folder / name).is_file()]
+        refused = None if missing else _write_rest({**rest, FILES: {INDEX: _checksum(folder / INDEX), **files}}, folder)
+    else:
+        missing = []
+    reason, missing = _of_all((refused, missing))[0]
+    _raise_refused(reason, folder)
+    if missing:
+        raise UserError(
+            f"{folder.parent.parent} is not one folder for all processes ({missing[0]} is missing): name one that all "
+            "of them reach.",
+            "folder",
+        )
+
+
+def _write_rest(rest: Mapping[str, Any], folder: Path) -> OSError | None:
+    observed: ObservedFile | None = None
+    try:
+        with (folder / META).open("wb") as file:
+            observed = ObservedFile(file)
+            torch.save(dict(rest), observed)
+    except Exception as error:
+        reason = error if isinstance(error, OSError) else None
+        reason = observed.error if reason is None and observed is not None else reason
+        if reason is None:
+            raise
+        return reason
+    return None
+
+
+def _raise_refused(reason: OSError | None, folder: Path) -> None:
+    if reason is not None:
+        raise write_error(f"the checkpoint {folder.parent}", reason, "folder") from reason
+
+
+def _of_all(value: Any) -> list[Any]:
+    """The values of all processes."""
+    values: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def read(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Reads tensors in place by all processes: whole ones, or of DTensors the part of this process."""
-    load(dict(tensors), storage_reader=FolderReader(folder))
+    """Reads tensors in place by all processes: whole ones, or of DTensors the part of this process.
+
+    Raises:
+        UserError: if the folder is damaged or holds other tensors; all processes raise it.
+    """
+    is_right = is_whole(folder, dist.get_rank(), dist.get_world_size())
+    check_whole(all(_of_all(is_right)), folder)
+    try:
+        load(dict(tensors), storage_reader=FolderReader(folder))
+    except CheckpointException as error:  # in all processes
+        raise UserError(f"{folder} cannot be read as a checkpoint: it holds other tensors.") from error
 
 
 def read_whole(folder: Path, prefix: str) -> dict[str, Tensor]:
@@ -109,7 +178,7 @@ def read_whole(folder: Path, prefix: str) -> dict[str, Tensor]:
             load(dict(tensors), storage_reader=FolderReader(folder), no_dist=True)
     except UserError:
         raise
-    except Exception as error:  # of many kinds, as the damage is
+    except (Exception, CheckpointException) as error:  # of many kinds, as the damage is
         raise UserError(f"{folder} cannot be read as a checkpoint ({type(error).__name__}).") from error
     return tensors
 

@@ -1,5 +1,7 @@
 """Several processes that train together: when one of them ends too early, all end, with one sentence."""
 
+import logging
+import os
 import re
 import signal
 import subprocess
@@ -10,27 +12,37 @@ from contextlib import contextmanager
 from types import FrameType
 
 import torch.distributed as dist
-from lightning.pytorch import Callback, LightningModule, Trainer
 
-from srgnn.errors import UserError
+from srgnn.errors import LostProcess
 from srgnn.training.callbacks import Interrupted
 
 SECONDS = 1.0  # to wait for the exit code of a process whose connection is lost
-LOST = re.compile(r"gloo|NCCL|Connection (closed|reset)|Broken pipe|Socket|store", re.IGNORECASE)
+LOST = re.compile(r"gloo/transport|Connection (closed|reset|refused)|Broken pipe|TCPStore|recv|sendBytes")
+
+log = logging.getLogger(__name__)
 
 _children: list[subprocess.Popen[bytes]] = []  # that Lightning started, if this is the first process
 
 
-class LostProcess(UserError):
-    """Another process of the training ended too early."""
+class _Watch(threading.Thread):
+    """Watches the processes that Lightning has started, instead of Lightning, which would kill this one silently."""
 
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.is_over = threading.Event()
 
-class RememberProcesses(Callback):
-    """Remembers the processes that Lightning has started, for :func:`ending_together`."""
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if started := getattr(trainer.strategy.launcher, "procs", None):
-            _children[:] = started
+    def run(self) -> None:
+        while not self.is_over.wait(0.2):
+            for thread in threading.enumerate():
+                if thread.name == "child-process-observer" and getattr(thread, "_child_processes", None):
+                    _children[:], thread._child_processes = thread._child_processes, []  # type: ignore[attr-defined]
+            lost = _lost_child()
+            # The main thread raises the error, unless it waits in torch for the one that is lost.
+            if lost is not None and not self.is_over.wait(3 * SECONDS):
+                if isinstance(lost, LostProcess):
+                    log.error("Error: %s", lost)
+                _kill_children()
+                os._exit(1)
 
 
 @contextmanager
@@ -43,54 +55,63 @@ def ending_together() -> Iterator[None]:
     """
 
     def child_ended(number: int, frame: FrameType | None) -> None:
-        _check_children()
+        if lost := _lost_child():
+            raise lost
 
     is_main_thread = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGCHLD, child_ended) if is_main_thread else None
+    watch = _Watch()
+    watch.start()
+
+    def stop_watching() -> None:
+        watch.is_over.set()
+        if is_main_thread:
+            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+
     try:
         yield
     except Interrupted:  # as are all others
+        stop_watching()
         raise
     except BaseException as error:
-        if _is_lost(error):
-            deadline = time.monotonic() + SECONDS
-            while _children and time.monotonic() < deadline:
-                _check_children()
-                time.sleep(0.05)
-            _kill_children()
-            raise LostProcess("Another process of the training ended, or the connection to it is lost.") from error
+        stop_watching()
+        lost = _lost_connection(error)
         _kill_children()
-        raise
-    finally:
-        if is_main_thread:
-            signal.signal(signal.SIGCHLD, before)
+        if lost is None:
+            raise
+        raise lost from error
+    else:
+        stop_watching()
 
 
-def _check_children() -> None:
+def _lost_connection(error: BaseException) -> BaseException | None:
+    """What stands for the error of a collective operation in which another process is missing; None for others."""
+    is_lost = isinstance(error, dist.DistBackendError | dist.DistNetworkError | dist.DistStoreError)
+    if not is_lost and not (type(error) is RuntimeError and LOST.search(str(error))):
+        return None
+    deadline = time.monotonic() + SECONDS
+    while _children and time.monotonic() < deadline:
+        if lost := _lost_child():
+            return lost
+        time.sleep(0.05)
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return LostProcess(f"Another process of the training ended, or the connection to it is lost ({reason}).")
+
+
+def _lost_child() -> BaseException | None:
+    """The error of a process that has ended too early: no sentence if that process has reported it."""
     codes = {number: child.poll() for number, child in enumerate(_children, 2)}
     # One that was interrupted, as all are, has no error.
     failed = {number: code for number, code in codes.items() if code not in (None, 0, 128 + signal.SIGINT)}
     if not failed:
-        return
-    _kill_children()
+        return None
+    if any(code > 0 for code in failed.values() if code):
+        return SystemExit(1)
     number, code = next(iter(failed.items()))
-    if any(code > 0 for code in failed.values() if code):  # it has reported its error
-        raise SystemExit(1)
-    raise LostProcess(
-        f"Process {number} of {len(_children) + 1} was ended by {signal.Signals(-(code or 0)).name}, and the training "
-        "with it."
-    )
+    name = signal.Signals(-(code or 0)).name
+    return LostProcess(f"Process {number} of {len(_children) + 1} was ended by {name}, and the training with it.")
 
 
 def _kill_children() -> None:
     for child in _children:
         child.kill()
-
-
-def _is_lost(error: BaseException) -> bool:
-    """Whether an error is that of a collective operation in which another process is missing."""
-    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1:
-        return False
-    if isinstance(error, dist.DistBackendError | dist.DistNetworkError | dist.DistStoreError):
-        return True
-    return type(error) is RuntimeError and LOST.search(str(error)) is not None

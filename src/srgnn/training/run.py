@@ -24,7 +24,6 @@ from srgnn.training.checkpoint import CheckpointRecord
 from srgnn.training.loggers import BeginStage
 from srgnn.training.module import NextItemModule
 from srgnn.training.optimizer import OptimizerSettings
-from srgnn.training.processes import RememberProcesses
 from srgnn.training.trainer import build_trainer, check_trainer
 
 LIBRARIES = ("torch", "torch-geometric", "lightning")  # a checkpoint records their versions
@@ -174,7 +173,6 @@ def fit(
         EpochLines(max_epochs),
         BeginStage(record.stage),
         StopGracefully(last),
-        RememberProcesses(),
         ModelCheckpoint(filename="best" if monitor else record.stage, monitor=monitor, mode="max", **keep),
         ModelCheckpoint(filename=last.stem, every_n_epochs=1, **keep),
     ]

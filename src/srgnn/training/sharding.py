@@ -99,8 +99,6 @@ class ShardedStrategy(ModelParallelStrategy):
                 f"{path} was trained without sharing out its table, and continues without: leave strategy= as it was.",
                 "strategy",
             )
-        is_whole = checkpoint_folder.is_whole(path, self.global_rank, self.world_size)
-        checkpoint_folder.check_whole(self.reduce_boolean_decision(is_whole), path)
         checkpoint = checkpoint_folder.read_rest(path)
         tensors = self._module.state_dict()
         for optimizer, state in zip(self.optimizers, checkpoint.get("optimizer_states", []), strict=True):
@@ -159,15 +157,16 @@ def load_model(path: Path, device: torch.device) -> TrainableModel:
 def average_gradients(model: TrainableModel, mesh: DeviceMesh) -> None:
     """Averages gradients over the processes: those of the table over its copies, all others over all processes.
 
-    Processes that compute the same batch have the same gradients but for roundings, by which they would part.
+    Processes that compute the same batch have the same gradients but for roundings, which would make them drift apart.
     """
     table = model.item_embedding.weight
     gradients = [p.grad for p in model.parameters() if p is not table and p.grad is not None]
-    joined = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(joined)
-    parts = torch.split(joined / dist.get_world_size(), [gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
+    if gradients:  # a model may have none but the table
+        joined = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(joined)
+        parts = torch.split(joined / dist.get_world_size(), [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
     copies = mesh[COPIES]
     if copies.size() > 1 and table.grad is not None:
         dist.all_reduce(table.grad, group=copies.get_group())

@@ -1,4 +1,4 @@
-"""Processes of one training that something else than Lightning has started."""
+"""Processes of one training that something other than Lightning has started."""
 
 import pytest
 

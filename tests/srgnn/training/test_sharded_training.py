@@ -5,11 +5,14 @@ import functools
 import os
 import pickle
 import random
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from srgnn.data import SessionData, SyntheticLog
 from srgnn.errors import UserError
@@ -35,7 +38,8 @@ def train_together(folder: Path, count: int, copies: int = 1, **options: Any) ->
     """One of `count` processes; each runs the same program."""
     strategy = functools.partial(ShardedStrategy, data_parallel_size=copies)
     resume = options.pop("resume", None)
-    return train(run(folder, trainer={"devices": count, "strategy": strategy}, **options), LOG.load(), resume=resume)
+    trainer = {"devices": count, "strategy": strategy, **options.pop("trainer", {})}
+    return train(run(folder, trainer=trainer, **options), LOG.load(), resume=resume)
 
 
 def assert_near(one: Result, other: Result) -> None:
@@ -84,6 +88,21 @@ def test_a_run_resumes_on_any_number_of_processes(
     resumed = functools.partial(train_together, tmp_path / "killed", after, **options, max_epochs=3, resume=last)
     assert_near(whole, processes(after, resumed)[0])
     assert sorted(path.name for path in last.parent.iterdir() if path.is_dir()) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model": SRGNNSettings(hidden_size=8, propagation_steps=0, readout="average")},  # only the table has gradients
+        {"trainer": {"accumulate_grad_batches": 2}},
+    ],
+)
+def test_other_settings_train_as_in_one_process(
+    processes: Any, small: SessionData, tmp_path: Path, options: dict[str, Any]
+):
+    alone = train(run(tmp_path / "alone", refit=False, **options), small)
+    first, _ = processes(2, functools.partial(train_together, tmp_path / "together", 2, refit=False, **options))
+    assert_near(alone, first)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +172,7 @@ def test_no_code_of_the_index_is_run(folder: Path, tmp_path: Path):
     content = index.read_bytes()
     try:
         index.write_bytes(pickle.dumps(Command()))
-        with pytest.raises(pickle.UnpicklingError, match="mkdir does not belong into a checkpoint"):
+        with pytest.raises(pickle.UnpicklingError, match="mkdir does not belong in a checkpoint"):
             checkpoint_folder.read_index(folder)
         with pytest.raises(UserError, match="damaged"):
             Checkpoint.load(folder)
@@ -162,22 +181,24 @@ def test_no_code_of_the_index_is_run(folder: Path, tmp_path: Path):
     assert not (tmp_path / "ran").exists()
 
 
-def on_a_full_disk(folder: Path) -> tuple[str, list[str]]:
-    def full(*arguments: Any, **options: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with pytest.MonkeyPatch.context() as patch:
-        if os.environ["RANK"] == "1":
-            patch.setattr("torch.distributed.checkpoint.filesystem.torch.save", full)
-        try:
-            train_together(folder, 2, refit=False)
-        except UserError as error:
-            return str(error), sorted(path.name for path in folder.iterdir() if not path.name.startswith(".lock"))
+def on_a_full_disk(folder: Path, rank: int) -> tuple[str, list[str]]:
+    """A process that may not write files larger than 20 kB, beside one that may."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        if dist.get_rank() == rank:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+        train_together(folder, 2, refit=False, max_epochs=1, model=SRGNNSettings(hidden_size=100))
+    except UserError as error:
+        return str(error), sorted(path.name for path in folder.iterdir() if path.suffix == ".ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     return "", []
 
 
-def test_a_full_disk_of_one_process_ends_all_with_the_reason(processes: Any, tmp_path: Path):
-    for sentence, left in processes(2, on_a_full_disk, tmp_path):
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_full_disk_of_one_process_ends_all_with_the_reason(processes: Any, tmp_path: Path, rank: int):
+    for sentence, left in processes(2, on_a_full_disk, tmp_path, rank):
         assert sentence.startswith(f"Cannot write the checkpoint {tmp_path}/")
-        assert "No space left on device" in sentence
-        assert "best.ckpt" not in left
+        assert os.strerror(errno.EFBIG) in sentence
+        assert not left
