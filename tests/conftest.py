@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -99,9 +100,11 @@ class Processes:
     """Four processes that work together on a function of a test. They are started once, which takes seconds."""
 
     def __init__(self) -> None:
-        self.pool = ProcessPoolExecutor(
-            4, multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-        )
+        self.start()
+
+    def start(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.pool = ProcessPoolExecutor(4, spawn, initializer=torch.set_num_threads, initargs=(1,))
 
     def __call__(self, count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Calls a function of a test module in `count` processes at the same time; returns what each returned.
@@ -112,7 +115,13 @@ class Processes:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         works = [self.pool.submit(_in_process, rank, count, port, function, arguments) for rank in range(count)]
-        return [work.result(120) for work in works]
+        try:
+            return [work.result(200) for work in works]
+        except (BrokenProcessPool, RuntimeError, TimeoutError):  # the next test would fail in these processes, too
+            for process in multiprocessing.active_children():
+                process.kill()
+            self.start()
+            raise
 
 
 def _in_process(rank: int, count: int, port: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -124,7 +133,7 @@ def _in_process(rank: int, count: int, port: int, function: Callable[..., Any], 
         "MASTER_PORT": port,
     }
     os.environ |= {name: str(value) for name, value in environment.items()}
-    dist.init_process_group("gloo", timeout=timedelta(seconds=60))
+    dist.init_process_group("gloo", timeout=timedelta(seconds=180))
     try:
         return function(*arguments)
     finally:

@@ -36,3 +36,29 @@ def in_one_folder(arguments: list[str]) -> list[str]:
             f"The processes that {name} starts need one folder for the run: name it with hydra.run.dir=outputs/NAME."
         )
     return arguments if is_main_process() else [*arguments, "hydra.output_subdir=null", "hydra.job.name=other_process"]
+
+
+def check_count(processes: int, machines: int) -> None:
+    """Checks that the processes of a Trainer are those that were started.
+
+    Args:
+        processes: Number of the Trainer's processes on all machines.
+        machines: Number of machines.
+
+    Raises:
+        UserError: if Lightning would wait for others, or would train several times at once.
+    """
+    name = launcher()
+    if "RANK" in os.environ and "LOCAL_RANK" not in os.environ:
+        raise UserError(f"RANK={os.environ['RANK']} is set, but not LOCAL_RANK: start the processes with torchrun.")
+    if name is None and machines > 1 and not is_child():
+        raise UserError(
+            f"trainer.num_nodes={machines}: start the program on each machine with torchrun or srun, or set NODE_RANK, "
+            "MASTER_ADDR and MASTER_PORT there."
+        )
+    count = os.environ.get({"torchrun": "WORLD_SIZE", "srun": "SLURM_NTASKS"}.get(name or "", ""), processes)
+    if int(count) != processes:
+        raise UserError(
+            f"{name} has started {count} processes, but the trainer has {processes}: choose trainer=ddp or sharded, "
+            f"with trainer.devices= times trainer.num_nodes= equal to {count}."
+        )

@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from srgnn.cli.arguments import session_option
 from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
 from srgnn.cli.errors import is_main_process, options_of, sentence_of
+from srgnn.cli.launched import check_count
 from srgnn.cli.resuming import check_resumed
 from srgnn.cli.runs import lock_run, read_result, write_overrides, write_ranks, write_result
 from srgnn.cli.sweeps import is_job, is_stopping, stop
@@ -155,6 +156,7 @@ def build_run(config: DictConfig, folder: Path) -> Run:
     values = plain(config)
     values["k"] = [values["k"]] if isinstance(values["k"], int) else values["k"]
     trainer = checked_trainer(config)
+    check_count(num_processes(trainer), int(trainer.get("num_nodes", 1)))
     with options_of(config, "trainer"):
         build_trainer(trainer, [], 1, None, folder)  # Lightning's own checks, before a resumed run keeps the options
     check_choice("matmul_precision", values["matmul_precision"], PRECISIONS)

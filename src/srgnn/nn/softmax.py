@@ -21,7 +21,7 @@ from srgnn.nn.sharding import RowShard, add_rows, look_up
 from srgnn.threads import num_parts, run_parts
 
 LOGITS_PER_TILE = 400_000  # 1.6 MB in float32, which stays in the caches of a core
-SAFE_BITS = 96  # base-2 logits below this need no shift: the sum over 2^24 items stays below float32's 2^127
+SAFE_BITS = 96  # sums of exponentials from 2^-96 to 2^96 need no shift: float32 reaches from 2^-126 to 2^127
 LOGITS_PER_CHUNK = 2**24  # 64 MB in float32
 
 
@@ -30,7 +30,7 @@ def tiled_cross_entropy(
 ) -> Tensor:
     """Cross entropy in tiles of items, for a CPU.
 
-    In bfloat16 the products and the exponentials are, while sums, the loss and the gradients stay in float32. Logits
+    In bfloat16 the products and the exponentials are, while sums, the loss and the gradients stay in float32. Sums
     beyond :data:`SAFE_BITS` need float32.
 
     Args:
@@ -93,10 +93,9 @@ class _TiledSoftmax(torch.autograd.Function):
         factor = session_in_bits.to(dtype)
         total = session.new_empty(len(parts), num_sessions)
         session_grad = session.new_empty(len(parts), width, num_sessions)
-        longest = session.new_empty(len(parts))
 
         def exponentials(part: int, thread: int) -> None:
-            total[part], session_grad[part], longest[part] = 0, 0, 0
+            total[part], session_grad[part] = 0, 0
             for rows in parts[part]:
                 tile, weight = exps[rows], items[rows].to(dtype)
                 scores = logits[thread * LOGITS_PER_TILE :][: tile.numel()].view_as(tile)
@@ -106,26 +105,26 @@ class _TiledSoftmax(torch.autograd.Function):
                 torch.exp2(scores, out=tile)
                 total[part] += tile.sum(dim=0, dtype=session.dtype)
                 session_grad[part] += weight.T @ tile
-                longest[part] = torch.maximum(longest[part], items[rows].norm(dim=1).amax())
+
+        def total_of_all() -> Tensor:
+            run_parts(exponentials, len(parts))
+            sums = total.sum(dim=0)  # [B]
+            return sums if shard is None else shard.sum(sums)
 
         shift = None
-        run_parts(exponentials, len(parts))
-        largest = longest.max() * session_in_bits.norm(dim=0).max()
-        if shard is not None:
-            shard.maximum(largest.nan_to_num_(nan=torch.inf))  # or the maximum might leave NaN out
-        if not largest < SAFE_BITS:
+        sums = total_of_all()
+        if not (sums.amin() > 2.0**-SAFE_BITS and sums.amax() < 2.0**SAFE_BITS):  # nor for NaN
             if dtype != items.dtype:  # so large a number has no digits after the point in 16 bits
                 buffer = torch.empty_like(buffer, dtype=items.dtype)
                 return _TiledSoftmax.forward(ctx, session, items, target, buffer, shard)
             shift = _largest_logits(session_in_bits, items)
             shift = shift if shard is None else shard.maximum(shift)
-            run_parts(exponentials, len(parts))
+            sums = total_of_all()
 
-        total, session_gradient = total.sum(dim=0), session_grad.sum(dim=0)  # [B] and [d, B]
+        session_gradient = session_grad.sum(dim=0)  # [d, B]
         if shard is not None:
-            shard.sum(total)
             shard.sum(session_gradient)
-        weight = 1 / (total * num_sessions)  # from exponentials to probabilities over the batch size
+        weight = 1 / (sums * num_sessions)  # from exponentials to probabilities over the batch size
         weighted = (session * weight.view(-1, 1)).to(dtype)
         item_grad = torch.empty_like(items)
 
@@ -138,7 +137,7 @@ class _TiledSoftmax(torch.autograd.Function):
         add_rows(item_grad, session * (-1 / num_sessions), target, shard)
         session_gradient = (session_gradient * weight).T - target_rows / num_sessions
         ctx.gradients = session_gradient, item_grad
-        log_total = total.log() if shift is None else total.log() + shift * math.log(2)
+        log_total = sums.log() if shift is None else sums.log() + shift * math.log(2)
         return (log_total - (session * target_rows).sum(dim=1)).mean()
 
     @staticmethod

@@ -19,6 +19,7 @@ from srgnn.training.callbacks import Interrupted
 SECONDS = 1.0  # to wait for the exit code of a process whose connection is lost
 LOST = re.compile(r"gloo/transport|Connection (closed|reset|refused)|Broken pipe|TCPStore|recv|sendBytes")
 
+REASON = re.compile(r"Connection (closed|reset) by peer|Connection refused|Broken pipe|[Tt]imed out|out of memory")
 log = logging.getLogger(__name__)
 
 _children: list[subprocess.Popen[bytes]] = []  # that Lightning started, if this is the first process
@@ -94,8 +95,9 @@ def _lost_connection(error: BaseException) -> BaseException | None:
         if lost := _lost_child():
             return lost
         time.sleep(0.05)
-    reason = str(error).partition("\n")[0].rstrip(".")
-    return LostProcess(f"Another process of the training ended, or the connection to it is lost ({reason}).")
+    reason = REASON.search(str(error))
+    shown = f" ({reason[0]})" if reason else ""
+    return LostProcess(f"Another process of the training ended, or the connection to it is lost{shown}.")
 
 
 def _lost_child() -> BaseException | None:

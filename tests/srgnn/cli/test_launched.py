@@ -3,10 +3,10 @@
 import pytest
 
 from srgnn.cli.errors import is_main_process
-from srgnn.cli.launched import in_one_folder
+from srgnn.cli.launched import check_count, in_one_folder
 from srgnn.errors import UserError
 
-VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "SLURM_NTASKS")
+VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "SLURM_PROCID", "SLURM_NTASKS")
 NAMED = ["trainer=sharded", "hydra.run.dir=run"]
 
 
@@ -73,3 +73,29 @@ def test_the_others_write_no_options(environment: None):
 )
 def test_processes_of_lightning_and_single_ones_decide_as_before(environment: None):
     assert in_one_folder(["resume=last", "-m"]) == ["resume=last", "-m"]
+
+
+TORCHRUN = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "processes", "machines", "sentence"),
+    [
+        (TORCHRUN, 1, 1, "torchrun has started 2 processes, but the trainer has 1"),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, 2, 1, "srun has started 4 processes, but the trainer has 2"),
+        ({}, 4, 2, "trainer.num_nodes=2: start the program on each machine"),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, 2, 2, "RANK=1 is set, but not LOCAL_RANK"),  # without torchrun
+        (TORCHRUN, 2, 1, None),
+        ({"NODE_RANK": "1"}, 4, 2, None),
+        ({"NODE_RANK": "1", "LOCAL_RANK": "1"}, 4, 2, None),
+        ({}, 2, 1, None),
+    ],
+    indirect=["environment"],
+)
+def test_the_processes_are_those_of_the_trainer(environment: None, processes: int, machines: int, sentence: str | None):
+    if sentence is None:
+        check_count(processes, machines)
+        return
+    with pytest.raises(UserError) as error:
+        check_count(processes, machines)
+    assert str(error.value).startswith(sentence)
