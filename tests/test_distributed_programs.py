@@ -41,6 +41,14 @@ class Training:
             assert time.monotonic() < deadline, self.output.read_text()
             time.sleep(0.05)
 
+    def wait_for_child(self) -> None:
+        """Waits until the second process is about to start: the first one waits for it, in torch."""
+        deadline = time.monotonic() + 60
+        while not self.children:
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.05)
+        time.sleep(1)
+
     @property
     def children(self) -> list[int]:
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -93,6 +101,26 @@ def test_a_killed_process_ends_all_with_one_sentence(training: Any, killed: str,
     sentence = "Another process of the training" if killed == "first" else "Process 2 of 2 was ended by SIGKILL"
     assert f"Error: {sentence}" in output
     assert output.endswith("python src/train.py resume=run/last.ckpt\n")
+    assert "Traceback" not in output
+
+
+def test_processes_that_wait_for_the_first_one_end_with_it(training: Any):
+    run = training(*LONG, "trainer=ddp")
+    run.wait_for_child()
+    os.kill(run.process.pid, signal.SIGKILL)
+    code, output = run.end()
+    assert code == -signal.SIGKILL
+    assert output.endswith("Error: The first process of the training has ended.\n")
+    assert output.count("Error: ") == 1
+
+
+def test_ctrl_c_ends_processes_that_wait_for_each_other(training: Any):
+    run = training(*LONG, "trainer=ddp")
+    run.wait_for_child()
+    os.killpg(run.process.pid, signal.SIGINT)
+    code, output = run.end()
+    assert code == 130
+    assert output.endswith("Interrupted.\n")
     assert "Traceback" not in output
 
 

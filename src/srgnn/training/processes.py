@@ -18,8 +18,10 @@ from srgnn.training.callbacks import Interrupted
 
 SECONDS = 1.0  # to wait for the exit code of a process whose connection is lost
 LOST = re.compile(r"gloo/transport|Connection (closed|reset|refused)|Broken pipe|TCPStore|recv|sendBytes")
-
 REASON = re.compile(r"Connection (closed|reset) by peer|Connection refused|Broken pipe|[Tt]imed out|out of memory")
+FIRST = "SRGNN_FIRST_PROCESS"  # a variable: the process that has started this one, for those that Lightning starts
+INTERRUPTED = 128 + signal.SIGINT  # the exit code after Ctrl-C
+
 log = logging.getLogger(__name__)
 
 _children: list[subprocess.Popen[bytes]] = []  # that Lightning started, if this is the first process
@@ -35,15 +37,18 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         while not self.is_over.wait(0.2):
             for thread in threading.enumerate():
+                # Lightning names it so; tests/test_distributed_programs.py notices if that changes.
                 if thread.name == "child-process-observer" and getattr(thread, "_child_processes", None):
                     _children[:], thread._child_processes = thread._child_processes, []  # type: ignore[attr-defined]
-            lost = _lost_child()
+            lost = _lost_child() or _lost_first()
+            if lost is None and any(child.poll() == INTERRUPTED for child in _children):
+                lost = SystemExit(INTERRUPTED)
             # The main thread raises the error, unless it waits in torch for the one that is lost.
             if lost is not None and not self.is_over.wait(3 * SECONDS):
                 if isinstance(lost, LostProcess):
                     log.error("Error: %s", lost)
                 _kill_children()
-                os._exit(1)
+                os._exit(INTERRUPTED if isinstance(lost, SystemExit) and lost.code == INTERRUPTED else 1)
 
 
 @contextmanager
@@ -61,6 +66,8 @@ def ending_together() -> Iterator[None]:
 
     is_main_thread = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGCHLD, child_ended) if is_main_thread else None
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        os.environ[FIRST] = str(os.getpid())
     watch = _Watch()
     watch.start()
 
@@ -104,7 +111,7 @@ def _lost_child() -> BaseException | None:
     """The error of a process that has ended too early: no sentence if that process has reported it."""
     codes = {number: child.poll() for number, child in enumerate(_children, 2)}
     # One that was interrupted, as all are, has no error.
-    failed = {number: code for number, code in codes.items() if code not in (None, 0, 128 + signal.SIGINT)}
+    failed = {number: code for number, code in codes.items() if code not in (None, 0, INTERRUPTED)}
     if not failed:
         return None
     if any(code > 0 for code in failed.values() if code):
@@ -112,6 +119,14 @@ def _lost_child() -> BaseException | None:
     number, code = next(iter(failed.items()))
     name = signal.Signals(-(code or 0)).name
     return LostProcess(f"Process {number} of {len(_children) + 1} was ended by {name}, and the training with it.")
+
+
+def _lost_first() -> BaseException | None:
+    """The error of the first process, if it has started this one and is gone; one of several reports it."""
+    number, first = os.environ.get("LOCAL_RANK", "0"), os.environ.get(FIRST)
+    if number == "0" or first is None or int(first) in (os.getpid(), os.getppid()):
+        return None
+    return LostProcess("The first process of the training has ended.") if number == "1" else SystemExit(1)
 
 
 def _kill_children() -> None:
