@@ -59,4 +59,4 @@ main()
         process = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert process.returncode == 0, process.stderr
     process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert "Usage: srgnn compare|evaluate|prepare|recommend|train|tune" in process.stderr
+    assert "Usage: srgnn compare|evaluate|export|prepare|recommend|train|tune" in process.stderr
