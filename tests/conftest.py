@@ -1,21 +1,15 @@
 """Shared fixtures. Real data and reference outputs are in `../shared` beside the checkout, or absent."""
 
-import multiprocessing
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch_geometric.typing
+from joint_processes import Processes
 from program_server import SOURCE, Program, Server
 
 from srgnn.data import SessionData, SyntheticLog
@@ -94,50 +88,6 @@ def program(server: Server, tmp_path: Path) -> Iterator[Programs]:
     yield programs
     for each in programs.started:
         each.kill()
-
-
-class Processes:
-    """Four processes that work together on a function of a test. They are started once, which takes seconds."""
-
-    def __init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        spawn = multiprocessing.get_context("spawn")
-        self.pool = ProcessPoolExecutor(4, spawn, initializer=torch.set_num_threads, initargs=(1,))
-
-    def __call__(self, count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Calls a function of a test module in `count` processes at the same time; returns what each returned.
-
-        `torch.distributed` is ready there, and Lightning takes each for one of its own processes.
-        """
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        works = [self.pool.submit(_in_process, rank, count, port, function, arguments) for rank in range(count)]
-        try:
-            return [work.result(200) for work in works]
-        except (BrokenProcessPool, RuntimeError, TimeoutError):  # the next test would fail in these processes, too
-            for process in multiprocessing.active_children():
-                process.kill()
-            self.start()
-            raise
-
-
-def _in_process(rank: int, count: int, port: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    environment = {
-        "LOCAL_RANK": rank,
-        "RANK": rank,
-        "WORLD_SIZE": count,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
-    os.environ |= {name: str(value) for name, value in environment.items()}
-    dist.init_process_group("gloo", timeout=timedelta(seconds=180))
-    try:
-        return function(*arguments)
-    finally:
-        dist.destroy_process_group()
 
 
 @pytest.fixture(scope="session")
