@@ -20,6 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from srgnn.cli import CONF
 from srgnn.cli.arguments import option, shown, value
+from srgnn.cli.launched import is_child, is_main_process
 from srgnn.errors import LostProcess, UserError, typed
 from srgnn.saving import FULL, write_error
 
@@ -67,20 +68,6 @@ def one_sentence(program: str) -> Iterator[None]:
 def visible(text: str) -> str:
     """The text with control characters as `\\x1b`: an id or a file name must not steer the terminal."""
     return "".join(char if char in "\n\t" or char.isprintable() else repr(char)[1:-1] for char in text)
-
-
-def is_main_process() -> bool:
-    """Whether this is the first of the processes that train together, on whichever machine it is."""
-    if "RANK" in os.environ:  # of torchrun, which Kubernetes uses, too
-        return os.environ["RANK"] == "0"
-    if "LOCAL_RANK" in os.environ or "NODE_RANK" in os.environ:  # of Lightning
-        return {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")} == {"0"}
-    return os.environ.get("SLURM_PROCID", "0") == "0"
-
-
-def is_child() -> bool:
-    """Whether Lightning has started this process, with all options of the first one."""
-    return "LOCAL_RANK" in os.environ and "RANK" not in os.environ
 
 
 @contextmanager

@@ -1,11 +1,24 @@
-"""Processes of one training that torchrun, SLURM or a command on each machine has started, not Lightning."""
+"""The processes of one training: which one this is, and what has started them."""
 
 import os
 from collections.abc import Mapping
 
 from srgnn.cli.arguments import SWEEP_FLAGS, option, value
-from srgnn.cli.errors import is_child, is_main_process
 from srgnn.errors import UserError
+
+
+def is_main_process() -> bool:
+    """Whether this is the first of the processes that train together, on whichever machine it is."""
+    if "RANK" in os.environ:  # of torchrun, which Kubernetes uses, too
+        return os.environ["RANK"] == "0"
+    if "LOCAL_RANK" in os.environ or "NODE_RANK" in os.environ:  # of Lightning
+        return {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")} == {"0"}
+    return os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def is_child() -> bool:
+    """Whether Lightning has started this process, with all options of the first one."""
+    return "LOCAL_RANK" in os.environ and "RANK" not in os.environ
 
 
 def launcher() -> str | None:
@@ -14,7 +27,7 @@ def launcher() -> str | None:
         return "torchrun"
     if int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ and not is_child():
         return "srun"
-    return "NODE_RANK" if "NODE_RANK" in os.environ and not is_child() else None
+    return "the command on each machine" if "NODE_RANK" in os.environ and not is_child() else None
 
 
 def in_one_folder(arguments: list[str]) -> list[str]:

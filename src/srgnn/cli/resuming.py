@@ -12,7 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, shown, value
-from srgnn.cli.errors import RENAMED, is_child, raw_log_exists
+from srgnn.cli.errors import RENAMED, raw_log_exists
+from srgnn.cli.launched import is_child
 from srgnn.cli.runs import LAUNCHER, OVERRIDES, RESULT, STUDY, SWEEP, find_files, flat_options
 from srgnn.errors import UserError, for_hydra
 from srgnn.saving import LOCK, is_locked, restore_replaced

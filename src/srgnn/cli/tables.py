@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from srgnn.cli.errors import is_main_process, visible
+from srgnn.cli.errors import visible
+from srgnn.cli.launched import is_main_process
 from srgnn.cli.runs import SweptRun
 
 if TYPE_CHECKING:  # torch and PyG take seconds to load

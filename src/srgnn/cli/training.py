@@ -20,8 +20,8 @@ from omegaconf import DictConfig
 
 from srgnn.cli.arguments import session_option
 from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
-from srgnn.cli.errors import is_main_process, options_of, sentence_of
-from srgnn.cli.launched import check_count
+from srgnn.cli.errors import options_of, sentence_of
+from srgnn.cli.launched import check_count, is_main_process
 from srgnn.cli.resuming import check_resumed
 from srgnn.cli.runs import lock_run, read_result, write_overrides, write_ranks, write_result
 from srgnn.cli.sweeps import is_job, is_stopping, stop

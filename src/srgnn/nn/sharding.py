@@ -101,8 +101,8 @@ class LookUp(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (rows,) = ctx.saved_tensors
-        place, is_here = ctx.shard.local(rows)
         if ctx.sparse:
+            place, is_here = ctx.shard.local(rows)
             gradient = torch.sparse_coo_tensor(
                 place[is_here].view(1, -1), grad[is_here], ctx.shape, check_invariants=False
             )

@@ -94,20 +94,20 @@ def write(tensors: Mapping[str, Tensor], rest: Mapping[str, Any], folder: Path) 
         UserError: if the system refuses to write in one of the processes, or they do not share the folder; all of them
             raise it.
     """
-    writer, refused, checksums = FolderWriter(folder), None, {}
+    writer, refused, failed = FolderWriter(folder), None, None
     try:
         save(dict(tensors), storage_writer=writer)
-        checksums = {path.name: _checksum(path) for path in folder.glob(f"__{dist.get_rank()}_*")}
-    except (CheckpointException, OSError) as error:
-        failures = error.failures.values() if isinstance(error, CheckpointException) else ()
-        raised = [failure[0] for failure in failures if isinstance(failure[0], OSError)]
+    except CheckpointException as error:  # in all processes, whichever failed
+        raised = [failure[0] for failure in error.failures.values() if isinstance(failure[0], OSError)]
         refused = next((file.error for file in writer.files if file.error), raised[0] if raised else None)
-        if isinstance(error, OSError) or not any(reason for reason, _ in _of_all((refused, None))):
-            raise
+        failed = error
+    checksums = {path.name: _checksum(path) for path in folder.glob(f"__{dist.get_rank()}_*")}
     files: dict[str, list[int]] = {}
     for reason, part in _of_all((refused, checksums)):
         _raise_refused(reason, folder)
         files |= part
+    if failed is not None:
+        raise failed
     if dist.get_rank() == 0:
         missing = [name for name in files if not (folder / name).is_file()]
         refused = None if missing else _write_rest({**rest, FILES: {INDEX: _checksum(folder / INDEX), **files}}, folder)

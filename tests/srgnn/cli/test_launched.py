@@ -2,8 +2,7 @@
 
 import pytest
 
-from srgnn.cli.errors import is_main_process
-from srgnn.cli.launched import check_count, in_one_folder
+from srgnn.cli.launched import check_count, in_one_folder, is_main_process
 from srgnn.errors import UserError
 
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "SLURM_PROCID", "SLURM_NTASKS")
