@@ -26,8 +26,9 @@ from srgnn.data import SessionData
 from srgnn.errors import UserError, for_hydra, typed
 from srgnn.saving import whole_file
 from srgnn.search.space import Candidates, Value
-from srgnn.search.study import SearchSettings, Study, TrialRecord, best_trial
+from srgnn.search.study import SearchSettings, Study
 from srgnn.search.training import keep_best, validation
+from srgnn.search.trials import TrialRecord, best_trial
 from srgnn.training.protocols import split_validation
 from srgnn.training.run import Run
 from srgnn.training.trainer import num_processes

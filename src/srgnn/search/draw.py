@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from srgnn.draw import EDGE, INK, NODE, PAPER
 from srgnn.figures import FONT, GRID, ORANGE, PALE, ROW, TITLE_FONT, new_figure
-from srgnn.search.study import TrialRecord, best_trial
+from srgnn.search.trials import TrialRecord, best_trial
 
 HEIGHT = 4.0  # inches
 

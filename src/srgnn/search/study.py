@@ -11,8 +11,7 @@ import signal
 import threading
 import time
 import uuid
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,8 @@ from types import FrameType
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.pruners import BasePruner, MedianPruner
-from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.study import StudyDirection
@@ -32,17 +29,12 @@ from optuna.trial import FrozenTrial, TrialState
 from srgnn.errors import ArgumentError, UserError, check_int
 from srgnn.saving import lock_folder
 from srgnn.search.journal import FileLock
-from srgnn.search.space import Space, Value
+from srgnn.search.sampler import RepeatableTPE
+from srgnn.search.space import Space
+from srgnn.search.trials import ERROR, SECONDS, Objective, OpenTrial, TrialRecord, record_of
 
 JOURNAL = "study.journal"
-FOLDER, ERROR, SECONDS = "folder", "error", "seconds"  # attributes of trials
-STATES = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
+FOLDER = "folder"  # an attribute of trials
 SQLITE_WAITS = 60  # seconds for another process to finish its writing
 
 
@@ -59,37 +51,6 @@ def median_pruner(startup_trials: int = 5, warmup_epochs: int = 0) -> BasePruner
     check_int("startup_trials", startup_trials, 0)
     check_int("warmup_epochs", warmup_epochs, 0)
     return MedianPruner(startup_trials, n_warmup_steps=warmup_epochs + 1)  # epochs are counted from 1
-
-
-class RepeatableTPE(BaseSampler):
-    """Tree-structured Parzen estimator whose draws depend on the finished trials and the trial's number alone.
-
-    Optuna's own sampler draws from a generator that a new process would start again.
-
-    Args:
-        seed: Seed of all draws.
-        startup_trials: Number of trials with random values.
-    """
-
-    def __init__(self, seed: int, startup_trials: int):
-        self.seed, self.startup_trials = seed, startup_trials
-
-    def _sampler(self, trial: FrozenTrial, name: str = "") -> TPESampler:
-        seed = zlib.crc32(f"{self.seed}/{trial.number}/{name}".encode())
-        return TPESampler(seed=seed, n_startup_trials=self.startup_trials)
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._sampler(trial).infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._sampler(trial).sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        return self._sampler(trial, param_name).sample_independent(study, trial, param_name, param_distribution)
 
 
 @dataclass(frozen=True)
@@ -125,68 +86,6 @@ class SearchSettings:
             check_int(name, getattr(self, name), minimum)
         if not self.space:
             raise UserError("The search has no parameters: name at least one with space=.", "space")
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """A trial of a study.
-
-    Args:
-        number: Its number, from 0.
-        state: `complete`, `pruned`, `failed`, `running` or `waiting`.
-        value: Value of a complete trial, or of the last epoch of a pruned one.
-        parameters: Its parameters by name.
-        epochs: Value of every epoch, by its number from 1.
-        seconds: Duration; of the last part, if it was continued.
-        error: The reason of a failure.
-    """
-
-    number: int
-    state: str
-    value: float | None
-    parameters: Mapping[str, Value]
-    epochs: Mapping[int, float]
-    seconds: float | None = None
-    error: str | None = None
-
-
-def best_trial(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The first of the complete trials with the largest value; None if no trial is complete."""
-    complete = [record for record in records if record.state == "complete" and record.value is not None]
-    return max(complete, key=lambda record: (record.value, -record.number), default=None)
-
-
-class OpenTrial:
-    """A trial that this process has taken.
-
-    Args:
-        trial: The trial of Optuna.
-        space: Candidate values of the parameters.
-        folder: Folder of the trial.
-        reported: Numbers of the epochs that were reported before its process died.
-    """
-
-    def __init__(self, trial: optuna.Trial, space: Space, folder: Path, reported: Iterable[int] = ()):
-        self.trial, self.folder, self.number = trial, folder, trial.number
-        self.parameters = {name: candidates.suggest(trial, name) for name, candidates in space.items()}
-        self.reported = set(reported)
-        self.is_last = False  # set to end the search after this trial
-
-    def report(self, epochs: Mapping[int, float]) -> None:
-        """Stores the values of epochs, each of them once.
-
-        Raises:
-            optuna.TrialPruned: if the trial is not worth its further epochs.
-        """
-        for epoch, value in epochs.items():
-            if epoch not in self.reported:
-                self.trial.report(value, epoch)
-                self.reported.add(epoch)
-        if self.reported and self.trial.should_prune():
-            raise optuna.TrialPruned
-
-
-Objective = Callable[[OpenTrial], float]
 
 
 class Stopped(Exception):
@@ -240,7 +139,7 @@ class Study:
     def records(self) -> list[TrialRecord]:
         """The trials of the study, by number; those that no process will take are left out."""
         trials, limit = self._trials(), self.settings.trials
-        return [_record(trial) for trial in trials if trial.number < limit or trial.state != TrialState.WAITING]
+        return [record_of(trial) for trial in trials if trial.number < limit or trial.state != TrialState.WAITING]
 
     def _trials(self) -> list[FrozenTrial]:
         return sorted(self.study.get_trials(deepcopy=False), key=lambda trial: trial.number)
@@ -338,18 +237,6 @@ class Study:
         except ValueError:  # no parameter has two values
             return {}
         return {name: float(share) for name, share in found.items()}
-
-
-def _record(trial: FrozenTrial) -> TrialRecord:
-    return TrialRecord(
-        trial.number,
-        STATES[trial.state],
-        trial.value,
-        trial.params,
-        dict(sorted(trial.intermediate_values.items())),
-        trial.user_attrs.get(SECONDS),
-        trial.user_attrs.get(ERROR),
-    )
 
 
 def _open_storage(settings: SearchSettings) -> BaseStorage:

@@ -11,7 +11,7 @@ from srgnn.data.sessions import SessionData
 from srgnn.errors import UserError
 from srgnn.saving import remove
 from srgnn.search.space import Value
-from srgnn.search.study import Objective, OpenTrial, TrialRecord, best_trial
+from srgnn.search.trials import Objective, OpenTrial, TrialRecord, best_trial
 from srgnn.training.callbacks import AfterEpoch
 from srgnn.training.checkpoint import load_record
 from srgnn.training.protocols import best_of, select

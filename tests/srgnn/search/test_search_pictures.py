@@ -6,7 +6,7 @@ pytest.importorskip("optuna")
 pytest.importorskip("matplotlib")
 pictures = pytest.importorskip("srgnn.search.draw")
 save = pytest.importorskip("srgnn.figures").save
-TrialRecord = pytest.importorskip("srgnn.search.study").TrialRecord
+TrialRecord = pytest.importorskip("srgnn.search.trials").TrialRecord
 
 
 def records(states: str) -> list:

@@ -15,6 +15,7 @@ from srgnn.saving import lock_folder
 
 optuna = pytest.importorskip("optuna")
 study = pytest.importorskip("srgnn.search.study")
+trials = pytest.importorskip("srgnn.search.trials")
 Range, Choices = (getattr(pytest.importorskip("srgnn.search.space"), name) for name in ("Range", "Choices"))
 
 SPACE = {"x": Range(0.0, 1.0), "n": Range(1, 8), "kind": Choices(["a", "b"])}
@@ -146,7 +147,7 @@ def test_a_failure_is_kept_with_its_sentence_and_the_search_goes_on(tmp_path: Pa
     records = opened.records()
     assert [each.state for each in records] == ["complete", "failed"] * 2
     assert records[1].error == "optimizer.lr=9: too large."
-    assert study.best_trial(records) is records[0]
+    assert trials.best_trial(records) is records[0]
 
 
 def test_a_file_that_cannot_be_written_ends_the_search(tmp_path: Path):
@@ -176,7 +177,7 @@ def test_the_median_of_the_complete_trials_prunes_a_worse_one(tmp_path: Path):
 
     pruned = run(tmp_path / "a", by_number, trials=4, pruner=study.median_pruner(2, warmup_epochs=1))
     assert [(each.state, len(each.epochs)) for each in pruned] == [("complete", 3)] * 2 + [("pruned", 2)] * 2
-    assert study.best_trial(pruned).number == 0
+    assert trials.best_trial(pruned).number == 0
     whole = run(tmp_path / "b", by_number, trials=4, pruner=optuna.pruners.NopPruner())
     assert [each.state for each in whole] == ["complete"] * 4
 
