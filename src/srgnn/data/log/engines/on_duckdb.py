@@ -13,7 +13,7 @@ import polars as pl
 
 from srgnn.data.log.engines import Frame
 from srgnn.data.log.engines.one_machine import FileTables
-from srgnn.data.log.raw.files import writing
+from srgnn.data.log.writing import writing
 from srgnn.errors import ArgumentError, UserError, check_int
 from srgnn.saving import write_error
 

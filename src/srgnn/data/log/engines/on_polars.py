@@ -10,7 +10,7 @@ import polars as pl
 
 from srgnn.data.log.engines import Frame
 from srgnn.data.log.engines.one_machine import FileTables
-from srgnn.data.log.raw.files import writing
+from srgnn.data.log.writing import writing
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from srgnn.data.log.engines import Frame
-from srgnn.data.log.raw.files import writing
+from srgnn.data.log.writing import writing
 
 if TYPE_CHECKING:
     from srgnn.data.log.columns.layout import Layout

@@ -1,6 +1,5 @@
 """Raw files as rows: CSV, TSV, JSON lines or Parquet, plain or compressed; errors about files that cannot be read."""
 
-import errno
 import glob
 import hashlib
 import io
@@ -27,12 +26,11 @@ from srgnn.data.log.raw.header import IS_HEADER, Head, cleaned, empty, is_repeat
 from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, kind_of
 from srgnn.data.log.raw.text import command, contains, raw_lines
 from srgnn.data.log.words import counted
+from srgnn.data.log.writing import writing
 from srgnn.errors import UserError, typed
-from srgnn.saving import FULL, error_number, write_error
 
 IS_TEST = "_is_test"  # the column that marks the rows of test files
 SAMPLE = 1000  # number of rows from which the types of JSON fields and the form of ids and times are inferred
-UNWRITABLE = (*FULL, errno.EROFS)  # in a query that both reads and writes, these errors come from the writing
 
 
 @dataclass(frozen=True)
@@ -263,20 +261,6 @@ class RawFiles:
             yield
         except (OSError, pl.exceptions.PolarsError) as error:
             raise _unreadable(self, error) from error
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns errors of a full or read-only disk, which polars raises as its own, into a :class:`UserError`.
-
-    Other errors pass through: the query that writes `path` also reads the log.
-    """
-    try:
-        yield
-    except (OSError, pl.exceptions.PolarsError) as error:
-        if error_number(error) not in UNWRITABLE:
-            raise
-        raise write_error(f"the prepared data in {path.parent}", error, "cache") from error
 
 
 def _unreadable(files: RawFiles, error: Exception) -> UserError:
