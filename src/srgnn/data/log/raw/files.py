@@ -2,7 +2,6 @@
 
 import glob
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from srgnn.data.log.raw.broken import (
 from srgnn.data.log.raw.content import not_utf8, starts_with_bom
 from srgnn.data.log.raw.header import IS_HEADER, Head, cleaned, empty, is_repeated, read_head
 from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, kind_of
-from srgnn.data.log.raw.text import command, contains, raw_lines
+from srgnn.data.log.raw.text import command, contains, in_memory, raw_lines
 from srgnn.data.log.words import counted
 from srgnn.data.log.writing import writing
 from srgnn.errors import UserError, typed
@@ -126,7 +125,7 @@ class RawFiles:
     def _scan(self, path: Path) -> pl.LazyFrame:
         if self.kind == PARQUET:
             return pl.scan_parquet(path, glob=False)
-        source = _in_memory(path) if starts_with_bom(path) else glob.escape(str(path))
+        source = in_memory(path) if starts_with_bom(path) else glob.escape(str(path))
         if not self.texts:
             return pl.scan_ndjson(source, infer_schema_length=None if self.mixed else SAMPLE)
         names = pl.scan_ndjson(source, infer_schema_length=SAMPLE).collect_schema().names()
@@ -283,14 +282,6 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
                 f"{files.name} has NaN or Infinity in {counted(findings.constants, 'line')}: write null, with {fix}."
             )
     return UserError(f"{files.name} cannot be read as {files.kind[1:]} ({text}).")
-
-
-def _in_memory(path: Path) -> io.BytesIO:
-    """A text file without the byte order mark at its start; of a log, there is a copy on disk instead."""
-    content = io.BytesIO()
-    raw_lines(path).select("line").sink_csv(content, include_header=False, quote_style="never")
-    content.seek(0)
-    return content
 
 
 def _hash(path: Path) -> str:
