@@ -10,6 +10,15 @@ FILE = "checksums.txt"
 PIECE = 1 << 22  # bytes that are read at once
 
 
+def checksum(path: Path) -> int:
+    """The checksum of one file."""
+    found = 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            found = zlib.crc32(piece, found)
+    return found
+
+
 def write_checksums(folder: Path, names: Sequence[str]) -> None:
     """Writes `checksums.txt`: a line with checksum and name for each of the files."""
     (folder / FILE).write_text("".join(_lines(folder, names)))
@@ -35,8 +44,4 @@ def verify_checksums(folder: Path, names: Sequence[str]) -> None:
 
 def _lines(folder: Path, names: Sequence[str]) -> Iterator[str]:
     for name in names:
-        checksum = 0
-        with (folder / name).open("rb") as file:
-            while piece := file.read(PIECE):
-                checksum = zlib.crc32(piece, checksum)
-        yield f"{checksum:08x}  {name}\n"
+        yield f"{checksum(folder / name):08x}  {name}\n"

@@ -8,7 +8,6 @@ import io
 import os
 import pickle
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +22,12 @@ from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadat
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
+from srgnn.data.checksums import checksum
 from srgnn.errors import UserError
 from srgnn.saving import ObservedFile, write_error
 
 META = "meta.pt"
-FILES = "files"  # its entry with the size and the checksum of every other file
-BLOCK = 2**22  # bytes read at a time
+FILES = "files"  # its entry with the checksum of every other file
 INDEX = ".metadata"  # the file of torch.distributed.checkpoint that says where every tensor is
 NAMES = {  # all that the index of a folder of tensors refers to: a pickle could run anything else
     "torch.distributed.checkpoint.metadata": (
@@ -101,8 +100,8 @@ def write(tensors: Mapping[str, Tensor], rest: Mapping[str, Any], folder: Path) 
         raised = [failure[0] for failure in error.failures.values() if isinstance(failure[0], OSError)]
         refused = next((file.error for file in writer.files if file.error), raised[0] if raised else None)
         failed = error
-    checksums = {path.name: _checksum(path) for path in folder.glob(f"__{dist.get_rank()}_*")}
-    files: dict[str, list[int]] = {}
+    checksums = {path.name: checksum(path) for path in folder.glob(f"__{dist.get_rank()}_*")}
+    files: dict[str, int] = {}
     for reason, part in _of_all((refused, checksums)):
         _raise_refused(reason, folder)
         files |= part
@@ -110,7 +109,7 @@ def write(tensors: Mapping[str, Tensor], rest: Mapping[str, Any], folder: Path) 
         raise failed
     if dist.get_rank() == 0:
         missing = [name for name in files if not (folder / name).is_file()]
-        refused = None if missing else _write_rest({**rest, FILES: {INDEX: _checksum(folder / INDEX), **files}}, folder)
+        refused = None if missing else _write_rest({**rest, FILES: {INDEX: checksum(folder / INDEX), **files}}, folder)
     else:
         missing = []
     reason, missing = _of_all((refused, missing))[0]
@@ -200,7 +199,7 @@ def contents(folder: Path, prefix: str) -> dict[str, tuple[torch.Size, torch.dty
 
 
 def is_whole(folder: Path, process: int = 0, processes: int = 1) -> bool:
-    """Whether the files of a folder have the size and the checksum (CRC-32) with which they were written.
+    """Whether the files of a folder have the checksum (CRC-32) with which they were written.
 
     Args:
         folder: The folder of the checkpoint.
@@ -209,8 +208,7 @@ def is_whole(folder: Path, process: int = 0, processes: int = 1) -> bool:
     """
     files = sorted(read_rest(folder)[FILES].items())
     return all(
-        (folder / name).is_file() and _checksum(folder / name) == checksum
-        for name, checksum in files[process::processes]
+        (folder / name).is_file() and checksum(folder / name) == written for name, written in files[process::processes]
     )
 
 
@@ -218,11 +216,3 @@ def check_whole(is_whole: bool, folder: Path) -> None:
     """Raises the error of a damaged checkpoint."""
     if not is_whole:
         raise UserError(f"{folder} is damaged: use another checkpoint, or train again.")
-
-
-def _checksum(path: Path) -> list[int]:
-    size = checksum = 0
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            size, checksum = size + len(block), zlib.crc32(block, checksum)
-    return [size, checksum]
