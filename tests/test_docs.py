@@ -181,10 +181,8 @@ def test_the_figures_of_the_readme_agree_with_the_docs():
     readme = (ROOT / "README.md").read_text().partition("## Results")[2]
     docs = "".join((ROOT / "docs" / name).read_text() for name in ("results.md", "performance.md"))
     rounded = {
-        "110": "110.2",
-        "76": "76.1",
-        "5.1": "5.11",
-        "65": "**65 %**",
+        "5.1": "5.12",
+        "63": "**63 %**",
         "35": "35.0",
         "2.3": "2.29",
         "33": "33,000,000",
