@@ -56,7 +56,7 @@ def main() -> None:
             print(f"{clicks:,} clicks in {options.batches:,} batches, {time.perf_counter() - started:.1f} s")
         for title, baseline in BASELINES.items():
             with peak(f"load, and count for {title}", disk):
-                baseline(data.train, data.num_items)
+                baseline().build(data.num_items).observe(data.train)
 
 
 def make_parts(folder: Path, clicks: int) -> list[Path]:

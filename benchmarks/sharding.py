@@ -21,7 +21,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from srgnn.data import Sessions
 from srgnn.data.graphs import SessionGraphs
 from srgnn.memory import forget_peak, keep_freed_memory, peak_memory
-from srgnn.nn import SRGNN, Sampling, build_loss
+from srgnn.nn import Sampling, SRGNNSettings, build_loss
 from srgnn.training.optimizer import LazyAdam
 from srgnn.training.sharding import COPIES, SHARDS, average_gradients
 
@@ -70,7 +70,7 @@ def measure(rank: int, processes: int, port: int, loss_name: str, options: Any) 
     graphs = SessionGraphs(Sessions.from_lists(clicks.tolist()), options.items)
     longest = (graphs.length == CLICKS).nonzero().view(-1)
     imported = peak_memory()
-    model = SRGNN(options.items, options.width)
+    model = SRGNNSettings(options.width).build(options.items)
     if processes > 1:
         model.item_embedding.share_out(mesh[SHARDS])
     forget_peak()  # the whole table is drawn once, in every process
@@ -122,7 +122,7 @@ def expected_traffic(loss: str, processes: int, options: Any) -> float:
     batch: int = options.batch_size
     width: int = options.width
     rows = batch * CLICKS + batch + (Sampling().negatives if loss == "sampled_softmax" else batch)
-    parameters = sum(p.numel() for p in SRGNN(1, width).parameters()) - width
+    parameters = sum(p.numel() for p in SRGNNSettings(width).build(1).parameters()) - width
     return 4 * (rows * width + parameters)
 
 

@@ -18,7 +18,7 @@ def test_a_sweep_over_seeds_becomes_tables_and_pictures(program, tmp_path: Path)
     tables = [f"comparison.{kind}" for kind in ("csv", "md", "tex")]
     assert sorted(path.name for path in folder.iterdir()) == sorted([*tables, *pictures])
     figures = pl.read_csv(folder / "comparison.csv", infer_schema_length=None)
-    rows = ["SR-GNN propagation_steps=0", "SR-GNN propagation_steps=1", "Popularity", "Last-item successor"]
+    rows = ["SR-GNN propagation_steps=0", "SR-GNN propagation_steps=1", "Popularity", "Markov chain"]
     assert figures["row"].unique(maintain_order=True).to_list() == rows
     assert figures.filter(metric="mrr@5", clicks="all")["seeds"].to_list() == [2, 2, 1, 1]
     assert figures.filter(metric="recall@5", clicks="all")["p"].null_count() == 1  # that of the reference

@@ -87,5 +87,5 @@ def test_a_terminal_shows_moving_bars(tmp_path: Path):
             shown += piece
     os.close(leader)
     assert process.wait() == 0
-    for text in (b"it/s, ", b"loss_step=", b"valid/mrr@20=", b"100%|###", b"Last-item successor:"):
+    for text in (b"it/s, ", b"loss_step=", b"valid/mrr@20=", b"100%|###", b"Markov chain:"):
         assert text in shown

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
     from torch_geometric.data import Batch
 
-    from srgnn.data.sessions import SessionData
+    from srgnn.data.sessions import SessionData, Sessions
     from srgnn.nn.embedding import ItemEmbedding
 
 
@@ -34,7 +34,7 @@ class DataSet(Protocol):
 
 
 class SessionModel(Protocol):
-    """Maps sessions to scores over all items, as SR-GNN and every baseline do. Evaluation needs nothing else.
+    """Maps sessions to scores over all items. Evaluation needs nothing else.
 
     Shapes:
         a batch of B session graphs -> scores [B, V]; higher is better
@@ -43,13 +43,42 @@ class SessionModel(Protocol):
     def __call__(self, batch: Batch, /) -> Tensor: ...
 
 
-class TrainableModel(SessionModel, Protocol):
-    """A torch module whose scores are products of session embeddings with the item embeddings.
+class Model(SessionModel, Protocol):
+    """A torch module that is trained by the programs, kept in checkpoints, and recommends.
 
-    Losses use the two factors, so they need not hold all scores [B, V] at once.
+    A model that ranks without holding all scores may have a method `rank(batch, top)`, which returns what
+    :class:`srgnn.evaluation.Ranker` does.
+    """
+
+    in_products: bool  # whether the scores are products of session embeddings with the item embeddings
+
+    def observe(self, train: Sessions) -> None:
+        """Counts what the model has to know of the training sessions, into its buffers, before the first step."""
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """The probabilities of the next items from their scores, [B, V]; those of a session sum to one."""
+
+    # The methods of torch.nn.Module that the programs use:
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any: ...
+
+    def eval(self) -> Self: ...
+
+    def to(self, device: torch.device) -> Self: ...
+
+
+class TrainableModel(Model, Protocol):
+    """A model with weights: :class:`srgnn.nn.encoder.SessionEncoder` is the base of all here.
+
+    If its scores are products, losses use the two factors, so they need not hold all scores [B, V] at once.
     """
 
     item_embedding: ItemEmbedding
+
+    def scores_of(self, batch: Batch, items: Tensor) -> Tensor:
+        """The scores of some items [K] only, [B, K]."""
 
     def session_embedding(self, batch: Batch) -> Tensor:
         """The embeddings of a batch of B session graphs, [B, d]."""
@@ -57,15 +86,7 @@ class TrainableModel(SessionModel, Protocol):
     def session_embedding_and_table(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The session embeddings [B, d] and the item embeddings [V, d] that they are multiplied by."""
 
-    # The methods of torch.nn.Module that training uses:
-
     def parameters(self) -> Iterator[Parameter]: ...
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any: ...
-
-    def eval(self) -> Self: ...
-
-    def to(self, device: torch.device) -> Self: ...
 
 
 class ModelSettings(Protocol):
@@ -76,8 +97,8 @@ class ModelSettings(Protocol):
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
-    def build(self, num_items: int) -> TrainableModel:
-        """A new model with freshly initialised weights."""
+    def build(self, num_items: int) -> Model:
+        """A new model with freshly initialised weights, or without counts."""
 
 
 class Loss(Protocol):

@@ -55,7 +55,8 @@ class Measurement:
 class Ranker:
     """Ranks all items for batches of sessions by a model whose weights stay as they are, in full precision.
 
-    On a CPU, the scores of a model that has an `item_embedding` are never held (:func:`srgnn.nn.ranking.rank_tiles`).
+    On a CPU, the scores of a model that multiplies with its item embeddings are never held
+    (:func:`srgnn.nn.ranking.rank_tiles`), nor are those of a model that has a method `rank`.
     If its table is shared out, all of its processes must rank the same batches at the same time.
 
     Args:
@@ -67,8 +68,9 @@ class Ranker:
     def __init__(self, model: SessionModel, device: torch.device):
         self.model, self.device = model, device
         self.embedding: ItemEmbedding | None = getattr(model, "item_embedding", None)
+        self.rank = getattr(model, "rank", None)
         self.shard = None if self.embedding is None else self.embedding.shard
-        self.in_tiles = self.embedding is not None and device.type == "cpu"
+        self.in_tiles = device.type == "cpu" and getattr(model, "in_products", False)
         if self.embedding is not None and self.in_tiles:
             self.norm = self.embedding.norm()
             self.longest = self.embedding.weight.norm(dim=1).max()
@@ -86,6 +88,9 @@ class Ranker:
             UserError: if a score is not a finite number.
         """
         with torch.autocast(self.device.type, enabled=False):
+            if self.rank is not None:
+                of_targets, best, best_scores = self.rank(batch, top)
+                return of_targets, best, best_scores
             if self.in_tiles:
                 session = self.model.session_embedding(batch)  # type: ignore[attr-defined]
                 check_finite(session.norm(dim=1) * self.longest)  # no score is larger
@@ -206,7 +211,8 @@ def _ranked(
 ) -> Iterator[tuple[Batch, Tensor, Tensor, Tensor]]:
     """The batches of all prefixes, with what :class:`Ranker` finds for them."""
     ranker = Ranker(model, graphs.items.device)
-    size = evaluation_batch_size(graphs.num_items, graphs.items.device, ranker.in_tiles)
+    holds_scores = ranker.rank is None and not ranker.in_tiles
+    size = evaluation_batch_size(graphs.num_items, graphs.items.device, holds_scores)
     for first in Progress(range(0, len(graphs), size), desc=name, leave=False, disable=not name):
         batch = graphs[first : first + size]
         yield batch, *ranker(batch, top)

@@ -1,13 +1,15 @@
 """Recommendations by raw item ids, from a checkpoint. Needs neither Hydra nor Lightning."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Batch
 
-from srgnn.contracts import TrainableModel
+from srgnn.contracts import Model, TrainableModel
 from srgnn.data.graphs import session_graph
 from srgnn.data.sessions import Vocabulary
 from srgnn.errors import ArgumentError, UserError, check_int
@@ -38,12 +40,16 @@ class Recommender:
         >>> Recommender.load("outputs/.../best.ckpt").recommend(["A", "B", "A"], k=10)
     """
 
-    def __init__(self, model: TrainableModel, vocabulary: Vocabulary):
+    def __init__(self, model: Model, vocabulary: Vocabulary):
         self.model = model.eval()
         self.vocabulary = vocabulary
         self.titles = vocabulary.titles
-        with torch.no_grad():
-            self.norm = model.item_embedding.norm()  # of all items: once, not for every session
+        self.scores: Callable[[Batch], Tensor] = model
+        if model.in_products:
+            trained = cast(TrainableModel, model)
+            with torch.no_grad():
+                norm = trained.item_embedding.norm()  # of all items: once, not for every session
+            self.scores = lambda batch: trained.item_embedding.scores(trained.session_embedding(batch), norm)
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> "Recommender":
@@ -76,13 +82,12 @@ class Recommender:
                 f"No item of the session is known ({', '.join(map(str, session)) or 'it is empty'}): the vocabulary "
                 f"has {len(self.vocabulary):,} ids, such as {', '.join(map(str, self.vocabulary.ids[:3]))}."
             )
-        embedding = self.model.session_embedding(Batch.from_data_list([session_graph(torch.tensor(known))]))
-        scores = check_finite(self.model.item_embedding.scores(embedding, self.norm))
-        top = scores.softmax(dim=-1).squeeze(0).topk(k)
-        best, titles = top.indices.tolist(), self.titles
+        scores = check_finite(self.scores(Batch.from_data_list([session_graph(torch.tensor(known))])))
+        found, titles = scores.squeeze(0).topk(k).indices, self.titles
+        best = found.tolist()
         return Recommendations(
             [self.vocabulary.ids[i] for i in best],
-            top.values.tolist(),
+            self.model.probabilities(scores)[0, found].tolist(),
             None if titles is None else [titles[i] for i in best],
             skipped,
         )

@@ -8,7 +8,7 @@ from srgnn.data.sessions import Sessions
 from srgnn.errors import UserError
 from srgnn.evaluation import evaluate, measure, rank, rank_table
 from srgnn.metrics import rank_metrics, recommendation_metrics, target_ranks
-from srgnn.nn import SRGNN
+from srgnn.nn import SRGNNSettings
 
 
 class Table:
@@ -29,7 +29,7 @@ def graphs(small: SessionData) -> SessionGraphs:
 
 
 def test_ranks_and_best_items_come_from_one_pass_over_the_scores(graphs: SessionGraphs, monkeypatch):
-    monkeypatch.setattr("srgnn.evaluation.evaluation_batch_size", lambda num_items, device, in_tiles: 40)
+    monkeypatch.setattr("srgnn.evaluation.evaluation_batch_size", lambda num_items, device, holds_scores: 40)
     scores = torch.randn(len(graphs), graphs.num_items)
     model = Table(scores)
     ranking = rank(model, graphs, top=5)
@@ -50,7 +50,7 @@ def test_evaluate_measures_anything_that_scores(graphs: SessionGraphs):
 
 
 def test_a_measurement_holds_all_metrics_overall_and_by_length(small: SessionData, graphs: SessionGraphs, monkeypatch):
-    monkeypatch.setattr("srgnn.evaluation.evaluation_batch_size", lambda num_items, device, in_tiles: 40)
+    monkeypatch.setattr("srgnn.evaluation.evaluation_batch_size", lambda num_items, device, holds_scores: 40)
     scores = torch.randn(len(graphs), graphs.num_items)
     found = measure(Table(scores), graphs, small.train_clicks, [1, 5])
     best = scores.topk(5).indices
@@ -77,7 +77,7 @@ def test_a_measurement_holds_all_metrics_overall_and_by_length(small: SessionDat
 
 @pytest.mark.parametrize("scale", [None, 12.0])
 def test_a_network_is_ranked_without_its_scores_as_with_them(graphs: SessionGraphs, scale: float | None):
-    model = SRGNN(graphs.num_items, 16, scale=scale).eval()
+    model = SRGNNSettings(16, scale=scale).build(graphs.num_items).eval()
     found, plain = rank(model, graphs, top=5), rank(lambda batch: model(batch), graphs, top=5)
     assert torch.equal(found.ranks, plain.ranks)
     torch.testing.assert_close(found.scores, plain.scores)
@@ -87,7 +87,7 @@ def test_a_network_is_ranked_without_its_scores_as_with_them(graphs: SessionGrap
 
 
 def test_a_network_is_ranked_in_full_precision(graphs: SessionGraphs):
-    model = SRGNN(graphs.num_items, 16).eval()
+    model = SRGNNSettings(16).build(graphs.num_items).eval()
     plain = rank(model, graphs)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(rank(model, graphs).ranks, plain.ranks)

@@ -7,13 +7,13 @@ import torch
 
 from srgnn.data import SessionData, Vocabulary
 from srgnn.errors import ArgumentError, UserError
-from srgnn.nn import SRGNN
+from srgnn.nn import SRGNNSettings
 from srgnn.recommender import Recommender
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    model = SRGNN(4, 8)
+    model = SRGNNSettings(8).build(4)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
     about = {"model": {"num_items": 4, "hidden_size": 8}, "vocabulary": ["A", "B", "C", "D"]}
     torch.save({"state_dict": state, "srgnn": about}, tmp_path / "model.ckpt")
@@ -52,7 +52,7 @@ def test_k_is_checked(checkpoint: Path):
 
 
 def test_numeric_ids_are_found_as_text(small: SessionData):
-    recommender = Recommender(SRGNN(3, 4), Vocabulary([10, 20, 30]))
+    recommender = Recommender(SRGNNSettings(4).build(3), Vocabulary([10, 20, 30]))
     assert list(recommender.recommend(["20"], 3)) == list(recommender.recommend([20], 3))
 
 

@@ -1,17 +1,17 @@
-"""Baselines: counts of training clicks that score sessions under the same contract as SR-GNN."""
+"""Simple methods that count clicks in training: they score sessions under the same contract as SR-GNN."""
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from torch.nn import Module
+from srgnn.baselines.markov import MarkovChain, MarkovSettings
+from srgnn.baselines.popularity import Popularity, PopularitySettings
 
-from srgnn.baselines.popularity import Popularity
-from srgnn.baselines.successor import LastItemSuccessor
-from srgnn.data.sessions import Sessions
+if TYPE_CHECKING:
+    from srgnn.contracts import ModelSettings
 
-# Title in tables, and the class that is built from the training sessions and `num_items`.
-BASELINES: dict[str, Callable[[Sessions, int], Module]] = {
-    "Popularity": Popularity,
-    "Last-item successor": LastItemSuccessor,
+# Keyed by the name of their row in tables.
+BASELINES: dict[str, "type[ModelSettings]"] = {
+    "Popularity": PopularitySettings,
+    "Markov chain": MarkovSettings,
 }
 
-__all__ = ["BASELINES", "LastItemSuccessor", "Popularity"]
+__all__ = ["BASELINES", "MarkovChain", "MarkovSettings", "Popularity", "PopularitySettings"]

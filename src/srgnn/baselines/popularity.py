@@ -1,27 +1,22 @@
-import torch
-from torch import Tensor
-from torch.nn import Module
+from dataclasses import dataclass
+
 from torch_geometric.data import Batch
 
-from srgnn.data.sessions import Sessions
+from srgnn.baselines.counted import Candidates, CountedModel
 
 
-class Popularity(Module):
-    """Scores every item by its clicks in training, regardless of the session (POP, as in Wu et al., 2019).
+@dataclass(frozen=True)
+class PopularitySettings:
+    """:class:`Popularity` has no arguments."""
 
-    Args:
-        train: The training sessions.
-        num_items: Number of candidates :math:`V`.
+    def build(self, num_items: int) -> "Popularity":
+        """Returns a model that has not seen any session."""
+        return Popularity(num_items)
 
-    Shapes:
-        a batch of B session graphs -> scores [B, V]
-    """
 
-    clicks: Tensor  # [V]
+class Popularity(CountedModel):
+    """Scores every item by its clicks in training, regardless of the session (POP in Wu et al., 2019)."""
 
-    def __init__(self, train: Sessions, num_items: int):
-        super().__init__()
-        self.register_buffer("clicks", torch.bincount(train.items, minlength=num_items).float())
-
-    def forward(self, batch: Batch) -> Tensor:
-        return self.clicks.expand(batch.num_graphs, -1)
+    def candidates(self, batch: Batch) -> Candidates:
+        none = batch.x[:0]
+        return Candidates(none, none, none.float())

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 from omegaconf import DictConfig
 
+from srgnn.baselines import BASELINES
 from srgnn.cli.config import build_data_set, data_set_of, load
 from srgnn.cli.runs import finished_run
 from srgnn.cli.tables import print_results
@@ -73,7 +74,8 @@ def evaluate_checkpoint(config: DictConfig) -> None:
     if recommendations:
         write_recommendations(recommendations, ranking, graphs, data)
     metrics = {name: rank_metrics(ranking.ranks, k)}
-    metrics |= {baseline: test.metrics for baseline, test in measure_baselines(data, k).items()}
+    others = [baseline for baseline in BASELINES if baseline != name]
+    metrics |= {baseline: test.metrics for baseline, test in measure_baselines(data, k, others).items()}
     print_results(f"{data.manifest['name']}, {os.path.relpath(path)}", metrics, k)
 
 

@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
+from srgnn.baselines import BASELINES
 from srgnn.cli.arguments import session_option
 from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
 from srgnn.cli.errors import options_of, sentence_of
@@ -112,7 +113,8 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
     result = train(run, data, logger, resume)
     if not is_main_process() or result.test is None:  # another process, or another machine
         return
-    tests = {run.model_name: result.test, **measure_baselines(data, run.k)}
+    others = [name for name in BASELINES if name != run.model_name]
+    tests = {run.model_name: result.test, **measure_baselines(data, run.k, others)}
     table = {name: test.metrics for name, test in tests.items()} | {run.model_name: result.metrics}
     write_ranks(
         run.folder, rank_table(SessionGraphs(data.test, data.num_items), {n: t.ranks for n, t in tests.items()})
@@ -242,7 +244,8 @@ def explain(run: Run, result: Result) -> str:
             f"Each figure of {run.model_name} is its best over the epochs ({epochs}): selection on test, as in the "
             "papers."
         )
-    assert result.chosen is not None
+    if result.chosen is None:
+        return f"{run.model_name} counted all training sessions; it has no epochs. The test set was read once."
     again = "; the model was then retrained on all training sessions" if run.refit else ""
     return (
         f"Epoch {result.chosen['epoch']} was chosen on the latest training sessions ({run.monitor} "

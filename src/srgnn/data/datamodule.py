@@ -111,8 +111,9 @@ class SessionDataModule(LightningDataModule):
         if self.evaluation is None:
             return []
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        in_tiles = device.type == "cpu"  # as :class:`srgnn.evaluation.Ranker` does for every model that is trained
-        return self._loader(self.evaluation, evaluation_batch_size(self.num_items, device, in_tiles))
+        return self._loader(
+            self.evaluation, evaluation_batch_size(self.num_items, device, holds_scores=device.type != "cpu")
+        )
 
     def test_dataloader(self) -> GraphLoader | list[GraphLoader]:
         return self.val_dataloader()

@@ -170,7 +170,7 @@ class SessionGraphs(Dataset[Data]):
         return out
 
 
-def evaluation_batch_size(num_items: int, device: torch.device | str = "cpu", in_tiles: bool = False) -> int:
+def evaluation_batch_size(num_items: int, device: torch.device | str = "cpu", holds_scores: bool = True) -> int:
     """Number of prefixes per evaluation batch: 512, or fewer whose scores take 16 MB on a CPU and 256 MB on a GPU.
 
     That fits into the caches of a CPU and keeps a GPU busy. No batch is smaller than 8.
@@ -178,9 +178,9 @@ def evaluation_batch_size(num_items: int, device: torch.device | str = "cpu", in
     Args:
         num_items: Number of candidates.
         device: The device on which they are ranked.
-        in_tiles: Whether they are ranked without holding the scores, see :mod:`srgnn.nn.ranking`.
+        holds_scores: Whether the scores of a batch are held, see :class:`srgnn.evaluation.Ranker`.
     """
-    if in_tiles:
+    if not holds_scores:
         return 512
     scores = 2**22 if torch.device(device).type == "cpu" else 2**26
     return max(8, min(512, scores // num_items))

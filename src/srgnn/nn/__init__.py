@@ -1,6 +1,7 @@
 from typing import TYPE_CHECKING
 
 from srgnn.nn.conv import SessionGraphConv
+from srgnn.nn.encoder import EncoderSettings, SessionEncoder
 from srgnn.nn.losses import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
 from srgnn.nn.readout import SessionReadout
 from srgnn.nn.reference import from_reference_state_dict
@@ -15,11 +16,13 @@ __all__ = [
     "LOSSES",
     "MODELS",
     "SRGNN",
+    "EncoderSettings",
     "FullSoftmax",
     "SRGNNSettings",
     "SampledSoftmax",
     "Sampling",
     "ScoreLoss",
+    "SessionEncoder",
     "SessionGraphConv",
     "SessionReadout",
     "build_loss",

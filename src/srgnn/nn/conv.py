@@ -48,15 +48,6 @@ class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no type
         self.bias_out = Parameter(torch.zeros(hidden_size))
         self.gru = GRUCell(2 * hidden_size, hidden_size)
 
-    def reset_parameters(self) -> None:
-        r"""Draws all parameters as the authors' code does, uniformly within :math:`\pm 1 / \sqrt d`.
-
-        The constructor keeps torch's initialisation; :class:`~srgnn.nn.SRGNN` calls this once for each of its layers.
-        """
-        bound = self.hidden_size**-0.5
-        for parameter in self.parameters():
-            torch.nn.init.uniform_(parameter, -bound, bound)
-
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
         if self.edge_weight == "binary":
             edge_weight = torch.ones_like(edge_weight)

@@ -75,6 +75,8 @@ class ScoreLoss(Module):
                 "use loss=cross_entropy.",
                 "loss",
             )
+        if not model.in_products:
+            return self.function(model(batch), batch.y)
         session, table = model.session_embedding_and_table(batch)
         return self.function(session @ table.T, batch.y)
 
@@ -105,6 +107,8 @@ class FullSoftmax(Module):
     def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
         # On a CPU autocast concerns the softmax alone: the narrow products of a graph network lose more by conversions.
         with torch.autocast("cpu", enabled=False):
+            if not model.in_products:
+                return cross_entropy(model(batch), batch.y)
             session, items = model.session_embedding_and_table(batch)
         shard = model.item_embedding.shard
         if (self.method or ("tiled" if session.device.type == "cpu" else "chunked")) == "chunked":
@@ -166,16 +170,22 @@ class SampledSoftmax(Module):
         self.register_buffer("log_q", (q / q.sum()).log().float(), persistent=False)
 
     def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
-        session, target, count = model.session_embedding(batch), batch.y, self.sampling.negatives
-        draws = torch.rand(count, dtype=torch.double, device=session.device)
+        target, count = batch.y, self.sampling.negatives
+        if model.in_products:
+            session = model.session_embedding(batch)
+        draws = torch.rand(count, dtype=torch.double, device=target.device)
         negatives = torch.searchsorted(self.cumulative, draws)  # [K]
-        target_score = (session * model.item_embedding(target)).sum(dim=1)  # [B]
+        if model.in_products:
+            target_score = (session * model.item_embedding(target)).sum(dim=1)  # [B]
+            scores = session @ model.item_embedding(negatives).T  # [B, K]
+        else:  # those of all targets, of which each session needs its own
+            scores = model.scores_of(batch, torch.cat([target, negatives]))  # [B, B + K]
+            target_score, scores = scores.diagonal(), scores[:, len(target) :]
         correction = -(self.log_q[negatives] + math.log(count))  # [K]
         is_target = negatives == target.view(-1, 1)
         offset = correction.expand_as(is_target).masked_fill(is_target, -torch.inf)
         # The offset is float32, and so is the sum, even where autocast computes the product in 16 bits.
-        scores = session @ model.item_embedding(negatives).T + offset  # [B, K]
-        scores = torch.cat([target_score.view(-1, 1).to(scores.dtype), scores], dim=1)  # the target first
+        scores = torch.cat([target_score.view(-1, 1).to(offset.dtype), scores + offset], dim=1)  # the target first
         return F.cross_entropy(scores, torch.zeros_like(target))
 
 

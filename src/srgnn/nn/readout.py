@@ -49,15 +49,6 @@ class SessionReadout(Module):
         if readout == "hybrid":
             self.lin_join = Linear(2 * hidden_size, hidden_size)
 
-    def reset_parameters(self) -> None:
-        r"""Draws all parameters as the authors' code does, uniformly within :math:`\pm 1 / \sqrt d`.
-
-        The constructor keeps torch's initialisation; :class:`~srgnn.nn.SRGNN` calls this once for each of its layers.
-        """
-        bound = self.hidden_size**-0.5
-        for parameter in self.parameters():
-            torch.nn.init.uniform_(parameter, -bound, bound)
-
     def forward(self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int) -> Tensor:
         session = batch[alias_index]  # [L]
         segments = index2ptr(session, num_sessions)  # [B + 1]

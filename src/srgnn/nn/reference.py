@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from srgnn.errors import UserError
-from srgnn.nn.srgnn import SRGNN
+from srgnn.nn.srgnn import SRGNN, SRGNNSettings
 
 NAMES = {  # theirs: ours
     "embedding.weight": "item_embedding.weight",
@@ -61,7 +61,8 @@ def from_reference_state_dict(
     if items.ndim != 2 or len(items) < 2:
         raise UserError(f"embedding.weight has the shape {list(items.shape)}: expected items and padding by width.")
     weights["item_embedding.weight"] = items[1:]
-    model = SRGNN(len(items) - 1, items.size(1), propagation_steps, readout)
+    settings = SRGNNSettings(items.size(1), propagation_steps=propagation_steps, readout=readout)
+    model = settings.build(len(items) - 1)
     for theirs, ours in NAMES.items():
         expected = model.get_parameter(ours).shape if ours in model.state_dict() else weights[ours].shape
         if weights[ours].shape != expected:

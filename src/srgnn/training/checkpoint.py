@@ -13,11 +13,11 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from srgnn.contracts import TrainableModel
+from srgnn.contracts import Model
 from srgnn.data.sessions import Vocabulary
 from srgnn.errors import UserError
 from srgnn.metrics import is_finite
-from srgnn.nn import MODELS
+from srgnn.models import MODELS
 from srgnn.saving import ObservedFile, remove, whole_file
 from srgnn.training import checkpoint_folder
 
@@ -35,11 +35,11 @@ class CheckpointRecord:
         titles: Item titles by index, [V]; None if the log had no table of items.
         data: Manifest of the data that the model was trained on.
         config: Configuration of the run.
-        stage: `select`, `refit` or `paper`, see :mod:`srgnn.training.protocols`.
+        stage: `select`, `refit`, `paper` or `counted`, see :mod:`srgnn.training.protocols`.
         history: Metrics of every evaluated epoch, as fractions, with `epoch` counted from 1.
         versions: Versions of Python and of the libraries that matter.
         chosen: The chosen entry of `history`; None until one is chosen.
-        architecture: Name of the model in :data:`srgnn.nn.MODELS`.
+        architecture: Name of the model in :data:`srgnn.models.MODELS`.
     """
 
     model: dict[str, Any]
@@ -107,7 +107,7 @@ class Checkpoint:
             raise _foreign(path, "no weights")
         return cls(record, {name.removeprefix(MODEL): w for name, w in state.items() if name.startswith(MODEL)})
 
-    def build_model(self) -> TrainableModel:
+    def build_model(self) -> Model:
         """The trained model, in evaluation mode.
 
         Raises:
@@ -153,7 +153,7 @@ def load_record(path: Path) -> CheckpointRecord:
     return _read(path)[0]
 
 
-def build_empty(record: CheckpointRecord) -> TrainableModel:
+def build_empty(record: CheckpointRecord) -> Model:
     """The model of a record, without memory for its weights (on torch's device `meta`).
 
     Raises:

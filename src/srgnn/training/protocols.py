@@ -10,7 +10,8 @@ import torch.distributed as dist
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 
-from srgnn.contracts import TrainableModel
+from srgnn.baselines import BASELINES
+from srgnn.contracts import Model
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import SessionData, Sessions
 from srgnn.errors import UserError
@@ -58,7 +59,7 @@ def train(run: Run, data: SessionData, logger: Logger | None = None, resume: Pat
     """
     run.check_cutoffs(data.num_items)
     with ending_together():
-        return PROTOCOLS[run.protocol](run, data, logger, resume)
+        return (counted if run.model_name in BASELINES else PROTOCOLS[run.protocol])(run, data, logger, resume)
 
 
 def validated(run: Run, data: SessionData, logger: Logger | None, resume: Path | None) -> Result:
@@ -101,6 +102,8 @@ def select(
         Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
         UserError: if the loss is not finite, or the checkpoint is from another protocol or other data.
     """
+    if run.model_name in BASELINES:
+        raise UserError(f"{run.model_name} has no epochs to choose from: choose a model with weights.")
     start = _resumable(resume, data, ("select",))
     training, validation = split_validation(run, data)
     record = replace(run.record(data, "select"), history=start.history if start else [])
@@ -128,6 +131,18 @@ def paper(run: Run, data: SessionData, logger: Logger | None, resume: Path | Non
     )
 
 
+def counted(run: Run, data: SessionData, logger: Logger | None, resume: Path | None) -> Result:
+    """Counts all training sessions with a model that has no weights, and reads the test set once."""
+    if resume is not None:
+        raise UserError(f"{run.model_name} has no epochs to resume: start it without resume=.")
+    model = run.model.build(data.num_items)
+    model.observe(data.train)
+    checkpoint = run.folder / "counted.ckpt"
+    Checkpoint(run.record(data, "counted"), model.state_dict()).save(checkpoint)
+    test = _test(run, checkpoint, data, logger)
+    return Result(test.metrics if test else {}, checkpoint, test)
+
+
 PROTOCOLS: dict[str, Callable[[Run, SessionData, Logger | None, Path | None], Result]] = {
     "validated": validated,
     "paper": paper,
@@ -150,7 +165,7 @@ def _test(run: Run, checkpoint: Path, data: SessionData, logger: Logger | None) 
     """The test of a checkpoint, for the first process; the others take part only where they hold parts of the table."""
     device = evaluation_device(run.trainer)
     is_first = not dist.is_initialized() or dist.get_rank() == 0
-    model: TrainableModel
+    model: Model
     if checkpoint.is_dir():
         if device.type == "cuda":
             device = torch.device("cuda", torch.cuda.current_device())

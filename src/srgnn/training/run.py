@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from srgnn.contracts import ModelSettings
+from srgnn.contracts import ModelSettings, TrainableModel
 from srgnn.data.datamodule import ORDERS, SessionDataModule
 from srgnn.data.sessions import SessionData, Sessions
 from srgnn.errors import ArgumentError, check_bool, check_choice, check_float, check_int
 from srgnn.evaluation import main_cutoff
-from srgnn.nn import LOSSES, MODELS, Sampling, SRGNNSettings, build_loss
+from srgnn.models import MODELS
+from srgnn.nn import LOSSES, Sampling, SRGNNSettings, build_loss
 from srgnn.training.callbacks import EpochLines, StopGracefully
 from srgnn.training.checkpoint import CheckpointRecord
 from srgnn.training.loggers import BeginStage
@@ -36,7 +37,7 @@ class Run:
 
     Args:
         folder: Folder of the checkpoints, one for each run.
-        model: Settings of the model, one of :data:`srgnn.nn.MODELS`.
+        model: Settings of the model, one of :data:`srgnn.models.MODELS`.
         protocol: `validated` or `paper`, see :mod:`srgnn.training.protocols`.
         refit: Whether `validated` retrains on all training sessions for the chosen number of epochs.
         valid_fraction: Share of the training sessions, the latest ones, to validate on.
@@ -181,7 +182,8 @@ def fit(
 
     num_items = record.model["num_items"]
     seed_everything(run.seed, verbose=False)
-    model = run.model.build(num_items)
+    model = cast(TrainableModel, run.model.build(num_items))
+    model.observe(train)
     loss = build_loss(run.loss, torch.bincount(train.items, minlength=num_items), run.sampling)
     module = NextItemModule(model, loss, run.optimizer, run.k, evaluated_on, run.seed, record)
     datamodule = SessionDataModule(train, evaluation, num_items, run.batch_size, run.seed, run.order)

@@ -147,6 +147,10 @@ def load_model(path: Path, device: torch.device) -> TrainableModel:
         UserError: if the checkpoint is damaged or does not fit.
     """
     model: Any = build_empty(load_record(path))
+    sizes = checkpoint_folder.contents(path, MODEL)
+    with torch.device("meta"):
+        whole = {name.removeprefix(MODEL): torch.empty(size, dtype=kind) for name, (size, kind) in sizes.items()}
+    model.load_state_dict(whole, assign=True)  # the sizes of what the model counted
     model.item_embedding.share_out(init_device_mesh(device.type, (dist.get_world_size(),)))
     model.to_empty(device=device)
     tensors = {f"{MODEL}{name}": value for name, value in model.state_dict().items()}

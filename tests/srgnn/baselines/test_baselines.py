@@ -1,34 +1,66 @@
-from srgnn.baselines import LastItemSuccessor, Popularity
-from srgnn.data import Sessions
+import pytest
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from srgnn.baselines import BASELINES
+from srgnn.baselines.counted import Candidates, CountedModel
+from srgnn.data import SessionData, Sessions
 from srgnn.data.graphs import SessionGraphs
+from srgnn.metrics import target_ranks
 
 # 0 is followed by 1 twice and by 2 once; 3 is followed by nothing; the most clicked item is 0.
 TRAIN = Sessions.from_lists([[0, 1], [0, 1], [0, 2], [2, 0, 3]])
 
 
-def after(clicks: list[int]):
-    return SessionGraphs(Sessions.from_lists([[*clicks, 0]]), 5)[[0]]
+def counted(name: str, train: Sessions, num_items: int) -> CountedModel:
+    model = BASELINES[name]().build(num_items)
+    model.observe(train)
+    return model
 
 
-def test_popularity_counts_clicks():
-    assert Popularity(TRAIN, 5)(after([3])).tolist() == [[4, 2, 2, 1, 0]]
+def after(clicks: list[int], num_items: int = 5) -> Batch:
+    return SessionGraphs(Sessions.from_lists([[*clicks, 0]]), num_items)[[0]]
 
 
-def test_successors_are_counted_and_ties_go_by_popularity():
-    scores = LastItemSuccessor(TRAIN, 5)(after([2, 0]))[0]
-    assert scores.floor().tolist() == [0, 2, 1, 1, 0]
-    assert scores[2] > scores[3]
+def order(scores: Tensor) -> list[int]:
+    return scores[0].argsort(descending=True, stable=True).tolist()
 
 
-def test_successors_are_counted_over_all_parts_of_the_log(monkeypatch):
-    sessions = Sessions.from_lists([[], [0, 1], [], [0, 1, 0], [2], [0, 2], [2, 0, 3], []])
-    whole = LastItemSuccessor(sessions, 5)
-    assert (whole.successor.tolist(), whole.count.tolist()) == ([1, 2, 3, 0, 0], [2, 1, 1, 1, 1])
-    for size in (1, 2, 3):
-        monkeypatch.setattr("srgnn.baselines.successor.SESSIONS", size)
-        for name, value in LastItemSuccessor(sessions, 5).state_dict().items():
-            assert value.tolist() == whole.state_dict()[name].tolist()
+def test_popularity_orders_by_clicks():
+    assert order(counted("Popularity", TRAIN, 5)(after([3]))) == [0, 1, 2, 3, 4]
 
 
-def test_without_successors_the_order_is_by_popularity():
-    assert LastItemSuccessor(TRAIN, 5)(after([3]))[0].argsort(descending=True, stable=True).tolist() == [0, 1, 2, 3, 4]
+def test_a_chain_counts_successors_and_breaks_ties_by_popularity():
+    model = counted("Markov chain", TRAIN, 5)
+    assert order(model(after([2, 0]))) == [1, 2, 3, 0, 4]  # of those once after 0, 2 has more clicks than 3
+    assert order(model(after([3]))) == [0, 1, 2, 3, 4]  # nothing follows 3: by popularity
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("top", [0, 1, 20])
+def test_ranks_without_scores_equal_those_from_all_scores(small: SessionData, name: str, top: int):
+    model, batch = counted(name, small.train, small.num_items), SessionGraphs(small.test, small.num_items)[:60]
+    scores = model(batch)
+    ranks, items, best = model.rank(batch, top)
+    assert ranks.tolist() == target_ranks(scores, batch.y).tolist()
+    assert torch.equal(best, scores.topk(top).values)
+    assert torch.equal(best, scores.gather(1, items))
+    assert all(len(set(row)) == top for row in items.tolist())
+
+
+class Fixed(CountedModel):
+    """Items 0 and 2 for the first session, none for the second."""
+
+    def candidates(self, batch: Batch) -> Candidates:
+        return Candidates(torch.tensor([0, 0]), torch.tensor([0, 2]), torch.tensor([1.0, 1.0]))
+
+
+@pytest.mark.parametrize("target", range(5))
+def test_ties_count_against_the_target_with_and_without_candidates(target: int):
+    model = Fixed(5)
+    model.observe(Sessions.from_lists([[0, 1, 1, 2, 2, 3, 3]]))
+    batch = SessionGraphs(Sessions.from_lists([[1, target], [1, target]]), 5)[:2]
+    ranks = model.rank(batch, 3)[0].tolist()
+    assert ranks == target_ranks(model(batch), batch.y).tolist()
+    assert ranks == [{0: 2, 1: 4, 2: 2, 3: 4, 4: 5}[target], {0: 4, 1: 3, 2: 3, 3: 3, 4: 5}[target]]

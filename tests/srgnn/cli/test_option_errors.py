@@ -57,11 +57,14 @@ def test_an_option_renamed_twice_stays_the_same():
     assert str(error.value) == "Loosen dataset.rules.test_days= or dataset.path=FILE."
 
 
+MODELS = ", ".join(sorted(path.stem for path in (CONF / "model").iterdir()))
+
+
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
-        ("model=null", "model=null: expected one of srgnn."),
-        ("model=[1]", "model=[1]: expected one of srgnn."),
+        ("model=null", f"model=null: expected one of {MODELS}."),
+        ("model=[1]", f"model=[1]: expected one of {MODELS}."),
         ("optimizer=[1]", "optimizer=[1]: this value cannot be taken (Cannot merge DictConfig with ListConfig)."),
         ("trainer=5", "trainer=5: expected one of cpu, ddp, gpu, sharded."),
         ("=5", "=5: expected NAME=VALUE."),

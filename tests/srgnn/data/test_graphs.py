@@ -91,4 +91,4 @@ def test_the_scores_of_an_evaluation_batch_are_bounded():
     assert evaluation_batch_size(100) == 512
     assert evaluation_batch_size(43_097) * 43_097 <= 2**22
     assert evaluation_batch_size(10_000_000) == 8
-    assert evaluation_batch_size(10_000_000, in_tiles=True) == 512
+    assert evaluation_batch_size(10_000_000, holds_scores=False) == 512

@@ -65,9 +65,3 @@ def test_the_order_of_the_edges_does_not_matter():
 def test_wrong_arguments_are_reported(argument: str, value):
     with pytest.raises(ArgumentError, match=f"{argument}={value}: expected"):
         SessionGraphConv(**{"hidden_size": 4, argument: value})
-
-
-def test_reset_parameters_draws_within_the_authors_bound():
-    conv = SessionGraphConv(4)
-    conv.reset_parameters()
-    assert all(0 < parameter.abs().max() <= 0.5 for parameter in conv.parameters())

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import ArgumentError
-from srgnn.nn import LOSSES, SRGNN, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
+from srgnn.nn import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, SRGNNSettings, build_loss
 from srgnn.nn.losses import binary_cross_entropy, cross_entropy
 
 NUM_ITEMS, WIDTH, SESSIONS = 5_000, 12, 7  # more items than a tile of two threads, and a remainder
@@ -59,6 +59,8 @@ class Table:
 
 class Embeddings:
     """A model that consists only of the embeddings of one batch of sessions and of the items."""
+
+    in_products = True
 
     def __init__(self, session: Tensor, items: Tensor) -> None:
         self.session, self.items, self.item_embedding = session, items, Table(items)
@@ -192,7 +194,7 @@ def test_every_loss_maps_a_model_and_a_batch_to_a_scalar(small: SessionData, nam
     """The shared test of the contract: finite, a gradient for all that is trained, sparse where the loss says so."""
     clicks = torch.bincount(small.train.items, minlength=small.num_items)
     loss = build_loss(name, clicks, Sampling(negatives=10))
-    model = SRGNN(small.num_items, 8)
+    model = SRGNNSettings(8).build(small.num_items)
     model.item_embedding.sparse = loss.sparse
     value = loss(model, SessionGraphs(small.train, small.num_items)[:20])
     value.backward()

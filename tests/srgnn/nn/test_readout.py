@@ -39,9 +39,3 @@ def test_attention_computes_the_equations_of_the_paper(segments: str, kind: str)
 def test_an_unknown_readout_is_reported():
     with pytest.raises(ArgumentError, match="readout=max: expected one of local, global, hybrid, average"):
         SessionReadout(4, "max")
-
-
-def test_reset_parameters_draws_within_the_authors_bound():
-    readout = SessionReadout(4, reversed_positions=3)
-    readout.reset_parameters()
-    assert all(0 < parameter.abs().max() <= 0.5 for parameter in readout.parameters())

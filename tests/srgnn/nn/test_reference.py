@@ -9,7 +9,7 @@ from srgnn.data import Sessions
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.published import read_pickle, sessions_of_prefixes
 from srgnn.errors import UserError
-from srgnn.nn import SRGNN, FullSoftmax, from_reference_state_dict
+from srgnn.nn import FullSoftmax, SRGNNSettings, from_reference_state_dict
 from srgnn.nn.losses import cross_entropy
 from srgnn.nn.reference import NAMES
 from srgnn.training.optimizer import LazyAdam
@@ -24,7 +24,7 @@ def test_a_state_dict_that_is_not_the_authors_is_reported():
 
 def authors_weights(num_items: int = 3, width: int = 2) -> dict[str, Tensor]:
     """Weights under the authors' names and in their shapes, in order from 0."""
-    ours = SRGNN(num_items, width).state_dict()
+    ours = SRGNNSettings(width).build(num_items).state_dict()
     shapes = {theirs: ours[name].shape for theirs, name in NAMES.items()}
     shapes["embedding.weight"] = torch.Size([num_items + 1, width])
     return {name: torch.arange(shape.numel()).view(shape).float() for name, shape in shapes.items()}
@@ -88,7 +88,7 @@ def test_it_trains_like_the_authors_code(shared: Path, name: str, steps: int, re
 def test_it_computes_what_the_authors_code_computes(shared: Path, segments: str, name: str, steps: int, readout: str):
     golden = np.load(shared / "golden" / f"{name}.npz")
 
-    def reference(prefix: str) -> SRGNN:
+    def reference(prefix: str) -> torch.nn.Module:
         state = {key.removeprefix(prefix): torch.tensor(golden[key]) for key in golden.files if key.startswith(prefix)}
         return from_reference_state_dict(state, steps, readout)
 

@@ -14,7 +14,7 @@ from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import UserError
 from srgnn.evaluation import rank
 from srgnn.metrics import target_ranks
-from srgnn.nn import SRGNN
+from srgnn.nn import SRGNNSettings
 from srgnn.nn.losses import FullSoftmax, SampledSoftmax, ScoreLoss, binary_cross_entropy
 from srgnn.nn.ranking import rank_block, rank_tiles
 from srgnn.nn.sharding import RowShard
@@ -32,7 +32,7 @@ def train(loss_name: str, scale: float | None, precision: torch.dtype = torch.fl
     """Trains for 15 steps, in one process or in all that are there."""
     data = SyntheticLog(sessions=300, items_per_category=5).load()
     torch.manual_seed(0)
-    model = SRGNN(data.num_items, 16, scale=scale, dropout=0.1)
+    model = SRGNNSettings(16, scale=scale, dropout=0.1).build(data.num_items)
     embedding = model.item_embedding
     if dist.is_initialized():
         embedding.share_out(init_device_mesh("cpu", (dist.get_world_size(),)))
@@ -128,7 +128,7 @@ def test_a_process_without_items_is_refused(processes: Any):
 
 
 def with_all_scores() -> str:
-    model = SRGNN(10, 4)
+    model = SRGNNSettings(4).build(10)
     model.item_embedding.share_out(init_device_mesh("cpu", (2,)))
     try:
         ScoreLoss(binary_cross_entropy)(model, None)  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ def test_a_loss_that_needs_all_scores_is_refused(processes: Any):
 
 def diverged(value: float) -> float:
     data = SyntheticLog(sessions=300, items_per_category=5).load()
-    model = SRGNN(data.num_items, 4)
+    model = SRGNNSettings(4).build(data.num_items)
     model.item_embedding.share_out(init_device_mesh("cpu", (2,)))
     if dist.get_rank() == 1:
         model.item_embedding.weight.data[3] = value

@@ -1,6 +1,3 @@
-import inspect
-from dataclasses import fields
-
 import pytest
 import torch
 import torch_geometric.typing
@@ -10,7 +7,7 @@ from torch.nn import Embedding, GRUCell, Linear
 from srgnn.data import SessionData, Sessions
 from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import ArgumentError
-from srgnn.nn import SRGNN, FullSoftmax, SRGNNSettings
+from srgnn.nn import FullSoftmax, SRGNNSettings
 from srgnn.nn.losses import cross_entropy
 
 
@@ -20,14 +17,14 @@ def batch(small: SessionData):
 
 
 def test_scores_are_products_with_the_item_embeddings(small: SessionData, batch):
-    model = SRGNN(small.num_items, 8)
+    model = SRGNNSettings(8).build(small.num_items)
     scores = model(batch)
     assert scores.shape == (40, small.num_items)
     torch.testing.assert_close(scores, model.session_embedding(batch) @ model.item_embedding.weight.T)
 
 
 def test_scores_do_not_depend_on_the_other_sessions_of_a_batch(small: SessionData, batch):
-    model = SRGNN(small.num_items, 8)
+    model = SRGNNSettings(8).build(small.num_items)
     graphs = SessionGraphs(small.train, small.num_items)
     torch.testing.assert_close(model(batch)[7:8], model(graphs[[7]]))
 
@@ -35,7 +32,7 @@ def test_scores_do_not_depend_on_the_other_sessions_of_a_batch(small: SessionDat
 def test_every_part_matters(small: SessionData):
     """The scores change without an edge, and with the clicks in a different order."""
     graphs = SessionGraphs(Sessions.from_lists([[1, 2, 3, 1, 4]]), small.num_items)
-    model = SRGNN(small.num_items, 8)
+    model = SRGNNSettings(8).build(small.num_items)
     whole, cut = graphs[[0]], graphs[[0]]
     cut.edge_index, cut.edge_weight = cut.edge_index[:, 1:], cut.edge_weight[1:]
     assert not torch.allclose(model(whole), model(cut))
@@ -51,7 +48,7 @@ def test_both_ways_to_reduce_segments_are_equal(small: SessionData, batch, monke
     def gradients(with_scatter: bool) -> tuple[Tensor, list[Tensor]]:
         monkeypatch.setattr(torch_geometric.typing, "WITH_TORCH_SCATTER", with_scatter)
         torch.manual_seed(0)
-        model = SRGNN(small.num_items, 8, 2)
+        model = SRGNNSettings(8, propagation_steps=2).build(small.num_items)
         scores = model(batch)
         cross_entropy(scores, batch.y).backward()
         return scores, [parameter.grad for parameter in model.parameters()]
@@ -63,7 +60,7 @@ def test_both_ways_to_reduce_segments_are_equal(small: SessionData, batch, monke
 
 
 def test_without_propagation_the_graph_layer_is_not_trained(small: SessionData, batch):
-    model = SRGNN(small.num_items, 8, propagation_steps=0)
+    model = SRGNNSettings(8, propagation_steps=0).build(small.num_items)
     model(batch).sum().backward()
     assert {name for name, p in model.named_parameters() if not p.requires_grad} == {
         name for name, p in model.named_parameters() if p.grad is None
@@ -83,33 +80,26 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("argument", [{"num_items": 0}, *WRONG])
-def test_wrong_arguments_are_reported(argument: dict):
-    with pytest.raises(ArgumentError, match=f"^{next(iter(argument))}="):
-        SRGNN(**{"num_items": 3, **argument})
-
-
 @pytest.mark.parametrize("argument", WRONG)
-def test_settings_reject_what_the_model_rejects(argument: dict):
+def test_wrong_arguments_are_reported(argument: dict):
     with pytest.raises(ArgumentError, match=f"^{next(iter(argument))}="):
         SRGNNSettings(**argument)
 
 
-def test_settings_are_the_arguments_of_the_model():
-    arguments = list(inspect.signature(SRGNN).parameters.values())
-    assert arguments[0].name == "num_items"
-    assert [(p.name, p.default) for p in arguments[1:]] == [(f.name, f.default) for f in fields(SRGNNSettings)]
+def test_a_model_of_no_items_is_reported():
+    with pytest.raises(ArgumentError, match=r"^num_items="):
+        SRGNNSettings().build(0)
 
 
 def test_settings_build_the_model():
-    settings = SRGNNSettings(8, 2, "global", "occurrence", scale=12, reversed_positions=3, dropout=0.1)
+    settings = SRGNNSettings(8, 12, 0.1, 2, "global", "occurrence", 3)
     assert settings.build(5).settings == settings
 
 
 def test_a_seed_always_gives_the_same_weights():
     """The figures in the README depend on it: torch initialises every layer, then all parameters are drawn again."""
     torch.manual_seed(1)
-    model = SRGNN(30, 16, reversed_positions=3)
+    model = SRGNNSettings(16, reversed_positions=3).build(30)
     torch.manual_seed(1)
     for layer, arguments in [
         (Embedding, (30, 16)),
@@ -130,7 +120,7 @@ def test_a_seed_always_gives_the_same_weights():
 @pytest.mark.parametrize("arguments", [{}, {"scale": 12.0, "reversed_positions": 3}])
 def test_training_and_evaluation_use_the_same_scores(small: SessionData, batch, arguments: dict):
     """Compares the loss over embeddings that share a gradient with the cross entropy of the scores."""
-    model = SRGNN(small.num_items, 8, **arguments).double()
+    model = SRGNNSettings(8, **arguments).build(small.num_items).double()
     parameters = list(model.parameters())
     ours = FullSoftmax()(model, batch)
     plain = cross_entropy(model(batch), batch.y)
@@ -140,7 +130,7 @@ def test_training_and_evaluation_use_the_same_scores(small: SessionData, batch, 
 
 
 def test_with_a_scale_scores_are_scaled_cosines(small: SessionData, batch):
-    model = SRGNN(small.num_items, 8, scale=12)
+    model = SRGNNSettings(8, scale=12).build(small.num_items)
     session = model.session_embedding(batch)
     torch.testing.assert_close(session.norm(dim=1), torch.full((40,), 12.0))
     cosine = torch.nn.functional.cosine_similarity(session[3], model.item_embedding.weight)
@@ -151,7 +141,10 @@ def test_positions_count_from_the_last_click(small: SessionData):
     """Two sessions with the same graph and last click, but the earlier clicks in a different order."""
     one, other = (Sessions.from_lists([clicks]) for clicks in ([1, 2, 1, 3, 1, 0], [1, 3, 1, 2, 1, 0]))
     batches = [SessionGraphs(sessions, small.num_items)[[0]] for sessions in (one, other)]
-    without, with_positions = SRGNN(small.num_items, 8), SRGNN(small.num_items, 8, reversed_positions=3)
+    without, with_positions = (
+        SRGNNSettings(8).build(small.num_items),
+        SRGNNSettings(8, reversed_positions=3).build(small.num_items),
+    )
     torch.testing.assert_close(without(batches[0]), without(batches[1]))
     assert not torch.allclose(with_positions(batches[0]), with_positions(batches[1]))
     position = with_positions.readout.position
@@ -163,7 +156,7 @@ def test_positions_count_from_the_last_click(small: SessionData):
 
 
 def test_dropout_applies_only_in_training(small: SessionData, batch):
-    model = SRGNN(small.num_items, 8, dropout=0.5)
+    model = SRGNNSettings(8, dropout=0.5).build(small.num_items)
     assert not torch.equal(model(batch), model(batch))
     model.eval()
     assert torch.equal(model(batch), model(batch))

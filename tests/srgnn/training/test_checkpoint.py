@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from srgnn.errors import UserError
-from srgnn.nn import SRGNN
+from srgnn.nn import SRGNNSettings
 from srgnn.training import checkpoint
 from srgnn.training.callbacks import WholeCheckpoints
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
@@ -23,7 +23,7 @@ def test_a_record_is_restored_from_its_plain_values():
 
 def test_a_checkpoint_of_the_first_version_still_loads(tmp_path: Path):
     """It held model, vocabulary, titles, data, config, stage, history and versions, and `chosen` after the choice."""
-    model = SRGNN(4, 8)
+    model = SRGNNSettings(8).build(4)
     about = {
         **{
             "model": {"num_items": 4, "hidden_size": 8},
@@ -91,7 +91,7 @@ def test_a_file_that_is_not_a_checkpoint_is_reported(tmp_path: Path):
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path):
-    state = {f"model.{name}": value for name, value in SRGNN(4, 8).state_dict().items()}
+    state = {f"model.{name}": value for name, value in SRGNNSettings(8).build(4).state_dict().items()}
     state["model.item_embedding.weight"][1, 2] = float("nan")
     torch.save({"state_dict": state, "srgnn": RECORD.plain()}, tmp_path / "last.ckpt")
     with pytest.raises(UserError, match=r"not finite numbers \(item_embedding.weight\)"):
@@ -100,7 +100,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path):
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
-    state = {f"model.{name}": value for name, value in SRGNN(4, 8).state_dict().items()}
+    state = {f"model.{name}": value for name, value in SRGNNSettings(8).build(4).state_dict().items()}
     checkpoint.save({"state_dict": state, "srgnn": RECORD.plain()}, tmp_path / "last.ckpt")
     return tmp_path / "last.ckpt"
 

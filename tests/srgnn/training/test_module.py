@@ -4,7 +4,7 @@ import torch_geometric.typing
 
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
-from srgnn.nn import SRGNN, Sampling, build_loss
+from srgnn.nn import Sampling, SRGNNSettings, build_loss
 
 FAST = {"scale": 12, "reversed_positions": 5, "dropout": 0.1}
 
@@ -17,7 +17,10 @@ def test_no_value_is_read_within_a_step(small: SessionData, loss: str, model: di
     graphs = SessionGraphs(small.train, small.num_items, "meta")
     with torch.device("meta"):
         clicks = torch.ones(small.num_items)
-        network, loss_function = SRGNN(small.num_items, 8, **model), build_loss(loss, clicks, Sampling(10))
+        network, loss_function = (
+            SRGNNSettings(8, **model).build(small.num_items),
+            build_loss(loss, clicks, Sampling(10)),
+        )
     batch = graphs[torch.arange(50)]
     loss_function(network, batch).backward()
     assert network.item_embedding.weight.grad.shape == (small.num_items, 8)
