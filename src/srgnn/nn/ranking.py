@@ -11,8 +11,8 @@ from srgnn.nn.sharding import RowShard, look_up
 from srgnn.threads import num_parts, run_parts
 
 ITEMS_PER_TILE = 768  # with 512 sessions 1.5 MB of scores, which stay in the caches of a core
-COUNTED = 255  # the most that a byte counts
 GROUPS = 2**13  # about this many groups of items keep their maximum: fewer make the groups, more the maxima, expensive
+WIDER = 8  # groups whose maximum is taken, too: the highest maxima are searched for in an eighth of their number
 NUMBERS_PER_CHUNK = 2**20  # of the rows of candidates gathered at a time: 4 MB in float32
 
 
@@ -22,7 +22,8 @@ def rank_tiles(
     """The 1-based rank of each target among all items, and the best items with their scores. Meant for a CPU.
 
     A tile of scores is compared with those of the targets while it is in the caches, and only the maximum of each small
-    group of items is kept. Only the groups with the highest maxima can hold one of the best items.
+    group of items is kept. Only the groups with the highest maxima can hold one of the best items, and only wider
+    groups with the highest maxima can hold one of those groups.
 
     Args:
         session: Session embeddings, [B, d].
@@ -36,24 +37,21 @@ def rank_tiles(
         ranks [B], best items [B, top], their scores [B, top]
     """
     num_sessions, num_items = len(session), len(items)
-    sessions = F.pad(session, (0, 0, 0, -num_sessions % 8)).T.contiguous()  # [d, B], eight to a word
-    width = sessions.size(1)
+    sessions = session.T.contiguous()  # [d, B]
     # By a product of matrices, as in the tiles, so that equal items have equal scores to the last bit.
-    of_target = (look_up(items, target, shard) @ sessions)[:, :num_sessions].diagonal()  # [B]
+    threshold = (look_up(items, target, shard) @ sessions).diagonal()  # [B] the scores of the targets
     if norm is not None:
-        of_target = of_target / look_up(norm.view(-1, 1), target, shard).view(-1)
+        threshold = threshold / look_up(norm.view(-1, 1), target, shard).view(-1)
     if shard is not None:
         target = target - shard.first
-    threshold = F.pad(of_target, (0, width - num_sessions))
     group = min(ITEMS_PER_TILE, max(8, num_items // GROUPS))
     rows_per_tile = ITEMS_PER_TILE // group * group
     tiles_per_part = -(-num_items // (rows_per_tile * num_parts()))
     parts = -(-num_items // (rows_per_tile * tiles_per_part))
-    beaten = torch.zeros(parts, width, dtype=torch.int32)
-    maxima = session.new_empty(-(-num_items // group) if top else 0, width)
-    threads = torch.get_num_threads()
-    buffer = session.new_empty(threads, rows_per_tile, width)
-    is_less = torch.empty(threads, rows_per_tile, width, dtype=torch.bool)
+    beaten = torch.zeros(parts, num_sessions, dtype=torch.long)
+    num_groups = -(-num_items // group)
+    maxima = session.new_full((-(-num_groups // WIDER) * WIDER if top else 0, num_sessions), -torch.inf)
+    buffer = session.new_empty(torch.get_num_threads(), rows_per_tile, num_sessions)
 
     def rank_part(part: int, thread: int) -> None:
         begin = part * tiles_per_part * rows_per_tile
@@ -64,17 +62,15 @@ def rank_tiles(
                 scores.div_(norm[first:last].view(-1, 1))
             inside = ((target >= first) & (target < last)).nonzero().view(-1)  # no target beats itself by a rounding
             scores[target[inside] - first, inside] = threshold[inside]
-            less = torch.lt(scores, threshold, out=is_less[thread, : last - first])
-            for rows in torch.split(less.view(torch.long), COUNTED):  # adds up eight sessions at a time
-                beaten[part] += rows.sum(dim=0).view(torch.uint8)
             if top:
                 whole = -(-(last - first) // group)
                 buffer[thread, last - first : whole * group] = -torch.inf
-                grouped = buffer[thread, : whole * group].view(whole, group, width)
+                grouped = buffer[thread, : whole * group].view(whole, group, num_sessions)
                 torch.amax(grouped, dim=1, out=maxima[first // group : first // group + whole])
+            beaten[part] += scores.lt_(threshold).sum(dim=0).long()  # several times as fast as a tensor of bool
 
     run_parts(rank_part, parts)
-    num_beaten, num_all = beaten.sum(dim=0)[:num_sessions], num_items
+    num_beaten, num_all = beaten.sum(dim=0), num_items
     if shard is not None:
         shard.sum(num_beaten)
         num_all = shard.num_rows
@@ -84,17 +80,18 @@ def rank_tiles(
     if not top:
         return ranks, best, scores
 
-    within = torch.arange(group)
-    candidates = min(top, len(maxima)) * group
+    wider = maxima.view(-1, WIDER, num_sessions).amax(dim=1)
+    candidates = min(top, num_groups) * group
     sessions_per_chunk = max(1, NUMBERS_PER_CHUNK // (candidates * session.size(1)))
 
     def search_chunk(chunk: int, thread: int) -> None:
         rows = slice(chunk * sessions_per_chunk, min(num_sessions, (chunk + 1) * sessions_per_chunk))
-        groups = maxima[:, rows].T.topk(min(top, len(maxima))).indices  # [b, top]
-        found = (groups.unsqueeze(2) * group + within).flatten(1)  # [b, top * group]
+        found = _members(wider[:, rows].T.topk(min(top, len(wider))).indices, WIDER)  # [b, top * WIDER] groups
+        best_groups = maxima[:, rows].T.gather(1, found).topk(min(top, num_groups)).indices
+        found = _members(found.gather(1, best_groups), group)  # [b, top * group] items
         is_item = found < num_items
         found.clamp_(max=num_items - 1)
-        of_found = (items[found] @ session[rows].unsqueeze(2)).squeeze(2)
+        of_found = (session[rows].unsqueeze(1) @ F.embedding(found, items).transpose(1, 2)).squeeze(1)
         if norm is not None:
             of_found /= norm[found]
         scores[rows], place = of_found.masked_fill_(~is_item, -torch.inf).topk(top)
@@ -104,6 +101,11 @@ def rank_tiles(
     if shard is not None:
         best, scores = best_of_all(best, scores, wanted, shard)
     return ranks, best, scores
+
+
+def _members(groups: Tensor, size: int) -> Tensor:
+    """The members of consecutive groups of a size, [b, n] -> [b, n * size]."""
+    return (groups.unsqueeze(2) * size + torch.arange(size)).flatten(1)
 
 
 def rank_block(scores: Tensor, target: Tensor, top: int, shard: RowShard) -> tuple[Tensor, Tensor, Tensor]:
