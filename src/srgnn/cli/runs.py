@@ -122,7 +122,7 @@ def planned_runs(config: DictConfig) -> list[list[str]]:
     """
     values = {}
     parser = OverridesParser.create(GlobalHydra.instance().config_loader())
-    for override in parser.parse_overrides(list(config.hydra.overrides.task)):
+    for override in parser.parse_overrides(swept_options(config)):
         name = override.get_key_element()
         if name == "resume":
             continue
@@ -135,6 +135,12 @@ def planned_runs(config: DictConfig) -> list[list[str]]:
                 f"{override.input_line}: a sweep needs single values, {name}=A,B; python src/tune.py searches ranges."
             )
     return [list(each) for each in product(*values.values())]
+
+
+def swept_options(config: DictConfig) -> list[str]:
+    """The options of a sweep, those of its experiment first; typed ones come later and replace them."""
+    params = config.hydra.sweeper.params or {}
+    return [*(f"{name}={values}" for name, values in params.items()), *config.hydra.overrides.task]
 
 
 def swept_runs(folder: Path, planned: Sequence[Sequence[str]]) -> list[SweptRun]:
@@ -152,7 +158,7 @@ def write_sweep(folder: Path, config: DictConfig) -> None:
     overrides = config.hydra.overrides
     launcher = [text for text in overrides.hydra if is_within(option(text), LAUNCHER)]
     with whole_file(folder / SWEEP, "the options", "folder") as temporary:
-        task = [text for text in overrides.task if option(text) != "resume"]
+        task = [text for text in swept_options(config) if option(text) != "resume"]
         OmegaConf.save(OmegaConf.create([*task, *launcher]), temporary)
 
 

@@ -1,0 +1,204 @@
+"""Writes the tables of docs/results.md from finished runs: `python docs/results.py outputs/sweeps/2026-01-31_12-00-00`.
+
+The figures of every run are kept in docs/results.json, so that a table can grow run by run, on several machines: a new
+run replaces the one with the same options.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from srgnn.cli.arguments import is_within, option
+from srgnn.cli.comparisons import FinishedRun, find_runs
+from srgnn.comparison.significance import by_session, gains, paired_bootstrap
+
+PAGE = Path(__file__).parent / "results.md"
+BEGIN, END = "<!-- begin of the tables that docs/results.py writes -->\n", "<!-- end of the tables -->\n"
+METRICS = ("recall@20", "mrr@20")
+LENGTHS = ("1-5", "6+")  # clicks of the paper's short and long sessions
+OTHERS = ("coverage@20", "popularity@20", "novelty@20")
+PLACES = ("paths", "hydra", "logger", "trainer.devices", "seed", "resume", "launcher")  # no part of what was trained
+DRAWS = 10_000
+
+DATA_SETS = {"yoochoose1_64": "Yoochoose 1/64", "diginetica": "Diginetica"}
+# The rows by their option, in the order of the tables: their title, and their name in the table of published figures.
+ROWS = {
+    "model=popularity": ("POP", "POP"),
+    "model=session_popularity": ("S-POP", "S-POP"),
+    "model=markov": ("Markov chain", None),
+    "model=association_rules": ("Association rules", None),
+    "model=item_knn": ("Item-KNN", "Item-KNN"),
+    "model=vsknn": ("V-SKNN", None),
+    "model=stan": ("STAN", None),
+    "model=vmis_knn": ("VMIS-kNN", None),
+    "model=bprmf": ("BPR-MF", "BPR-MF"),
+    "model=fpmc": ("FPMC", "FPMC"),
+    "model=gru4rec": ("GRU4Rec", "GRU4Rec (2016)"),
+    "model=narm": ("NARM", "NARM"),
+    "model=stamp": ("STAMP", "STAMP"),
+    "model=sasrec": ("SASRec", None),
+    "model=srgnn": ("SR-GNN", "SR-GNN"),
+    "model=srgnn_local": ("SR-GNN, last click alone", None),
+    "model=srgnn_global": ("SR-GNN, attention alone", None),
+    "model=srgnn_average": ("SR-GNN, average", None),
+    "model=srgnn_ngc": ("SR-GNN-NGC", None),
+    "model=srgnn_fc": ("SR-GNN-FC", None),
+    "model=srgnn_no_graph": ("SR-GNN without a graph", None),
+    "recipe=srgnn_fast": ("SR-GNN, recipe=srgnn_fast", "SR-GNN"),
+    "model=niser": ("NISER+", "NISER+"),
+    "model=tagnn": ("TAGNN", "TAGNN"),
+    "model=gcegnn": ("GCE-GNN", "GCE-GNN"),
+    "model=sgnnhn": ("SGNN-HN", "SGNN-HN"),
+}
+SIMPLE = ("S-POP", "Markov chain", "Association rules", "Item-KNN", "V-SKNN", "STAN", "VMIS-kNN")
+SRGNN = ("recipe=srgnn_fast", "model=srgnn")
+
+
+@dataclass(frozen=True)
+class Record:
+    """The figures of a run.
+
+    Args:
+        data_set: The data set's name in its option.
+        protocol: Evaluation protocol.
+        row: The option that its row is listed under, one of :data:`ROWS`.
+        seed: Its seed.
+        options: The options that were typed, without places.
+        metrics: The metrics of its model, as fractions.
+        by_length: The same for short and long sessions.
+        seconds: Duration of the run; of its last part if it was resumed.
+        memory: Peak memory, in GB.
+        resumed: Whether it was resumed.
+        differences: Of SR-GNN, the difference from the simple row with the best mrr: its name, and by metric the mean,
+            the ends of the 95 % interval and the p-value of the paired bootstrap over sessions.
+    """
+
+    data_set: str
+    protocol: str
+    row: str
+    seed: int
+    options: list[str]
+    metrics: dict[str, float]
+    by_length: dict[str, dict[str, float]]
+    seconds: float
+    memory: float
+    resumed: bool
+    differences: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What a later run with the same options has, too."""
+        return self.data_set, self.protocol, self.row, self.seed
+
+
+def main(folders: Sequence[str]) -> None:
+    """Adds the finished runs in folders to the record, and writes the tables."""
+    kept = PAGE.with_suffix(".json")
+    records = [Record(**each) for each in json.loads(kept.read_text())] if kept.is_file() else []
+    merged = {record.key: record for record in [*records, *read(find_runs(folders) if folders else [])]}
+    order = list(ROWS)
+    records = sorted(merged.values(), key=lambda each: (*each.key[:2], order.index(each.row), each.seed))
+    kept.write_text("[\n" + ",\n".join(json.dumps(asdict(record)) for record in records) + "\n]\n")
+    page = PAGE.read_text()
+    before, _, rest = page.partition(BEGIN)
+    published, after = read_published(page), rest.partition(END)[2]
+    PAGE.write_text(before + BEGIN + "\n" + "\n".join(sections(records, published)) + END + after)
+
+
+def read(runs: Iterable[FinishedRun]) -> Iterator[Record]:
+    """The records of runs on a published data set, with one of the rows' options."""
+    for run in runs:
+        typed = [text for text in run.result["overrides"] if not is_within(option(text), PLACES)]
+        data_set = next((text.partition("=")[2] for text in typed if option(text) == "dataset"), "")
+        named = [text for text in typed if text in ROWS] or ["model=srgnn"]
+        if data_set in DATA_SETS:
+            yield Record(
+                data_set,
+                run.result["protocol"],
+                max(named, key=lambda text: text.startswith("recipe=")),
+                run.seed,
+                typed,
+                {name: run.result["metrics"][run.model][name] for name in (*METRICS, *OTHERS)},
+                {
+                    length: {name: run.result["by_length"][run.model][length][name] for name in METRICS}
+                    for length in LENGTHS
+                },
+                run.result["seconds"],
+                run.result["peak_memory_gb"],
+                run.result["resumed"],
+                differences(run) if named[-1] in SRGNN else {},
+            )
+
+
+def differences(run: FinishedRun) -> dict[str, dict[str, list[float]]]:
+    """The differences of a run's model from the simple row with the best mrr, which stands in every run's table."""
+    metrics = run.result["metrics"]
+    best = max((name for name in SIMPLE if name in metrics), key=lambda name: metrics[name]["mrr@20"])
+    assert run.ranks is not None
+    session = run.ranks["session"].to_numpy()
+    found = {}
+    for metric in METRICS:
+        ours, theirs = (gains(run.ranks[name].to_numpy()[None], metric) for name in (run.model, best))
+        each = paired_bootstrap(by_session(ours - theirs, session), DRAWS, seed=0)
+        found[metric] = [each.mean, each.low, each.high, each.p]
+    return {best: found}
+
+
+def read_published(page: str) -> dict[str, dict[str, tuple[float, float]]]:
+    """The published figures on the page: recall@20 and mrr@20 by model and data set."""
+    lines = page[page.index("\n## The field") :].splitlines()
+    table = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    names = [cell.strip() for cell in table[0]]
+    found = {}
+    for row in table[2:]:
+        cells = [cell.strip(" *") for cell in row]
+        found[cells[0]] = {
+            name: tuple(map(float, cell.split("/"))) for name, cell in zip(names, cells, strict=True) if "/" in cell[1:]
+        }
+        found[cells[0]].pop(names[0], None)
+    return found
+
+
+def sections(records: Sequence[Record], published: dict[str, dict[str, tuple[float, float]]]) -> Iterator[str]:
+    """The lines of the tables, one table for each data set and protocol."""
+    for data_set, protocol in dict.fromkeys((record.data_set, record.protocol) for record in records):
+        members = [record for record in records if (record.data_set, record.protocol) == (data_set, protocol)]
+        yield f"### {DATA_SETS[data_set]}, `protocol={protocol}`\n"
+        yield (
+            "| model | recall@20 | mrr@20 | published | distance | 1-5 clicks | 6+ clicks | coverage | popularity | "
+            "novelty | seconds | GB | option |"
+        )
+        yield "|" + " --- |" * 13
+        for record in members:
+            title, name = ROWS[record.row]
+            known = published.get(name or "", {}).get(DATA_SETS[data_set])
+            ours = [100 * record.metrics[metric] for metric in METRICS]
+            distance = [f"{x - y:+.2f}" for x, y in zip(ours, known or (), strict=False)]
+            cells = [
+                title if record.seed == 0 else f"{title}, seed {record.seed}",
+                *(f"{value:.2f}" for value in ours),
+                " / ".join(f"{value:.2f}" for value in known or ()),
+                " / ".join(distance),
+                *(" / ".join(f"{100 * record.by_length[each][name]:.2f}" for name in METRICS) for each in LENGTHS),
+                *(f"{100 * record.metrics[name]:.1f}" for name in OTHERS[:2]),
+                f"{record.metrics[OTHERS[2]]:.1f}",
+                f"{record.seconds:,.0f}" + ("+" if record.resumed else ""),
+                f"{record.memory:.1f}",
+                f"`{record.row}`",
+            ]
+            yield f"| {' | '.join(cells)} |"
+        yield ""
+        for record in members:
+            for best, found in record.differences.items():
+                parts = [
+                    f"{metric} {100 * mean:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}], p "
+                    + ("< 0.001" if p < 0.001 else f"= {p:.3f}")
+                    for metric, (mean, low, high, p) in found.items()
+                ]
+                yield f"{ROWS[record.row][0]} minus {best}: {'; '.join(parts)} (paired bootstrap over sessions).\n"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
