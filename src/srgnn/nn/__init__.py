@@ -6,6 +6,7 @@ from srgnn.nn.gru4rec import GRU4Rec, GRU4RecSettings
 from srgnn.nn.losses import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
 from srgnn.nn.readout import SessionReadout
 from srgnn.nn.reference import from_reference_state_dict
+from srgnn.nn.sasrec import SASRec, SASRecSettings
 from srgnn.nn.srgnn import SRGNN, SRGNNSettings
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 MODELS: dict[str, "type[ModelSettings]"] = {  # keyed by the name of their row in tables
     "SR-GNN": SRGNNSettings,
     "GRU4Rec": GRU4RecSettings,
+    "SASRec": SASRecSettings,
 }
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "GRU4Rec",
     "GRU4RecSettings",
     "SRGNNSettings",
+    "SASRec",
+    "SASRecSettings",
     "SampledSoftmax",
     "Sampling",
     "ScoreLoss",

@@ -28,6 +28,12 @@ class Clicks:
         session = batch.batch[batch.alias_index]
         return cls(states.index_select(0, batch.alias_index), session, index2ptr(session, batch.num_graphs))
 
+    def latest(self, count: int) -> "Clicks":
+        """Only the latest `count` clicks of each session."""
+        is_late = self.distance < count
+        session = self.session[is_late]
+        return Clicks(self.state[is_late], session, index2ptr(session, len(self.ptr) - 1))
+
     @property
     def distance(self) -> Tensor:
         """Number of clicks from each click to the last one of its session, [L]."""

@@ -45,7 +45,7 @@ def test_every_model_learns_what_it_can(name: str, task):
     if reason := CANNOT.get((name, task.__name__)):
         pytest.skip(reason)
     train, test = (Sessions.from_lists(task(count).tolist()) for count in (400, 50))
-    model = MODELS[name](hidden_size=32).build(NUM_ITEMS)
+    model = MODELS[name](hidden_size=32, dropout=0.0).build(NUM_ITEMS)
     model.observe(train)
     loss, optimizer = FullSoftmax(), torch.optim.Adam(model.parameters(), lr=1e-2)
     graphs = SessionGraphs(train, NUM_ITEMS)
