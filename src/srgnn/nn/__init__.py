@@ -4,10 +4,12 @@ from srgnn.nn.conv import SessionGraphConv
 from srgnn.nn.encoder import EncoderSettings, SessionEncoder
 from srgnn.nn.gru4rec import GRU4Rec, GRU4RecSettings
 from srgnn.nn.losses import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
+from srgnn.nn.narm import NARM, NARMSettings
 from srgnn.nn.readout import SessionReadout
 from srgnn.nn.reference import from_reference_state_dict
 from srgnn.nn.sasrec import SASRec, SASRecSettings
 from srgnn.nn.srgnn import SRGNN, SRGNNSettings
+from srgnn.nn.stamp import STAMP, STAMPSettings
 
 if TYPE_CHECKING:
     from srgnn.contracts import ModelSettings
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 MODELS: dict[str, "type[ModelSettings]"] = {  # keyed by the name of their row in tables
     "SR-GNN": SRGNNSettings,
     "GRU4Rec": GRU4RecSettings,
+    "NARM": NARMSettings,
+    "STAMP": STAMPSettings,
     "SASRec": SASRecSettings,
 }
 
@@ -27,6 +31,10 @@ __all__ = [
     "GRU4Rec",
     "GRU4RecSettings",
     "SRGNNSettings",
+    "NARM",
+    "NARMSettings",
+    "STAMP",
+    "STAMPSettings",
     "SASRec",
     "SASRecSettings",
     "SampledSoftmax",
