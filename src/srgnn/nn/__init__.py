@@ -2,15 +2,25 @@ from typing import TYPE_CHECKING
 
 from srgnn.nn.conv import SessionGraphConv
 from srgnn.nn.encoder import EncoderSettings, SessionEncoder
+from srgnn.nn.gru4rec import GRU4Rec, GRU4RecSettings
 from srgnn.nn.losses import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
+from srgnn.nn.narm import NARM, NARMSettings
 from srgnn.nn.readout import SessionReadout
 from srgnn.nn.reference import from_reference_state_dict
+from srgnn.nn.sasrec import SASRec, SASRecSettings
 from srgnn.nn.srgnn import SRGNN, SRGNNSettings
+from srgnn.nn.stamp import STAMP, STAMPSettings
 
 if TYPE_CHECKING:
     from srgnn.contracts import ModelSettings
 
-MODELS: dict[str, "type[ModelSettings]"] = {"SR-GNN": SRGNNSettings}  # keyed by the name of their row in tables
+MODELS: dict[str, "type[ModelSettings]"] = {  # keyed by the name of their row in tables
+    "SR-GNN": SRGNNSettings,
+    "GRU4Rec": GRU4RecSettings,
+    "NARM": NARMSettings,
+    "STAMP": STAMPSettings,
+    "SASRec": SASRecSettings,
+}
 
 __all__ = [
     "LOSSES",
@@ -18,7 +28,15 @@ __all__ = [
     "SRGNN",
     "EncoderSettings",
     "FullSoftmax",
+    "GRU4Rec",
+    "GRU4RecSettings",
     "SRGNNSettings",
+    "NARM",
+    "NARMSettings",
+    "STAMP",
+    "STAMPSettings",
+    "SASRec",
+    "SASRecSettings",
     "SampledSoftmax",
     "Sampling",
     "ScoreLoss",

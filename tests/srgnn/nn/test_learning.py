@@ -1,0 +1,60 @@
+"""Every trained model learns generated sessions whose right answers are known by construction.
+
+A new model has to learn all of :data:`TASKS`, or to say in :data:`CANNOT` why it cannot.
+"""
+
+import pytest
+import torch
+from torch import Tensor
+
+from srgnn.data import Sessions
+from srgnn.data.graphs import SessionGraphs
+from srgnn.metrics import target_ranks
+from srgnn.nn import MODELS, FullSoftmax
+
+NUM_ITEMS, LENGTH = 24, 6
+
+
+def theme(count: int) -> Tensor:
+    """All clicks of a session are on the six items of one theme, which each of them reveals."""
+    return torch.randint(4, (count, 1)) * 6 + torch.randint(6, (count, LENGTH))
+
+
+def successor(count: int) -> Tensor:
+    """Each item is followed by one item always; the right answer depends on the last click alone."""
+    follower = torch.randperm(NUM_ITEMS, generator=torch.Generator().manual_seed(0))
+    clicks = [torch.randint(NUM_ITEMS, (count,))]
+    while len(clicks) < LENGTH:
+        clicks.append(follower[clicks[-1]])
+    return torch.stack(clicks, dim=1)
+
+
+def direction(count: int) -> Tensor:
+    """A session walks round a circle of items in one of two directions, which the last two clicks in order reveal."""
+    step = torch.randint(2, (count, 1)) * 2 - 1
+    return (torch.randint(NUM_ITEMS, (count, 1)) + step * torch.arange(LENGTH)) % NUM_ITEMS
+
+
+TASKS = {theme: 6, successor: 1, direction: 1}  # with the number of right answers
+CANNOT: dict[tuple[str, str], str] = {}
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.__name__)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_learns_what_it_can(name: str, task):
+    if reason := CANNOT.get((name, task.__name__)):
+        pytest.skip(reason)
+    train, test = (Sessions.from_lists(task(count).tolist()) for count in (400, 50))
+    model = MODELS[name](hidden_size=32, dropout=0.0).build(NUM_ITEMS)
+    model.observe(train)
+    loss, optimizer = FullSoftmax(), torch.optim.Adam(model.parameters(), lr=1e-2)
+    graphs = SessionGraphs(train, NUM_ITEMS)
+    for order in torch.randperm(2000).view(-1, 100).repeat(8, 1):
+        optimizer.zero_grad()
+        loss(model, graphs[order]).backward()
+        optimizer.step()
+    model.eval()
+    graphs = SessionGraphs(test, NUM_ITEMS)
+    seen = graphs[(graphs.length > 1).nonzero().view(-1)]  # one click does not reveal a direction
+    recall = (target_ranks(model(seen), seen.y) <= TASKS[task]).float().mean()
+    assert recall > 0.95
