@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 from srgnn.nn.conv import SessionGraphConv
 from srgnn.nn.encoder import EncoderSettings, SessionEncoder
 from srgnn.nn.losses import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
+from srgnn.nn.niser import NISERSettings
 from srgnn.nn.readout import SessionReadout
 from srgnn.nn.reference import from_reference_state_dict
 from srgnn.nn.srgnn import SRGNN, SRGNNSettings
@@ -10,7 +11,11 @@ from srgnn.nn.srgnn import SRGNN, SRGNNSettings
 if TYPE_CHECKING:
     from srgnn.contracts import ModelSettings
 
-MODELS: dict[str, "type[ModelSettings]"] = {"SR-GNN": SRGNNSettings}  # keyed by the name of their row in tables
+# Keyed by the name of their row in tables.
+MODELS: dict[str, "type[ModelSettings]"] = {
+    "SR-GNN": SRGNNSettings,
+    "NISER+": NISERSettings,
+}
 
 __all__ = [
     "LOSSES",
@@ -18,6 +23,7 @@ __all__ = [
     "SRGNN",
     "EncoderSettings",
     "FullSoftmax",
+    "NISERSettings",
     "SRGNNSettings",
     "SampledSoftmax",
     "Sampling",
