@@ -5,6 +5,7 @@ from srgnn.nn.encoder import EncoderSettings, SessionEncoder
 from srgnn.nn.gru4rec import GRU4Rec, GRU4RecSettings
 from srgnn.nn.losses import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
 from srgnn.nn.narm import NARM, NARMSettings
+from srgnn.nn.niser import NISERSettings
 from srgnn.nn.readout import SessionReadout
 from srgnn.nn.reference import from_reference_state_dict
 from srgnn.nn.sasrec import SASRec, SASRecSettings
@@ -20,6 +21,7 @@ MODELS: dict[str, "type[ModelSettings]"] = {  # keyed by the name of their row i
     "NARM": NARMSettings,
     "STAMP": STAMPSettings,
     "SASRec": SASRecSettings,
+    "NISER+": NISERSettings,
 }
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "FullSoftmax",
     "GRU4Rec",
     "GRU4RecSettings",
+    "NISERSettings",
     "SRGNNSettings",
     "NARM",
     "NARMSettings",

@@ -23,12 +23,15 @@ class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no type
         \mathbf{h}_i' &= \mathrm{GRU}(\mathbf{a}_i, \mathbf{h}_i)
 
     where the weights :math:`\bar w` of the edges into (out of) a node sum to one: an average over the neighbours.
+    A second set of edges appends two further averages of this kind to :math:`\mathbf{a}_i`, with projections of their
+    own and all weights equal.
 
     Args:
         hidden_size: Width :math:`d` of the node states.
         propagation_steps: Number of message passing steps; 0 returns `x` unchanged.
         edge_weight: `binary` averages over distinct neighbours, as in the authors' code; `occurrence` weights them by
             how often the pair was clicked, as in the paper.
+        appended: Whether there is a second set of edges, `appended_index`.
 
     Shapes:
         x [num_nodes, d], edge_index [2, num_edges], edge_weight [num_edges] -> [num_nodes, d]
@@ -37,7 +40,14 @@ class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no type
         ArgumentError: for a value that is not allowed.
     """
 
-    def __init__(self, hidden_size: int, propagation_steps: int = 1, edge_weight: str = "binary", **kwargs: Any):
+    def __init__(
+        self,
+        hidden_size: int,
+        propagation_steps: int = 1,
+        edge_weight: str = "binary",
+        appended: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(aggr="sum", **kwargs)
         self.hidden_size = check_int("hidden_size", hidden_size, 1)
         self.propagation_steps = check_int("propagation_steps", propagation_steps, 0)
@@ -46,18 +56,31 @@ class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no type
         self.lin_out = Linear(hidden_size, hidden_size)
         self.bias_in = Parameter(torch.zeros(hidden_size))
         self.bias_out = Parameter(torch.zeros(hidden_size))
-        self.gru = GRUCell(2 * hidden_size, hidden_size)
+        self.gru = GRUCell((4 if appended else 2) * hidden_size, hidden_size)
+        if appended:
+            self.lin_appended_in = Linear(hidden_size, hidden_size)
+            self.lin_appended_out = Linear(hidden_size, hidden_size)
 
-    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor, appended_index: Tensor | None = None
+    ) -> Tensor:
         if self.edge_weight == "binary":
             edge_weight = torch.ones_like(edge_weight)
-        along = _sort_by_target(edge_index, edge_weight, x.size(0))
-        against = _sort_by_target(edge_index.flip(0), edge_weight, x.size(0))
+        ways: list[tuple[Linear, Parameter | None, Tensor, Tensor]] = [
+            (self.lin_in, self.bias_in, edge_index, edge_weight),
+            (self.lin_out, self.bias_out, edge_index.flip(0), edge_weight),
+        ]
+        if appended_index is not None:
+            equal = edge_weight.new_ones(appended_index.size(1))
+            ways.append((self.lin_appended_in, None, appended_index, equal))
+            ways.append((self.lin_appended_out, None, appended_index.flip(0), equal))
+        sorted_edges = [_sort_by_target(index, weight, x.size(0)) for _, _, index, weight in ways]
         for _ in range(self.propagation_steps):
-            a_in = self.propagate(along[0], x=self.lin_in(x), weight=along[1], segments=along[2])
-            a_out = self.propagate(against[0], x=self.lin_out(x), weight=against[1], segments=against[2])
-            a = torch.cat([a_in, a_out], dim=-1) + torch.cat([self.bias_in, self.bias_out])  # [N, 2d]
-            x = self.gru(a, x)  # [N, d]
+            a = []
+            for (lin, bias, _, _), (index, weight, segments) in zip(ways, sorted_edges, strict=True):
+                mean = self.propagate(index, x=lin(x), weight=weight, segments=segments)  # [N, d]
+                a.append(mean if bias is None else mean + bias)
+            x = self.gru(torch.cat(a, dim=-1), x)  # [N, d]
         return x
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:

@@ -69,6 +69,25 @@ def count_pairs(train: "Sessions", num_items: int, distance: int = 1) -> tuple[T
     return key // num_items, key % num_items, count
 
 
+def count_near(train: "Sessions", num_items: int, distance: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Counts how often two items are clicked within `distance` clicks of each other, in either order.
+
+    Args:
+        train: The sessions.
+        num_items: Number of items :math:`V`.
+        distance: The largest number of clicks from one item to the other.
+
+    Returns:
+        one item [n], the other item [n], number of times [n]; every pair is there in both orders, ascending.
+    """
+    parts = []
+    for clicks in range(1, distance + 1):
+        first, second, count = count_pairs(train, num_items, clicks)
+        parts += [(first * num_items + second, count), (second * num_items + first, count)]
+    key, count = _merged(parts)
+    return key // num_items, key % num_items, count
+
+
 def _merged(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """The sum of several counts: distinct keys, ascending, and their numbers of times."""
     keys, counts = (torch.cat(part) for part in zip(*parts, strict=True))

@@ -5,6 +5,7 @@ from torch_geometric.index import index2ptr
 from torch_geometric.utils import segment
 
 from srgnn.errors import check_choice, check_int
+from srgnn.nn.segments import attend
 
 READOUTS = ["local", "global", "hybrid", "average"]
 
@@ -20,7 +21,8 @@ class SessionReadout(Module):
 
         \mathbf{s} &= \mathbf{W}_3 [\mathbf{s}_g \,\|\, \mathbf{v}_n]
 
-    The attention has no softmax, so the sum can grow with the number of clicks.
+    The attention has no softmax, so the sum can grow with the number of clicks; with `softmax`, the weights
+    :math:`\alpha_i` of a session sum to one.
 
     Args:
         hidden_size: Width :math:`d` of the states.
@@ -28,20 +30,35 @@ class SessionReadout(Module):
             :math:`\mathbf{v}_n`; `average` is the mean over the clicks.
         reversed_positions: Number of learned vectors, one of which is added to the state of each click by its distance
             from the last click; clicks further away share the last vector. 0 adds nothing.
+        positions: Number of learned vectors, one of which is added to the state of each click by its place in the
+            session, from the first. Of a session of more clicks, the last ones have a vector each, and the clicks
+            before them share the first. 0 adds nothing.
+        softmax: Whether the attention has a softmax.
 
     Shapes:
-        states [N, d], alias_index [L], batch [N], num_sessions B -> [B, d]
+        states [N, d], alias_index [L], batch [N], num_sessions B -> [B, d]; context [B, d], if there is one, is a
+        further term in the parentheses of :math:`\alpha_i`
 
     Raises:
         ArgumentError: for a value that is not allowed.
     """
 
-    def __init__(self, hidden_size: int, readout: str = "hybrid", reversed_positions: int = 0):
+    def __init__(
+        self,
+        hidden_size: int,
+        readout: str = "hybrid",
+        reversed_positions: int = 0,
+        positions: int = 0,
+        softmax: bool = False,
+    ):
         super().__init__()
         self.hidden_size = check_int("hidden_size", hidden_size, 1)
         self.readout = check_choice("readout", readout, READOUTS)
         check_int("reversed_positions", reversed_positions, 0)
+        check_int("positions", positions, 0)
+        self.softmax = softmax
         self.position = Embedding(reversed_positions, hidden_size) if reversed_positions else None
+        self.place = Embedding(positions, hidden_size) if positions else None
         if readout in ("global", "hybrid"):
             self.lin_last = Linear(hidden_size, hidden_size)
             self.lin_click = Linear(hidden_size, hidden_size)
@@ -49,22 +66,30 @@ class SessionReadout(Module):
         if readout == "hybrid":
             self.lin_join = Linear(2 * hidden_size, hidden_size)
 
-    def forward(self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int) -> Tensor:
+    def forward(
+        self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int, context: Tensor | None = None
+    ) -> Tensor:
         session = batch[alias_index]  # [L]
         segments = index2ptr(session, num_sessions)  # [B + 1]
         clicks = states.index_select(0, alias_index)  # [L, d]
+        distance = segments[1:][session] - 1 - torch.arange(session.numel(), device=session.device)
         if self.position is not None:
-            distance = segments[1:][session] - 1 - torch.arange(session.numel(), device=session.device)
             clicks = clicks + self.position(distance.clamp(max=self.position.num_embeddings - 1))
+        if self.place is not None:
+            from_first = segments.diff().clamp(max=self.place.num_embeddings)[session] - 1 - distance
+            clicks = clicks + self.place(from_first.clamp(min=0))
         last = clicks.index_select(0, segments[1:] - 1)  # [B, d]
         if self.readout == "local":
             return last
         if self.readout == "average":
             mean: Tensor = segment(clicks, segments, reduce="mean")
             return mean
-        last_term = self.lin_last(last).index_select(0, session)  # [L, d]
-        alpha = self.query(torch.sigmoid(last_term + self.lin_click(clicks)))  # [L, 1]
-        interest: Tensor = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
+        of_session = self.lin_last(last) if context is None else self.lin_last(last) + context
+        alpha = self.query(torch.sigmoid(of_session.index_select(0, session) + self.lin_click(clicks)))  # [L, 1]
+        if self.softmax:
+            interest = attend(alpha, clicks, session, segments)  # [B, d]
+        else:
+            interest = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
         if self.readout == "global":
             return interest
         joined: Tensor = self.lin_join(torch.cat([interest, last], dim=-1))

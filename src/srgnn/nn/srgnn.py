@@ -1,12 +1,19 @@
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from srgnn.errors import check_choice, check_int
+from srgnn.nn.connections import PairCounts, full_connections
 from srgnn.nn.conv import EDGE_WEIGHTS, SessionGraphConv
 from srgnn.nn.encoder import EncoderSettings, SessionEncoder
 from srgnn.nn.readout import READOUTS, SessionReadout
+
+if TYPE_CHECKING:
+    from srgnn.data.sessions import Sessions
+
+CONNECTIONS = ["session", "global", "full"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,12 @@ class SRGNNSettings(EncoderSettings):
         edge_weight: `binary` or `occurrence`, see :class:`~srgnn.nn.conv.SessionGraphConv`.
         reversed_positions: Number of learned vectors for the distance of a click from the last one, see
             :class:`~srgnn.nn.readout.SessionReadout`; 0 uses none.
+        connections: Edges between the items of a session. `session` takes its clicks. `global` weights these edges by
+            how often the pair was clicked in training, whatever `edge_weight` is: SR-GNN-NGC in the paper, see
+            :class:`~srgnn.nn.connections.PairCounts`. `full` appends edges from each item to all later ones: SR-GNN-FC,
+            see :func:`~srgnn.nn.connections.full_connections`.
+        positions: Number of learned vectors for the place of a click in the session, see
+            :class:`~srgnn.nn.readout.SessionReadout`; 0 uses none.
 
     Raises:
         ArgumentError: for a value that is not allowed.
@@ -28,6 +41,8 @@ class SRGNNSettings(EncoderSettings):
     readout: str = "hybrid"
     edge_weight: str = "binary"
     reversed_positions: int = 0
+    connections: str = "session"
+    positions: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,6 +50,8 @@ class SRGNNSettings(EncoderSettings):
         check_choice("readout", self.readout, READOUTS)
         check_choice("edge_weight", self.edge_weight, EDGE_WEIGHTS)
         check_int("reversed_positions", self.reversed_positions, 0)
+        check_choice("connections", self.connections, CONNECTIONS)
+        check_int("positions", self.positions, 0)
 
     def build(self, num_items: int) -> "SRGNN":
         """Returns a model with freshly initialised weights."""
@@ -51,13 +68,27 @@ class SRGNN(SessionEncoder):
     def __init__(self, num_items: int, settings: SRGNNSettings | None = None):
         settings = settings or SRGNNSettings()
         super().__init__(num_items, settings)
-        self.conv = SessionGraphConv(settings.hidden_size, settings.propagation_steps, settings.edge_weight)
-        self.readout = SessionReadout(settings.hidden_size, settings.readout, settings.reversed_positions)
+        self.connections = settings.connections
+        edge_weight = "occurrence" if settings.connections == "global" else settings.edge_weight
+        self.conv = SessionGraphConv(
+            settings.hidden_size, settings.propagation_steps, edge_weight, appended=settings.connections == "full"
+        )
+        self.readout = SessionReadout(
+            settings.hidden_size, settings.readout, settings.reversed_positions, settings.positions
+        )
+        self.pairs = PairCounts(num_items) if settings.connections == "global" else None
         if settings.propagation_steps == 0:
             self.conv.requires_grad_(False)  # never used: no gradient for DDP to wait for
         self.reset_parameters()
 
+    def observe(self, train: "Sessions") -> None:
+        """Counts the pairs of clicks in training, if they weight the edges."""
+        if self.pairs is not None:
+            self.pairs.observe(train)
+
     def encode(self, states: Tensor, batch: Batch) -> Tensor:
-        states = self.conv(states, batch.edge_index, batch.edge_weight)  # [N, d]
+        weight = batch.edge_weight if self.pairs is None else self.pairs(*batch.x[batch.edge_index])
+        appended = full_connections(batch) if self.connections == "full" else None
+        states = self.conv(states, batch.edge_index, weight, appended)  # [N, d]
         session: Tensor = self.readout(states, batch.alias_index, batch.batch, batch.num_graphs)  # [B, d]
         return session

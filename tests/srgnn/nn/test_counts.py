@@ -1,7 +1,7 @@
 import torch
 
 from srgnn.data import Sessions
-from srgnn.nn.counts import Counts, count_pairs
+from srgnn.nn.counts import Counts, count_near, count_pairs
 
 SESSIONS = Sessions.from_lists([[], [0, 1], [], [0, 1, 0], [2], [0, 2], [2, 0, 3], []])
 
@@ -30,3 +30,12 @@ def test_counts_are_loaded_whatever_their_size():
     for assign in (True, False):
         empty.load_state_dict(filled.state_dict(), assign=assign)
         assert empty.items.tolist() == [0, 1, 2]
+
+
+def test_near_pairs_are_counted_in_both_orders():
+    first, second, count = (part.tolist() for part in count_near(SESSIONS, 5, 2))
+    found = dict(zip(zip(first, second, strict=True), count, strict=True))
+    # Consecutive pairs, and 0 twice in [0, 1, 0], 2 and 3 in [2, 0, 3].
+    expected = {(0, 1): 3, (0, 2): 2, (0, 3): 1, (0, 0): 2, (2, 3): 1}
+    assert found == expected | {(other, one): count for (one, other), count in expected.items()}
+    assert list(found) == sorted(found)

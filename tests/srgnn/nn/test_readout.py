@@ -39,3 +39,23 @@ def test_attention_computes_the_equations_of_the_paper(segments: str, kind: str)
 def test_an_unknown_readout_is_reported():
     with pytest.raises(ArgumentError, match="readout=max: expected one of local, global, hybrid, average"):
         SessionReadout(4, "max")
+
+
+def test_with_a_softmax_the_attention_sums_to_one(segments: str):
+    readout, context = SessionReadout(4, "global", softmax=True), torch.randn(2, 4)
+    expected = []
+    for number, session in enumerate(SESSIONS):
+        clicks = STATES[session]
+        logits = readout.query(
+            torch.sigmoid(readout.lin_last(clicks[-1]) + context[number] + readout.lin_click(clicks))
+        )
+        expected.append((logits.softmax(dim=0) * clicks).sum(dim=0))
+    torch.testing.assert_close(readout(STATES, ALIAS, BATCH, 2, context), torch.stack(expected))
+
+
+def test_positions_count_from_the_first_click():
+    """Of the session of four clicks and three positions, the first two clicks share the first position."""
+    readout = SessionReadout(4, "average", positions=3)
+    place = readout.place.weight
+    expected = [(STATES[[0, 1, 0]] + place).mean(0), (STATES[[4, 2, 3, 2]] + place[[0, 0, 1, 2]]).mean(0)]
+    torch.testing.assert_close(read(readout), torch.stack(expected))
