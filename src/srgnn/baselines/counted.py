@@ -7,7 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr
 
-from srgnn.data.sessions import Sessions, pointers
+from srgnn.data.sessions import Sessions
 from srgnn.metrics import check_finite
 from srgnn.nn.counts import Counts
 
@@ -86,8 +86,9 @@ class CountedModel(Counts):
         ranks = torch.where(is_evident, 0, popular).index_add(
             0, session, torch.where(is_evident[session], at_least, below)
         )
-        order = score.argsort(descending=True)
-        order = order[session[order].argsort(stable=True)]
+        # As int32, which sorts faster: floats that are not negative are in the order of their bits.
+        order = score.view(torch.int32).sort(descending=True, stable=True).indices
+        order = order[session[order].int().sort(stable=True).indices]
         session, item, score = session[order], item[order], score[order]
         start = index2ptr(session, num_sessions)
         place = torch.arange(len(session), device=session.device) - start[session]
@@ -101,7 +102,8 @@ class CountedModel(Counts):
         count = start.diff()
         few = (count < top).nonzero().view(-1)
         popular_items = ordered.indices.flip(0)[:top]
-        keys = (session * self.num_items + item).sort().values
+        is_few = (count < top)[session]
+        keys = (session[is_few] * self.num_items + item[is_few]).sort().values
         wanted = few.view(-1, 1) * self.num_items + popular_items
         position = torch.searchsorted(keys, wanted).clamp(max=max(0, len(keys) - 1))
         is_new = keys[position] != wanted if len(keys) else torch.ones_like(wanted, dtype=torch.bool)
@@ -118,10 +120,3 @@ def clicks_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     ptr = index2ptr(session, batch.num_graphs)
     distance = ptr[1:][session] - 1 - torch.arange(len(session), device=session.device)
     return session, batch.x[batch.alias_index], distance
-
-
-def rows_of(ptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The entries of rows of a sparse matrix: for each entry its place in `rows` and its number, ptr [R + 1]."""
-    start, length = ptr[rows], ptr[rows + 1] - ptr[rows]
-    place = torch.arange(len(rows), device=rows.device).repeat_interleave(length)
-    return place, torch.arange(len(place), device=rows.device) + (start - pointers(length)[:-1])[place]

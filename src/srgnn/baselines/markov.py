@@ -4,7 +4,8 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr
 
-from srgnn.baselines.counted import Candidates, CountedModel, clicks_of, rows_of
+from srgnn.baselines.counted import Candidates, CountedModel, clicks_of
+from srgnn.baselines.sparse import rows_of
 from srgnn.data.sessions import Sessions
 from srgnn.nn.counts import count_pairs
 

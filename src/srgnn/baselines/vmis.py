@@ -1,0 +1,67 @@
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from srgnn.baselines.counted import Candidates, clicks_of
+from srgnn.baselines.neighbours import Neighbours, NeighbourSettings, SessionNeighbours, inverse_frequency
+from srgnn.data.sessions import Sessions
+from srgnn.errors import check_int
+
+
+@dataclass(frozen=True)
+class VMISSettings(NeighbourSettings):
+    """The arguments of :class:`VMIS`; the defaults are those of Serenade.
+
+    Args:
+        k: Number of neighbours :math:`k`.
+        sample_size: Number :math:`m` of the most recent training sessions that neighbours are chosen from.
+        last_clicks: Number of the last clicks of a session that are looked at.
+
+    Raises:
+        ArgumentError: for a value that is not allowed.
+    """
+
+    k: int = 500
+    sample_size: int = 500
+    last_clicks: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_int("last_clicks", self.last_clicks, 1, 9)
+
+    def build(self, num_items: int) -> "VMIS":
+        """Returns a model that has not seen any session."""
+        return VMIS(num_items, self)
+
+
+class VMIS(SessionNeighbours):
+    r"""Vector multiplication indexed session kNN, VMIS-kNN (Kersbergen et al., 2022), the method of Serenade.
+
+    """
+
+    settings: VMISSettings
+    rarity: Tensor
+
+    def __init__(self, num_items: int, settings: VMISSettings):
+        super().__init__(num_items, settings, "rarity")
+
+    def observe(self, train: Sessions) -> None:
+        super().observe(train)
+        self.rarity = inverse_frequency(self.item, self.num_items, len(train))
+
+    def click_weight(self, distance: Tensor, length: Tensor) -> Tensor:
+        seen = length.clamp(max=self.settings.last_clicks)
+        return ((seen - distance) / seen).clamp(min=0)
+
+    def neighbour_weight(self, found: Neighbours) -> Tensor:
+        return (1 - 0.1 * (found.distance + 1)).clamp(min=0)
+
+    def item_weight(self, found: Neighbours, neighbour: Tensor, entry: Tensor) -> Tensor:
+        return self.rarity[self.item[entry]]
+
+    def candidates(self, batch: Batch) -> Candidates:
+        _, item, distance = clicks_of(batch)
+        found = super().candidates(batch)
+        other = found.item != item[distance == 0][found.session]
+        return Candidates(found.session[other], found.item[other], found.score[other])
