@@ -1,9 +1,11 @@
 from typing import TYPE_CHECKING
 
+from srgnn.nn.bprmf import BPRMF, BPRMFSettings
 from srgnn.nn.conv import SessionGraphConv
 from srgnn.nn.encoder import EncoderSettings, SessionEncoder
+from srgnn.nn.fpmc import FPMC, FPMCSettings
 from srgnn.nn.gru4rec import GRU4Rec, GRU4RecSettings
-from srgnn.nn.losses import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
+from srgnn.nn.losses import LOSSES, BPRLoss, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
 from srgnn.nn.narm import NARM, NARMSettings
 from srgnn.nn.niser import NISERSettings
 from srgnn.nn.readout import SessionReadout
@@ -22,9 +24,16 @@ MODELS: dict[str, "type[ModelSettings]"] = {  # keyed by the name of their row i
     "STAMP": STAMPSettings,
     "SASRec": SASRecSettings,
     "NISER+": NISERSettings,
+    "BPR-MF": BPRMFSettings,
+    "FPMC": FPMCSettings,
 }
 
 __all__ = [
+    "BPRLoss",
+    "BPRMF",
+    "BPRMFSettings",
+    "FPMC",
+    "FPMCSettings",
     "LOSSES",
     "MODELS",
     "SRGNN",

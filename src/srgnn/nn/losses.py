@@ -119,7 +119,7 @@ class FullSoftmax(Module):
 
 @dataclass(frozen=True)
 class Sampling:
-    """Size and distribution of the sample of :class:`SampledSoftmax`.
+    """Size and distribution of the sample of a :class:`SampledLoss`.
 
     Args:
         negatives: Number of items drawn for every batch.
@@ -137,20 +137,12 @@ class Sampling:
         check_float("power", self.power, 0)
 
 
-class SampledSoftmax(Module):
-    r"""Softmax cross entropy over the target and a sample of the other items, the same one for the whole batch.
-
-    With :math:`K` negatives :math:`j`, drawn with replacement with probability :math:`q_j`:
-
-    .. math:: -s_t + \log \big( e^{s_t} + \textstyle\sum_{j \ne t} e^{s_j - \log (K q_j)} \big)
-
-    where draws of the target itself (accidental hits) are left out. The expectation of the sum is the sum over all
-    items (Bengio and Senécal, 2008). The target's own score is not corrected, since it is always included (Khrylchenko
-    et al., RecSys 2025).
+class SampledLoss(Module):
+    """The base of losses over the target and a sample of the other items, the same one for the whole batch.
 
     Args:
         clicks: Number of clicks of every item in training, [V]. An item without clicks counts as clicked once.
-        negatives: Number of items drawn for every batch, :math:`K`.
+        negatives: Number of items drawn for every batch, with replacement.
         power: Items are drawn in proportion to their clicks raised to this power: 0 is uniform, 1 by popularity.
 
     Raises:
@@ -169,11 +161,12 @@ class SampledSoftmax(Module):
         self.register_buffer("cumulative", cumulative / cumulative[-1], persistent=False)
         self.register_buffer("log_q", (q / q.sum()).log().float(), persistent=False)
 
-    def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
-        target, count = batch.y, self.sampling.negatives
+    def score(self, model: TrainableModel, batch: Batch) -> SampledScores:
+        """Draws the negatives of a batch, and scores them and the targets."""
+        target = batch.y
         if model.in_products:
             session = model.session_embedding(batch)
-        draws = torch.rand(count, dtype=torch.double, device=target.device)
+        draws = torch.rand(self.sampling.negatives, dtype=torch.double, device=target.device)
         negatives = torch.searchsorted(self.cumulative, draws)  # [K]
         if model.in_products:
             target_score = (session * model.item_embedding(target)).sum(dim=1)  # [B]
@@ -181,18 +174,70 @@ class SampledSoftmax(Module):
         else:  # those of all targets, of which each session needs its own
             scores = model.scores_of(batch, torch.cat([target, negatives]))  # [B, B + K]
             target_score, scores = scores.diagonal(), scores[:, len(target) :]
-        correction = -(self.log_q[negatives] + math.log(count))  # [K]
-        is_target = negatives == target.view(-1, 1)
-        offset = correction.expand_as(is_target).masked_fill(is_target, -torch.inf)
+        return SampledScores(target_score, scores, negatives, negatives == target.view(-1, 1))
+
+
+@dataclass(frozen=True)
+class SampledScores:
+    """The scores of the targets and of K negatives, which are items drawn for the whole batch.
+
+    Shapes:
+        target_score [B], scores [B, K], negatives [K]; is_target [B, K], whether a draw is the target of a session,
+        an accidental hit
+    """
+
+    target_score: Tensor
+    scores: Tensor
+    negatives: Tensor
+    is_target: Tensor
+
+
+class SampledSoftmax(SampledLoss):
+    r"""Softmax cross entropy over the target and a sample of the other items, see :class:`SampledLoss`.
+
+    With :math:`K` negatives :math:`j`, drawn with replacement with probability :math:`q_j`:
+
+    .. math:: -s_t + \log \big( e^{s_t} + \textstyle\sum_{j \ne t} e^{s_j - \log (K q_j)} \big)
+
+    where draws of the target itself (accidental hits) are left out. The expectation of the sum is the sum over all
+    items (Bengio and Senécal, 2008). The target's own score is not corrected, since it is always included (Khrylchenko
+    et al., RecSys 2025).
+    """
+
+    def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
+        sample = self.score(model, batch)
+        correction = -(self.log_q[sample.negatives] + math.log(self.sampling.negatives))  # [K]
+        offset = correction.expand_as(sample.is_target).masked_fill(sample.is_target, -torch.inf)
         # The offset is float32, and so is the sum, even where autocast computes the product in 16 bits.
-        scores = torch.cat([target_score.view(-1, 1).to(offset.dtype), scores + offset], dim=1)  # the target first
-        return F.cross_entropy(scores, torch.zeros_like(target))
+        scores = sample.scores + offset
+        scores = torch.cat([sample.target_score.view(-1, 1).to(offset.dtype), scores], dim=1)  # the target first
+        return F.cross_entropy(scores, torch.zeros_like(batch.y))
+
+
+class BPRLoss(SampledLoss):
+    r"""Bayesian personalised ranking (Rendle et al., UAI 2009): pairs of the target and an item of a sample.
+
+    With the negatives :math:`j` of a batch, see :class:`SampledLoss`:
+
+    .. math:: \mathrm{mean}_{j \ne t} \, -\log \sigma(s_t - s_j)
+
+    where draws of the target itself (accidental hits) are left out. The paper draws one negative for each pair of
+    session and item, uniformly.
+    """
+
+    def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
+        sample = self.score(model, batch)
+        dtype = torch.promote_types(sample.scores.dtype, torch.float32)  # autocast computes the products in 16 bits
+        difference = sample.scores.to(dtype) - sample.target_score.to(dtype).view(-1, 1)  # [B, K]
+        pairs = F.softplus(difference).masked_fill(sample.is_target, 0)  # -log sigmoid(-x) = softplus(x)
+        return (pairs.sum(dim=1) / (~sample.is_target).sum(dim=1).clamp(min=1)).mean()
 
 
 LOSSES: dict[str, Callable[[Tensor, Sampling], Loss]] = {
     "cross_entropy": lambda clicks, sampling: FullSoftmax(),
     "binary_cross_entropy": lambda clicks, sampling: ScoreLoss(binary_cross_entropy),
     "sampled_softmax": lambda clicks, sampling: SampledSoftmax(clicks, sampling.negatives, sampling.power),
+    "bpr": lambda clicks, sampling: BPRLoss(clicks, sampling.negatives, sampling.power),
 }
 
 
@@ -201,8 +246,8 @@ def build_loss(loss: str, clicks: Tensor, sampling: Sampling) -> Loss:
 
     Args:
         loss: A name of :data:`LOSSES`.
-        clicks: Number of clicks of every item in training, [V]; only `sampled_softmax` reads them.
-        sampling: The sample that `sampled_softmax` draws.
+        clicks: Number of clicks of every item in training, [V]; only `sampled_softmax` and `bpr` read them.
+        sampling: The sample that those two draw.
 
     Raises:
         ArgumentError: for an unknown name.

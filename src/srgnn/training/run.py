@@ -44,7 +44,7 @@ class Run:
         max_epochs: Maximum number of epochs of one training.
         patience: Number of epochs without a better mrr after which a training ends.
         loss: Name of the loss, see :data:`srgnn.nn.losses.LOSSES`.
-        sampling: Sample of the loss `sampled_softmax`.
+        sampling: Sample of the losses `sampled_softmax` and `bpr`.
         optimizer: Learning rate, weight decay and schedule.
         k: Cut-offs of the metrics; the epoch is chosen by mrr@20, or at the largest cut-off if 20 is not one.
         batch_size: Prefixes per step, over all processes.

@@ -1,6 +1,6 @@
 """Every trained model learns generated sessions whose right answers are known by construction.
 
-A new model has to learn all of :data:`TASKS`, or to say in :data:`CANNOT` why it cannot.
+A new model has to learn all of :data:`TASKS`, or to be named in :data:`CANNOT` with the reason.
 """
 
 import pytest
@@ -36,14 +36,16 @@ def direction(count: int) -> Tensor:
 
 
 TASKS = {theme: 6, successor: 1, direction: 1}  # with the number of right answers
-CANNOT: dict[tuple[str, str], str] = {}
+CANNOT = {
+    ("BPR-MF", "successor"),  # its similarities are the same in both directions
+    ("BPR-MF", "direction"),
+    ("FPMC", "direction"),  # it reads the last click alone
+}
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.__name__)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_learns_what_it_can(name: str, task):
-    if reason := CANNOT.get((name, task.__name__)):
-        pytest.skip(reason)
     train, test = (Sessions.from_lists(task(count).tolist()) for count in (400, 50))
     model = MODELS[name](hidden_size=32, dropout=0.0).build(NUM_ITEMS)
     model.observe(train)
@@ -57,4 +59,7 @@ def test_every_model_learns_what_it_can(name: str, task):
     graphs = SessionGraphs(test, NUM_ITEMS)
     seen = graphs[(graphs.length > 1).nonzero().view(-1)]  # one click does not reveal a direction
     recall = (target_ranks(model(seen), seen.y) <= TASKS[task]).float().mean()
-    assert recall > 0.95
+    if (name, task.__name__) in CANNOT:
+        assert recall < 0.7  # a guess between two directions is right half the time
+    else:
+        assert recall > 0.95

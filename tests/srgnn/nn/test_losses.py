@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import ArgumentError
-from srgnn.nn import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, SRGNNSettings, build_loss
+from srgnn.nn import LOSSES, BPRLoss, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, SRGNNSettings, build_loss
 from srgnn.nn.losses import binary_cross_entropy, cross_entropy
 
 NUM_ITEMS, WIDTH, SESSIONS = 5_000, 12, 7  # more items than a tile of two threads, and a remainder
@@ -157,6 +157,27 @@ def test_with_the_target_as_the_only_negative_there_is_nothing_to_learn():
     session, items = torch.randn(1, 2, requires_grad=True), torch.randn(1, 2, requires_grad=True)
     loss = value_of(SampledSoftmax(torch.tensor([5]), negatives=3), session, items, torch.tensor([0]))
     assert loss.item() == pytest.approx(0, abs=1e-6)
+    for grad in torch.autograd.grad(loss, [session, items]):
+        assert torch.equal(grad, torch.zeros_like(grad))
+
+
+def test_bpr_is_the_mean_over_pairs_of_a_target_and_another_item(monkeypatch):
+    session, items, target = torch.randn(4, 2), torch.randn(3, 2), torch.tensor([0, 1, 2, 2])
+    draws = [0, 2, 2, 1, 2]
+    monkeypatch.setattr(torch, "rand", lambda *size, **kwargs: (torch.tensor(draws).double() + 0.5) / 3)
+    model = Embeddings(session, items)
+    loss = BPRLoss(torch.ones(3), negatives=5, power=0)(model, Data(y=target))
+    means = []
+    for embedding, item in zip(session, target.tolist(), strict=True):
+        pairs = [embedding @ (items[item] - items[other]) for other in draws if other != item]
+        means.append(-torch.stack(pairs).sigmoid().log().mean())
+    torch.testing.assert_close(loss, torch.stack(means).mean())
+
+
+def test_bpr_of_nothing_but_targets_is_zero_with_gradients_of_zero():
+    session, items = torch.randn(1, 2, requires_grad=True), torch.randn(1, 2, requires_grad=True)
+    loss = value_of(BPRLoss(torch.tensor([5]), negatives=3), session, items, torch.tensor([0]))
+    assert loss.item() == 0
     for grad in torch.autograd.grad(loss, [session, items]):
         assert torch.equal(grad, torch.zeros_like(grad))
 

@@ -38,5 +38,5 @@ def test_sessions_are_dropped_out_only_in_training():
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_a_wrong_share_is_reported(share: float):
-    with pytest.raises(ArgumentError, match="^session_dropout="):
+    with pytest.raises(ArgumentError, match=r"^session_dropout="):
         NARMSettings(session_dropout=share)

@@ -15,7 +15,7 @@ from srgnn.errors import UserError
 from srgnn.evaluation import rank
 from srgnn.metrics import target_ranks
 from srgnn.nn import SRGNNSettings
-from srgnn.nn.losses import FullSoftmax, SampledSoftmax, ScoreLoss, binary_cross_entropy
+from srgnn.nn.losses import BPRLoss, FullSoftmax, SampledSoftmax, ScoreLoss, binary_cross_entropy
 from srgnn.nn.ranking import rank_block, rank_tiles
 from srgnn.nn.sharding import RowShard
 from srgnn.nn.softmax import has_bfloat16
@@ -25,6 +25,7 @@ LOSSES = {
     "tiled": lambda clicks: FullSoftmax("tiled"),
     "chunked": lambda clicks: FullSoftmax("chunked"),
     "sampled": lambda clicks: SampledSoftmax(clicks, negatives=64),
+    "bpr": lambda clicks: BPRLoss(clicks, negatives=64),
 }
 
 
