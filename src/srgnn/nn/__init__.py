@@ -2,10 +2,12 @@ from typing import TYPE_CHECKING
 
 from srgnn.nn.conv import SessionGraphConv
 from srgnn.nn.encoder import EncoderSettings, SessionEncoder
+from srgnn.nn.gcegnn import GCEGNN, GCEGNNSettings
 from srgnn.nn.losses import LOSSES, FullSoftmax, SampledSoftmax, Sampling, ScoreLoss, build_loss
 from srgnn.nn.niser import NISERSettings
 from srgnn.nn.readout import SessionReadout
 from srgnn.nn.reference import from_reference_state_dict
+from srgnn.nn.sgnnhn import SGNNHN, SGNNHNSettings
 from srgnn.nn.srgnn import SRGNN, SRGNNSettings
 
 if TYPE_CHECKING:
@@ -15,15 +17,21 @@ if TYPE_CHECKING:
 MODELS: dict[str, "type[ModelSettings]"] = {
     "SR-GNN": SRGNNSettings,
     "NISER+": NISERSettings,
+    "GCE-GNN": GCEGNNSettings,
+    "SGNN-HN": SGNNHNSettings,
 }
 
 __all__ = [
+    "GCEGNN",
     "LOSSES",
     "MODELS",
+    "SGNNHN",
     "SRGNN",
     "EncoderSettings",
     "FullSoftmax",
+    "GCEGNNSettings",
     "NISERSettings",
+    "SGNNHNSettings",
     "SRGNNSettings",
     "SampledSoftmax",
     "Sampling",
