@@ -9,6 +9,7 @@ from srgnn.nn.readout import SessionReadout
 from srgnn.nn.reference import from_reference_state_dict
 from srgnn.nn.sgnnhn import SGNNHN, SGNNHNSettings
 from srgnn.nn.srgnn import SRGNN, SRGNNSettings
+from srgnn.nn.tagnn import TAGNN, TAGNNSettings
 
 if TYPE_CHECKING:
     from srgnn.contracts import ModelSettings
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 MODELS: dict[str, "type[ModelSettings]"] = {
     "SR-GNN": SRGNNSettings,
     "NISER+": NISERSettings,
+    "TAGNN": TAGNNSettings,
     "GCE-GNN": GCEGNNSettings,
     "SGNN-HN": SGNNHNSettings,
 }
@@ -27,6 +29,7 @@ __all__ = [
     "MODELS",
     "SGNNHN",
     "SRGNN",
+    "TAGNN",
     "EncoderSettings",
     "FullSoftmax",
     "GCEGNNSettings",
@@ -39,6 +42,7 @@ __all__ = [
     "SessionEncoder",
     "SessionGraphConv",
     "SessionReadout",
+    "TAGNNSettings",
     "build_loss",
     "from_reference_state_dict",
 ]
