@@ -60,6 +60,12 @@ class NextItemModule(LightningModule):
         return self.model(batch)
 
     def configure_model(self) -> None:
+        if self.device_mesh is not None and not self.model.in_products:
+            raise UserError(
+                f"{type(self.model).__name__} computes more from an item than its product with the session, and needs "
+                "the whole table for that: choose another strategy= than one that shares it out, such as ddp.",
+                "strategy",
+            )
         if self.device_mesh is not None and self.model.item_embedding.shard is None:
             self.model.item_embedding.share_out(self.device_mesh[SHARDS])
 

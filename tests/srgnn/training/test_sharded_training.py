@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from srgnn.data import SessionData, SyntheticLog
 from srgnn.errors import UserError
-from srgnn.nn import Sampling, SRGNNSettings
+from srgnn.nn import GCEGNNSettings, Sampling, SGNNHNSettings, SRGNNSettings, TAGNNSettings
 from srgnn.recommender import Recommender
 from srgnn.training import checkpoint_folder
 from srgnn.training.checkpoint import Checkpoint
@@ -95,6 +95,8 @@ def test_a_run_resumes_on_any_number_of_processes(
     [
         {"model": SRGNNSettings(hidden_size=8, propagation_steps=0, readout="average")},  # only the table has gradients
         {"trainer": {"accumulate_grad_batches": 2}},
+        {"model": GCEGNNSettings(hidden_size=8)},  # looks up more items than the nodes, and counts buffers
+        {"model": SGNNHNSettings(hidden_size=8), "loss": "sampled_softmax", "sampling": Sampling(negatives=64)},
     ],
 )
 def test_other_settings_train_as_in_one_process(
@@ -103,6 +105,12 @@ def test_other_settings_train_as_in_one_process(
     alone = train(run(tmp_path / "alone", refit=False, **options), small)
     first, _ = processes(2, functools.partial(train_together, tmp_path / "together", 2, refit=False, **options))
     assert_near(alone, first)
+
+
+def test_the_table_of_a_model_that_needs_all_of_it_is_not_shared_out(processes: Any, tmp_path: Path):
+    options = {"refit": False, "model": TAGNNSettings(hidden_size=8)}
+    with pytest.raises(UserError, match=r"^TAGNN computes more .* choose another strategy= .* such as ddp\.$"):
+        processes(2, functools.partial(train_together, tmp_path, 2, **options))
 
 
 @pytest.fixture(scope="module")
