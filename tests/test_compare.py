@@ -4,6 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
+from srgnn.baselines import BASELINES
+
 SMALL = ["dataset.sessions=600", "dataset.items_per_category=5", "max_epochs=1", "model.hidden_size=8", "refit=false"]
 
 
@@ -18,9 +20,9 @@ def test_a_sweep_over_seeds_becomes_tables_and_pictures(program, tmp_path: Path)
     tables = [f"comparison.{kind}" for kind in ("csv", "md", "tex")]
     assert sorted(path.name for path in folder.iterdir()) == sorted([*tables, *pictures])
     figures = pl.read_csv(folder / "comparison.csv", infer_schema_length=None)
-    rows = ["SR-GNN propagation_steps=0", "SR-GNN propagation_steps=1", "Popularity", "Markov chain"]
+    rows = ["SR-GNN propagation_steps=0", "SR-GNN propagation_steps=1", *BASELINES]
     assert figures["row"].unique(maintain_order=True).to_list() == rows
-    assert figures.filter(metric="mrr@5", clicks="all")["seeds"].to_list() == [2, 2, 1, 1]
+    assert figures.filter(metric="mrr@5", clicks="all")["seeds"].to_list() == [2, 2] + [1] * len(BASELINES)
     assert figures.filter(metric="recall@5", clicks="all")["p"].null_count() == 1  # that of the reference
 
     against = program("compare.py", "outputs", "against=nobody")

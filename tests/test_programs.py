@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import torch
 
+from srgnn.baselines import BASELINES
 from srgnn.data import SyntheticLog
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +27,7 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp_path: Path):
     process = program.fresh("train.py", *SMALL)  # with the warnings of libraries that are imported
     assert process.returncode == 0, process.stderr
-    for text in ("SR-GNN", "Popularity", "Markov chain", "recall@5", "mrr@20", "Checkpoint: outputs/", "Next:"):
+    for text in ("SR-GNN", *BASELINES, "recall@5", "mrr@20", "Checkpoint: outputs/", "Next:"):
         assert text in process.stdout
     assert "Segments are reduced by torch" in process.stdout
     assert process.stderr == ""

@@ -38,10 +38,26 @@ class VMISSettings(NeighbourSettings):
 class VMIS(SessionNeighbours):
     r"""Vector multiplication indexed session kNN, VMIS-kNN (Kersbergen et al., 2022), the method of Serenade.
 
+    The weights of :class:`SessionNeighbours`, with the number of clicks :math:`\delta_s(i)` from the last one on
+    :math:`i` to the end of the session, which is cut to its last :math:`l` clicks:
+
+    .. math::
+        w_s(i) = 1 - \delta_s(i) / l, \quad
+        b = 1, \quad
+        c_{sn} = 1 - \tfrac{1}{10} \big(1 + \min_{i \in s \cap n} \delta_s(i)\big), \quad
+        d(i) = \log(S / S_i)
+
+    :math:`S_i` of the :math:`S` training sessions have item :math:`i`. The session's last item is not recommended.
+    The paper's index, which skips what cannot be among the :math:`m` most recent sessions, finds the same neighbours.
+    The authors' code counts pairs of sessions and items instead of :math:`S`, and leaves out the longest sessions.
+
+    Args:
+        num_items: Number of items :math:`V`.
+        settings: The other arguments.
     """
 
     settings: VMISSettings
-    rarity: Tensor
+    rarity: Tensor  # [V] the weight of an item
 
     def __init__(self, num_items: int, settings: VMISSettings):
         super().__init__(num_items, settings, "rarity")

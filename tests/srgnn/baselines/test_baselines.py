@@ -37,6 +37,18 @@ def test_a_chain_counts_successors_and_breaks_ties_by_popularity():
     assert order(model(after([3]))) == [0, 1, 2, 3, 4]  # nothing follows 3: by popularity
 
 
+def test_a_chain_knows_a_walk_whose_next_item_is_certain():
+    walk = [[(start * 3**step) % 7 for step in range(5)] for start in range(1, 7)]
+    model = counted("Markov chain", Sessions.from_lists(walk), 7)
+    assert [order(model(after([item], 7)))[0] for item in range(1, 7)] == [item * 3 % 7 for item in range(1, 7)]
+
+
+def test_session_popularity_counts_the_clicks_of_the_session_and_breaks_ties_by_popularity():
+    model = counted("S-POP", TRAIN, 5)
+    assert order(model(after([3, 1, 4, 3, 2]))) == [3, 1, 2, 4, 0]  # of those clicked once, 4 was never trained
+    assert order(model(after([4]))) == [4, 0, 1, 2, 3]
+
+
 @pytest.mark.parametrize("name", BASELINES)
 @pytest.mark.parametrize("top", [0, 1, 20])
 def test_ranks_without_scores_equal_those_from_all_scores(small: SessionData, name: str, top: int):
