@@ -167,24 +167,6 @@ def test_a_title_wraps_and_leaves_out_the_middle_of_a_long_session():
     assert draw.draw_session(LONG[:3]).get_title().replace("\n", " ") == " → ".join(LONG[:3])
 
 
-def test_names_wrap_after_separators_and_are_shortened_only_if_necessary():
-    assert draw.wrap_name("bag", 14, 3) == "bag"
-    assert draw.wrap_name("category-shirt-000123", 14, 3) == "category-\nshirt-000123"
-    assert draw.wrap_name("red shoes", 6, 2) == "red\nshoes"
-    assert draw.wrap_name("x" * 40, 7, 1) == "xxx…xxx"
-    for name in (*LONG, "x" * 90, "a b c d e f", "-----", ""):
-        lines = draw.wrap_name(name, 7, 2).split("\n")
-        assert len(lines) <= 2
-        assert max(map(len, lines)) <= 7
-
-
-def test_consecutive_steps_become_a_range():
-    assert draw.step_ranges([3]) == "3"
-    assert draw.step_ranges([3, 4]) == "3, 4"
-    assert draw.step_ranges([1, 3, 4, 5, 9]) == "1, 3\N{EN DASH}5, 9"
-    assert draw.step_ranges([1, 3, 5, 7, 9, 11]) == "1, 3, 5, 7, 9,\n11"
-
-
 def test_consecutive_items_of_a_straight_session_are_neighbours():
     shapes, _, _, _ = layout_of(draw.draw_session(SHORT))
     centres = np.array([(box.min + box.max) / 2 for box in shapes])

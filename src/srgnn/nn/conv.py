@@ -10,6 +10,7 @@ from torch_geometric.utils import segment
 from srgnn.errors import check_choice, check_int
 
 EDGE_WEIGHTS = ["binary", "occurrence"]
+Edges = tuple[Tensor, Tensor, Tensor]
 
 
 class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
@@ -49,16 +50,25 @@ class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no type
         self.gru = GRUCell(2 * hidden_size, hidden_size)
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
-        if self.edge_weight == "binary":
-            edge_weight = torch.ones_like(edge_weight)
-        along = _sort_by_target(edge_index, edge_weight, x.size(0))
-        against = _sort_by_target(edge_index.flip(0), edge_weight, x.size(0))
+        along, against = self.directions(edge_index, edge_weight, x.size(0))
         for _ in range(self.propagation_steps):
             a_in = self.propagate(along[0], x=self.lin_in(x), weight=along[1], segments=along[2])
             a_out = self.propagate(against[0], x=self.lin_out(x), weight=against[1], segments=against[2])
             a = torch.cat([a_in, a_out], dim=-1) + torch.cat([self.bias_in, self.bias_out])  # [N, 2d]
             x = self.gru(a, x)  # [N, d]
         return x
+
+    def directions(self, edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> tuple[Edges, Edges]:
+        r"""The edges along the clicks and against them, with the weights :math:`\bar w` of their messages.
+
+        Returns:
+            For each direction the edges sorted by target [2, num_edges], weights that sum to one per target
+            [num_edges], and the pointers of the targets [num_nodes + 1].
+        """
+        if self.edge_weight == "binary":
+            edge_weight = torch.ones_like(edge_weight)
+        along = _sort_by_target(edge_index, edge_weight, num_nodes)
+        return along, _sort_by_target(edge_index.flip(0), edge_weight, num_nodes)
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         return weight.view(-1, 1) * x_j
@@ -72,7 +82,7 @@ class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no type
         return f"{type(self).__name__}({self.hidden_size}, propagation_steps={self.propagation_steps})"
 
 
-def _sort_by_target(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+def _sort_by_target(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Edges:
     """Edges sorted by target node, weights that sum to one per target, and the pointers of the targets [N + 1]."""
     order = edge_index[1].argsort(stable=True)
     edge_index, edge_weight = edge_index[:, order], edge_weight[order]

@@ -7,6 +7,7 @@ from torch_geometric.utils import segment
 from srgnn.errors import check_choice, check_int
 
 READOUTS = ["local", "global", "hybrid", "average"]
+ATTENTIVE = ["global", "hybrid"]  # those with weights of the clicks
 
 
 class SessionReadout(Module):
@@ -42,7 +43,7 @@ class SessionReadout(Module):
         self.readout = check_choice("readout", readout, READOUTS)
         check_int("reversed_positions", reversed_positions, 0)
         self.position = Embedding(reversed_positions, hidden_size) if reversed_positions else None
-        if readout in ("global", "hybrid"):
+        if readout in ATTENTIVE:
             self.lin_last = Linear(hidden_size, hidden_size)
             self.lin_click = Linear(hidden_size, hidden_size)
             self.query = Linear(hidden_size, 1, bias=False)
@@ -50,22 +51,42 @@ class SessionReadout(Module):
             self.lin_join = Linear(2 * hidden_size, hidden_size)
 
     def forward(self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int) -> Tensor:
+        clicks, last, session, segments = self._clicks(states, alias_index, batch, num_sessions)
+        if self.readout == "local":
+            return last
+        if self.readout == "average":
+            mean: Tensor = segment(clicks, segments, reduce="mean")
+            return mean
+        alpha = self._weights(clicks, last, session)  # [L, 1]
+        interest: Tensor = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
+        if self.readout == "global":
+            return interest
+        joined: Tensor = self.lin_join(torch.cat([interest, last], dim=-1))
+        return joined
+
+    def attention(self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int) -> Tensor:
+        r"""The weights :math:`\alpha_i` of all clicks, [L]; the arguments are those of a call.
+
+        Raises:
+            ArgumentError: if the readout has no attention.
+        """
+        check_choice("readout", self.readout, ATTENTIVE)
+        clicks, last, session, _ = self._clicks(states, alias_index, batch, num_sessions)
+        return self._weights(clicks, last, session).view(-1)
+
+    def _clicks(
+        self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The states of the clicks [L, d] and of the last ones [B, d], the session of every click, the pointers."""
         session = batch[alias_index]  # [L]
         segments = index2ptr(session, num_sessions)  # [B + 1]
         clicks = states.index_select(0, alias_index)  # [L, d]
         if self.position is not None:
             distance = segments[1:][session] - 1 - torch.arange(session.numel(), device=session.device)
             clicks = clicks + self.position(distance.clamp(max=self.position.num_embeddings - 1))
-        last = clicks.index_select(0, segments[1:] - 1)  # [B, d]
-        if self.readout == "local":
-            return last
-        if self.readout == "average":
-            mean: Tensor = segment(clicks, segments, reduce="mean")
-            return mean
+        return clicks, clicks.index_select(0, segments[1:] - 1), session, segments
+
+    def _weights(self, clicks: Tensor, last: Tensor, session: Tensor) -> Tensor:
         last_term = self.lin_last(last).index_select(0, session)  # [L, d]
-        alpha = self.query(torch.sigmoid(last_term + self.lin_click(clicks)))  # [L, 1]
-        interest: Tensor = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
-        if self.readout == "global":
-            return interest
-        joined: Tensor = self.lin_join(torch.cat([interest, last], dim=-1))
-        return joined
+        alpha: Tensor = self.query(torch.sigmoid(last_term + self.lin_click(clicks)))  # [L, 1]
+        return alpha
