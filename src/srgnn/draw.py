@@ -85,7 +85,7 @@ def draw_session(session: Sequence[int | str], axes: Axes | None = None) -> Axes
 
 def draw_graph(
     names: Sequence[str], fills: Sequence[str], texts: Mapping[Pair, str], title: Sequence[str],
-    axes: Axes | None = None, dashed: str | None = None,
+    axes: Axes | None = None, dashed: bool = False,
 ) -> Axes:  # fmt: skip
     """Draws a directed graph as :func:`draw_session` does.
 
@@ -95,7 +95,7 @@ def draw_graph(
         texts: The text of every edge.
         title: Names, as in the path of a session.
         axes: Axes to draw into; by default, a new figure.
-        dashed: Colour of dashed edges; None draws solid ones.
+        dashed: Whether the edges are dashed.
     """
     if axes is None:
         (layout, _), font, scale = _fit(names, texts, PAGE), TITLE_FONT, 1.0
@@ -212,7 +212,7 @@ def _loop(centres: Points, node: int, box: complex, size: complex, in_rows: bool
 
 
 def _paint(
-    axes: Axes, layout: Layout, texts: Mapping[Pair, str], scale: float, fills: Sequence[str], dashed: str | None
+    axes: Axes, layout: Layout, texts: Mapping[Pair, str], scale: float, fills: Sequence[str], dashed: bool
 ) -> None:
     """Adds the artists. `scale` applies to text and lines; the limits of the axes scale the positions."""
     box, nodes = layout.box, []
@@ -229,7 +229,7 @@ def _paint(
     for (source, target), (start, end, bend, place) in layout.arcs.items():
         arrow = FancyArrowPatch(
             (start.real, start.imag), (end.real, end.imag), connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>",
-            mutation_scale=11 * scale, linewidth=1.1 * scale, shrinkA=0, shrinkB=1.5 * scale, color=dashed or EDGE,
+            mutation_scale=11 * scale, linewidth=1.1 * scale, shrinkA=0, shrinkB=1.5 * scale, color=EDGE,
             linestyle=DASHES if dashed else "solid", zorder=1,
         )  # fmt: skip
         if source != target:  # the arc between two centres shows from border to border

@@ -1,4 +1,4 @@
-"""Where models fail on a test set: tables of prefixes with the ranks of their targets, and metrics by groups of them."""
+"""Where models fail on a test set: the rank of every target, metrics by groups of prefixes, and the worst prefixes."""
 
 from collections.abc import Mapping, Sequence
 

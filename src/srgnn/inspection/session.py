@@ -1,11 +1,14 @@
 """One session in a trained model: attention, messages, the effect of propagation, and clicks left out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import polars as pl
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch_geometric.data import Batch
 
 from srgnn.data.graphs import session_graph
@@ -46,7 +49,7 @@ def inspect_session(recommender: Recommender, session: Sequence[int | str]) -> I
     model, (known, _) = _srgnn(recommender), recommender.look_up(session)
     batch = Batch.from_data_list([session_graph(torch.tensor(known))])
     before = model.item_embedding(batch.x)  # [n, d]
-    after = model.conv(before, batch.edge_index, batch.edge_weight)  # [n, d]
+    after = model.node_states(before, batch)  # [n, d]
     attention = None
     if model.readout.readout in ATTENTIVE:
         attention = model.readout.attention(after, batch.alias_index, batch.batch, 1).tolist()
@@ -68,15 +71,14 @@ def inspect_session(recommender: Recommender, session: Sequence[int | str]) -> I
 
     row = {item: index for index, item in enumerate(nodes["item"])}
     along, against = model.conv.directions(batch.edge_index, batch.edge_weight, batch.num_nodes)
-    into, out_of = _weights(along[0], along[1]), _weights(against[0].flip(0), against[1])
-    pairs = list(zip(batch.edge_index.T.tolist(), batch.edge_weight.int().tolist(), strict=True))
-    first = {pair: place for place, pair in reversed(list(enumerate(zip(node, node[1:], strict=False))))}
+    along_weight, against_weight = _weights(*along[:2]), _weights(*against[:2])
     edges = pl.DataFrame(
         [
-            {"source": row[ids[a]], "target": row[ids[b]], "times": times, "along": into[a, b], "against": out_of[a, b]}
-            for (a, b), times in sorted(pairs, key=lambda pair: first[tuple(pair[0])])
+            (row[ids[a]], row[ids[b]], times, along_weight[a, b], against_weight[b, a])
+            for (a, b), times in Counter(pairwise(node)).items()
         ],
         schema={"source": pl.Int64, "target": pl.Int64, "times": pl.Int64, "along": pl.Float64, "against": pl.Float64},
+        orient="row",
     )
     return Inspection(clicks, nodes, edges)
 
@@ -145,6 +147,8 @@ def _srgnn(recommender: Recommender) -> SRGNN:
     return recommender.model
 
 
-def _weights(edge_index: torch.Tensor, weight: torch.Tensor) -> dict[tuple[int, int], float]:
+def _weights(edge_index: Tensor, weight: Tensor) -> dict[tuple[int, int], float]:
     """The weights of edges by their source and target."""
-    return {(source, target): value for (source, target), value in zip(edge_index.T.tolist(), weight.tolist())}
+    return {
+        (source, target): value for source, target, value in zip(*edge_index.tolist(), weight.tolist(), strict=True)
+    }

@@ -48,6 +48,8 @@ class SRGNN(SessionEncoder):
         a batch of B session graphs -> scores [B, V], before the softmax
     """
 
+    settings: SRGNNSettings
+
     def __init__(self, num_items: int, settings: SRGNNSettings | None = None):
         settings = settings or SRGNNSettings()
         super().__init__(num_items, settings)
@@ -58,6 +60,11 @@ class SRGNN(SessionEncoder):
         self.reset_parameters()
 
     def encode(self, states: Tensor, batch: Batch) -> Tensor:
-        states = self.conv(states, batch.edge_index, batch.edge_weight)  # [N, d]
+        states = self.node_states(states, batch)  # [N, d]
         session: Tensor = self.readout(states, batch.alias_index, batch.batch, batch.num_graphs)  # [B, d]
         return session
+
+    def node_states(self, states: Tensor, batch: Batch) -> Tensor:
+        """The states of the nodes after propagation, from their item embeddings, [N, d] -> [N, d]."""
+        after: Tensor = self.conv(states, batch.edge_index, batch.edge_weight)
+        return after
