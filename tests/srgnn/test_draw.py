@@ -137,6 +137,17 @@ def test_the_last_click_is_filled():
     assert a != b
 
 
+def test_a_graph_has_colours_and_texts_of_its_own_and_names_stay_readable():
+    fills, texts = ["#1f6f8b", "#ffffff", "#d9822b"], {(0, 1): "0.5", (1, 2): "1"}
+    axes = draw.draw_graph(["A", "B", "C"], fills, texts, ["messages"], dashed=True)
+    check(axes)
+    assert [matplotlib.colors.to_hex(node.get_facecolor()) for node in nodes_of(axes)] == fills
+    assert [text.get_color() for text in axes.texts[:3]] == [draw.PAPER, draw.INK, draw.INK]
+    assert [text.get_text() for text in axes.texts[3:]] == ["0.5", "1"]
+    assert axes.get_title() == "messages"
+    assert all(edge.get_linestyle() != "solid" for edge in edges_of(axes))
+
+
 def test_ids_are_not_parsed_as_formulas():
     session = ["$x_1$", "a_b^c", "50% off $", "\\alpha", "red shoes"]
     axes = draw.draw_session(session)

@@ -55,7 +55,7 @@ def draw_messages(inspection: Inspection) -> Figure:
     figure, (left, right) = new_figure(min(7.0, 2.4 + 0.2 * len(nodes)), columns=2)
     for axes in (left, right):
         axes.set_axis_off()
-    _title(figure, "Weights of the messages, and the attention that each item gets: dark blue is most, orange negative")
+    _title(figure, "Message weights on the edges; attention as colour, orange below zero")
     figure.draw_without_rendering()  # the graphs are fitted into the axes' final size
     for axes, column, ends, dashed in (
         (left, "along", ("source", "target"), False),

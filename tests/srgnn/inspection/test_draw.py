@@ -32,9 +32,15 @@ def texts_of(axes) -> list[str]:
 def check(figure) -> None:
     """Checks that all text is inside the figure, and that texts of a panel do not overlap."""
     figure.draw_without_rendering()
+    assert all(text.get_window_extent().x1 <= figure.bbox.x1 for text in figure.texts)  # the title
     for axes in figure.axes:
-        of_axis = [axes.xaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()] if axes.axison else []
-        texts = [text for text in (*axes.texts, axes.title, *of_axis) if text.get_text() and text.get_visible()]
+        texts = [*axes.texts, axes.title]
+        if axes.axison:
+            low, high = sorted(axes.get_xlim())
+            ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+            texts += [label for place, label in ticks if low <= place <= high]
+            texts += [*axes.get_yticklabels(), axes.xaxis.label]
+        texts = [text for text in texts if text.get_text() and text.get_visible()]
         boxes = [text.get_window_extent() for text in texts]
         for box in boxes:
             assert box.x0 >= -1

@@ -68,7 +68,7 @@ def test_metrics_by_length_are_those_of_the_measurements_without_overlaps(small:
     assert by_length["prefixes"].sum() == len(test.ranks)
     assert by_length["mrr@20 B"][0] == test.by_length["1"]["mrr@20"]
     upper = [1, 2, 3, 4, 5, 10]
-    table = prefix_table(small, {"A": test.ranks}).with_columns(pl.col("clicks").pipe(lambda c: c))
+    table = prefix_table(small, {"A": test.ranks})
     table = table.with_columns(in_ranges(table["clicks"], upper).alias("length"))
     assert metrics_by(table, "length", ["A"])["recall@20 A"].to_list() == pytest.approx(
         by_length["recall@20 A"].to_list()
