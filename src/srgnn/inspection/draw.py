@@ -26,12 +26,12 @@ def draw_attention(inspection: Inspection) -> Figure:
     Args:
         inspection: A session in a model whose readout has attention.
     """
-    clicks = inspection.clicks
-    figure, (axes,) = new_figure(0.9 + 0.8 * ROW * len(clicks))
-    _bars(axes, clicks, clicks["attention"], 0.0, (clicks["attention"] >= 0).to_list())
+    weights = inspection.clicks["attention"].to_list()
+    figure, (axes,) = new_figure(0.9 + 0.8 * ROW * len(weights))
+    _bars(axes, inspection.clicks, weights, 0.0, [weight >= 0 for weight in weights])
     axes.set_xlabel("attention weight")
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    for place, weight in enumerate(clicks["attention"]):
+    for place, weight in enumerate(weights):
         _number(axes, weight, place, f"{weight:.2f}".replace("-", "\N{MINUS SIGN}"), weight >= 0)
     axes.margins(x=0.1)
     _title(figure, "Weight of every click in the session's global interest")
@@ -75,32 +75,26 @@ def draw_left_out(table: pl.DataFrame, target: int | str) -> Figure:
         table: What :func:`~srgnn.inspection.session.leave_one_out` returns.
         target: The raw id of the target, for the title.
     """
-    whole, clicks = table.row(0, named=True), table[1:]
-    figure, (left, right) = new_figure(1.2 + 0.8 * ROW * len(clicks), columns=2, share_y=True)
-    _bars(left, clicks, clicks["rank"], whole["rank"], (clicks["rank_change"] > 0).to_list())
+    rank, *ranks = table["rank"].to_list()
+    percent, *percents = (100 * table["probability"]).to_list()
+    figure, (left, right) = new_figure(1.2 + 0.8 * ROW * len(ranks), columns=2, share_y=True)
+    _bars(left, table[1:], ranks, rank, [each > rank for each in ranks])
     left.set_xscale("log")  # from 2 to 4 is as much as from 20 to 40
     left.set_xlabel("rank without the click")
-    left.set_xlim(max(2.0, 1.6 * table["rank"].max()), 0.7 * table["rank"].min())
+    left.set_xlim(max(2.0, 1.6 * max(rank, *ranks)), 0.7 * min(rank, *ranks))  # better ranks to the right
     left.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
     left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     left.xaxis.set_minor_locator(NullLocator())
-    _bars(
-        right,
-        clicks,
-        100 * clicks["probability"],
-        100 * whole["probability"],
-        (clicks["probability_change"] < 0).to_list(),
-    )
+    _bars(right, table[1:], percents, percent, [each < percent for each in percents])
     right.set_xlabel("probability without the click, percent")
     right.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     right.margins(x=0.18)
-    for place, row in enumerate(clicks.iter_rows(named=True)):
-        _number(left, row["rank"], place, f"{row['rank']:,}", row["rank_change"] <= 0)
-        share = 100 * row["probability"]
-        _number(right, share, place, f"{share:.1f}", row["probability_change"] >= 0)
     right.tick_params(axis="y", labelleft=False)
+    for place, (of_rank, of_percent) in enumerate(zip(ranks, percents, strict=True)):
+        _number(left, of_rank, place, f"{of_rank:,}", of_rank <= rank)
+        _number(right, of_percent, place, f"{of_percent:.1f}", of_percent >= percent)
     name = shorten(" ".join(str(target).split()), LETTERS)
-    _title(figure, f"{name}: rank {whole['rank']:,}, probability {100 * whole['probability']:.1f} % with all clicks")
+    _title(figure, f"{name}: rank {rank:,}, probability {percent:.1f} % with all clicks")
     return figure
 
 
