@@ -87,8 +87,8 @@ class Recommender:
             UserError: if `session` is one text, no id of it is known, `k` is larger than the number of items, or a
                 score is not a finite number.
         """
-        check_int("k", k, 1, len(self.vocabulary))
         known, skipped = self.look_up(session)
+        check_int("k", k, 1, len(self.vocabulary))
         scores = check_finite(self.scores(Batch.from_data_list([session_graph(torch.tensor(known))])))
         found, titles = scores.squeeze(0).topk(k).indices, self.titles
         best = found.tolist()

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from srgnn.comparison.draw import COLORS, MARKERS
 from srgnn.draw import EDGE, INK, NODE, PAPER, draw_graph
+from srgnn.errors import ArgumentError
 from srgnn.figures import FONT, GRID, ORANGE, ROW, TITLE_FONT, new_figure
 from srgnn.inspection.session import Inspection
 from srgnn.lettering import shorten
@@ -24,9 +25,14 @@ def draw_attention(inspection: Inspection) -> Figure:
     """Draws the attention weight of every click, the first one on top; weights below zero are orange.
 
     Args:
-        inspection: A session in a model whose readout has attention.
+        inspection: A session in a model.
+
+    Raises:
+        ArgumentError: if the readout of the model has no attention.
     """
     weights = inspection.clicks["attention"].to_list()
+    if None in weights:
+        raise ArgumentError("inspection", "a session without attention", "one in a model whose readout has attention")
     figure, (axes,) = new_figure(0.9 + 0.8 * ROW * len(weights))
     _bars(axes, inspection.clicks, weights, 0.0, [weight >= 0 for weight in weights])
     axes.set_xlabel("attention weight")

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from srgnn.data import Vocabulary
+from srgnn.errors import ArgumentError
 from srgnn.inspection.session import inspect_session, leave_one_out
 from srgnn.nn import SRGNNSettings
 from srgnn.recommender import Recommender
@@ -67,6 +68,15 @@ def test_every_click_has_a_bar_with_its_weight_and_weights_below_zero_are_orange
     colors = [draw.to_hex(bar.get_facecolor()) for bar in axes.patches]
     assert colors == [draw.NODE if weight >= 0 else draw.ORANGE for weight in inspection.clicks["attention"]]
     assert [label.get_text().split(". ")[0] for label in axes.get_yticklabels()] == list("1234567")
+
+
+def test_without_attention_there_are_no_bars_and_the_nodes_are_white():
+    local = Recommender(SRGNNSettings(hidden_size=8, readout="local").build(len(IDS)), Vocabulary(IDS))
+    inspection = inspect_session(local, IDS[:3])
+    with pytest.raises(ArgumentError, match="a session without attention"):
+        draw.draw_attention(inspection)
+    left, _ = draw.draw_messages(inspection).axes
+    assert {draw.to_hex(node.get_facecolor()) for node in left.patches[:3]} == {draw.PAPER}
 
 
 def test_messages_against_the_clicks_have_the_opposite_edges(recommender: Recommender):
