@@ -17,7 +17,7 @@ from srgnn.lettering import shorten
 
 LETTERS = 26  # of an item's name beside a bar
 NUMBER_FONT = 8.0
-SIGNED = LinearSegmentedColormap.from_list("signed", [ORANGE, PAPER, NODE])  # below, at and above zero
+SIGNED = LinearSegmentedColormap.from_list("signed", [ORANGE, PAPER, NODE], N=257)  # below, at and above zero
 LINES = (NODE, ORANGE, *COLORS[2:])
 
 
@@ -109,8 +109,8 @@ def draw_groups(table: pl.DataFrame, title: str, xlabel: str) -> Figure:
 
     Args:
         table: What :func:`~srgnn.inspection.failures.metrics_by` returns.
-        title: The title.
-        xlabel: What the groups are.
+        title: What the prefixes are grouped by, in a few words.
+        xlabel: What the groups are, in a few words.
     """
     groups, counts = table.columns[0], table["prefixes"]
     ticks = [f"{group}\n{100 * share:.0f} %" for group, share in zip(table[groups], counts / counts.sum(), strict=True)]
@@ -139,7 +139,7 @@ def draw_groups(table: pl.DataFrame, title: str, xlabel: str) -> Figure:
     legend = figure.legend(handles, labels, loc="outside lower left", ncols=4, frameon=False, fontsize=FONT)
     for text in legend.get_texts():
         text.set(color=INK, parse_math=False)
-    _title(figure, title)
+    _title(figure, f"{title}; below each group, its share of the prefixes")
     return figure
 
 
