@@ -5,31 +5,29 @@ part is y (upwards) or height.
 """
 
 import math
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
-from itertools import groupby, pairwise
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.font_manager import FontProperties
+from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from matplotlib.textpath import TextToPath
 from numpy.typing import NDArray
 
 from srgnn.errors import ArgumentError
+from srgnn.lettering import LINE, MARGIN, shorten, step_ranges, text_size, wrap_name, wrap_title
 
 Points = NDArray[np.complex128]
 Pair = tuple[int, int]  # source and target of an edge
 Arc = tuple[complex, complex, float, complex]  # start, end, bend (matplotlib's rad of an arc3), position of the text
 
 NODE, INK, EDGE, PAPER = "#1f6f8b", "#12303b", "#4d6f7c", "#ffffff"
+DARK = 0.5  # mean of red, green and blue: names on darker nodes are white
+DASHES = (0, (3, 1.5))
 NAME_FONT, STEP_FONT, TITLE_FONT = 9.0, 8.0, 10.0
-LINE = 1.25  # height of a line, in font sizes
-MARGIN = 8 + 8j  # around the picture
 GAP = 24 + 24j  # between nodes, in addition to the text of an edge
 LABEL = 0.45  # position of the text along its edge; in the middle, the texts of crossing edges would meet
 LOOP = 18.0  # height of an edge from a node to itself
@@ -81,81 +79,44 @@ def draw_session(session: Sequence[int | str], axes: Axes | None = None) -> Axes
         steps[pair].append(step)
     texts = {pair: step_ranges(numbers) for pair, numbers in steps.items()}
     path = [shorten(names[click], TITLE_LETTERS) for click in clicks]
+    fills = [NODE if index == clicks[-1] else PAPER for index in node.values()]
+    return draw_graph(names, fills, texts, path, axes)
+
+
+def draw_graph(
+    names: Sequence[str], fills: Sequence[str], texts: Mapping[Pair, str], title: Sequence[str],
+    axes: Axes | None = None, dashed: bool = False,
+) -> Axes:  # fmt: skip
+    """Draws a directed graph as :func:`draw_session` does.
+
+    Args:
+        names: The name of every node, on one line.
+        fills: The colour of every node; its name is white if that is dark.
+        texts: The text of every edge.
+        title: Names, as in the path of a session.
+        axes: Axes to draw into; by default, a new figure.
+        dashed: Whether the edges are dashed.
+    """
     if axes is None:
         (layout, _), font, scale = _fit(names, texts, PAGE), TITLE_FONT, 1.0
         size = layout.high - layout.low
         width = max(size.real, NARROWEST)
-        title, top = wrap_title(path, width, font, TITLE_LINES)
+        heading, top = wrap_title(title, width, font, TITLE_LINES)
         height = size.imag + top
         axes = plt.figure(figsize=(width / 72, height / 72)).add_axes((0, 0, 1, 1))
     else:
         width, height = (float(pixels) * 72 / axes.figure.dpi for pixels in axes.bbox.size)
         font = min(TITLE_FONT, width / 30)
         lines = min(TITLE_LINES, max(1, int(height / 5 / font / LINE)))
-        title, top = wrap_title(path, width, font, lines)
+        heading, top = wrap_title(title, width, font, lines)
         layout, scale = _fit(names, texts, complex(width, height - top))
     low = (layout.low + layout.high - complex(width, height - top) / scale) / 2
     axes.set(xlim=(low.real, low.real + width / scale), ylim=(low.imag, low.imag + height / scale))
     axes.set_aspect("equal", adjustable="box")  # circles stay circles where a figure's layout resizes the axes
-    axes.set_title(title, fontsize=font, y=1.0, pad=-MARGIN.imag / 2, va="top", color=INK, parse_math=False)
+    axes.set_title(heading, fontsize=font, y=1.0, pad=-MARGIN.imag / 2, va="top", color=INK, parse_math=False)
     axes.set_axis_off()
-    _paint(axes, layout, texts, scale, last=clicks[-1])
+    _paint(axes, layout, texts, scale, fills, dashed)
     return axes
-
-
-def shorten(name: str, length: int) -> str:
-    """The name, or its two ends around an ellipsis if it has more than `length` characters."""
-    head = length // 2
-    return name if len(name) <= length else name[:head] + "…" + name[len(name) - (length - head - 1) :]
-
-
-def wrap_name(name: str, length: int, lines: int) -> str:
-    """The name in at most `lines` lines of `length` characters: broken after separators, shortened where necessary."""
-    for total in range(length * lines, length - 1, -1):
-        # A piece is a run of up to `length` characters with the separator that follows it.
-        pieces = re.findall(rf"[^-_/.:,?&=\s]{{1,{length - 1}}}[-_/.:,?&=\s]?|[-_/.:,?&=\s]", shorten(name, total))
-        wrapped = _fill(pieces, len, length)
-        if len(wrapped) <= lines:
-            break
-    return "\n".join(wrapped)
-
-
-def wrap_title(names: Sequence[str], width: float, font: float, lines: int) -> tuple[str, float]:
-    """The title `A → B → C`, or `A → B → … → Z` where `width` is too narrow, and the height that it takes."""
-    for head in range(len(names), 0, -1):
-        path = names if head == len(names) else [*names[: head - 1], "…", names[-1]]
-        pieces = [f"{name} → " for name in path[:-1]] + [path[-1]]
-        wrapped = _fill(pieces, lambda piece: _text_size(piece, font).real, width - 2 * MARGIN.real)
-        if len(wrapped) <= lines:
-            break
-    return "\n".join(wrapped), len(wrapped) * LINE * font + MARGIN.imag
-
-
-def step_ranges(steps: Iterable[int], per_line: int = 5) -> str:
-    """Ascending step numbers as text, at most `per_line` per line; three or more consecutive ones become a range."""
-    parts: list[str] = []
-    for _, group in groupby(enumerate(steps), key=lambda pair: pair[1] - pair[0]):
-        run = [str(step) for _, step in group]
-        parts += [f"{run[0]}\u2013{run[-1]}"] if len(run) > 2 else run
-    return ",\n".join(", ".join(parts[i : i + per_line]) for i in range(0, len(parts), per_line))
-
-
-def _fill(pieces: Iterable[str], measure: Callable[[str], float], limit: float) -> list[str]:
-    """Joins pieces into lines whose measures sum to at most `limit`; a longer piece gets a line of its own."""
-    lines, used = [""], 0.0
-    for piece in pieces:
-        if lines[-1] and used + measure(piece.rstrip()) > limit:
-            lines, used = [*lines, ""], 0.0
-        lines[-1] += piece
-        used += measure(piece)
-    return [line.rstrip() for line in lines]
-
-
-@lru_cache(maxsize=4096)
-def _text_size(text: str, font: float) -> complex:
-    lines, style = text.split("\n"), FontProperties(size=font)
-    width = max(TextToPath().get_text_width_height_descent(line, style, False)[0] for line in lines)
-    return complex(1.06 * float(width), len(lines) * LINE * font)  # hinting widens letters at low resolutions
 
 
 def _fit(names: Sequence[str], texts: Mapping[Pair, str], frame: complex) -> tuple[Layout, float]:
@@ -172,10 +133,10 @@ def _fit(names: Sequence[str], texts: Mapping[Pair, str], frame: complex) -> tup
 def _lay_out(names: Sequence[str], texts: Mapping[Pair, str], frame: complex) -> Layout:
     """Puts sessions with returns on an ellipse, clockwise from the left, and straight or very large ones in rows."""
     number = len(names)
-    name = _largest(_text_size(name, NAME_FONT) for name in names)
+    name = _largest(text_size(name, NAME_FONT) for name in names)
     diameter = max(28.0, abs(name) + 8)
     box = diameter * (1 + 1j) if diameter <= LARGEST_CIRCLE else name + (16 + 12j)
-    sizes = {pair: _text_size(text, STEP_FONT) + (4 + 2j) for pair, text in texts.items()}
+    sizes = {pair: text_size(text, STEP_FONT) + (4 + 2j) for pair, text in texts.items()}
     in_rows = not 3 < number <= LARGEST_ELLIPSE or all(abs(target - source) <= 1 for source, target in texts)
     gap = GAP + _largest(size for (a, b), size in sizes.items() if in_rows or abs(a - b) in (1, number - 1))
     if in_rows:
@@ -250,13 +211,15 @@ def _loop(centres: Points, node: int, box: complex, size: complex, in_rows: bool
     return foot - half, foot + half, (LOOP + 0.05 * depth) / abs(half), place
 
 
-def _paint(axes: Axes, layout: Layout, texts: Mapping[Pair, str], scale: float, last: int) -> None:
+def _paint(
+    axes: Axes, layout: Layout, texts: Mapping[Pair, str], scale: float, fills: Sequence[str], dashed: bool
+) -> None:
     """Adds the artists. `scale` applies to text and lines; the limits of the axes scale the positions."""
     box, nodes = layout.box, []
     style: dict[str, Any] = {"ha": "center", "va": "center", "parse_math": False}
     shape = "circle,pad=0" if box.real == box.imag else "round,pad=0,rounding_size=11"
-    for index, (centre, name) in enumerate(zip(layout.centres, layout.names, strict=True)):
-        fill, ink = (NODE, PAPER) if index == last else (PAPER, INK)
+    for centre, name, fill in zip(layout.centres, layout.names, fills, strict=True):
+        ink = PAPER if np.mean(to_rgb(fill)) < DARK else INK
         corner = centre - box / 2
         node = FancyBboxPatch((corner.real, corner.imag), box.real, box.imag, shape, zorder=3)
         node.set(facecolor=fill, edgecolor=NODE, linewidth=1.2 * scale)
@@ -266,7 +229,8 @@ def _paint(axes: Axes, layout: Layout, texts: Mapping[Pair, str], scale: float, 
     for (source, target), (start, end, bend, place) in layout.arcs.items():
         arrow = FancyArrowPatch(
             (start.real, start.imag), (end.real, end.imag), connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>",
-            mutation_scale=11 * scale, linewidth=1.1 * scale, shrinkA=0, shrinkB=1.5 * scale, color=EDGE, zorder=1,
+            mutation_scale=11 * scale, linewidth=1.1 * scale, shrinkA=0, shrinkB=1.5 * scale, color=EDGE,
+            linestyle=DASHES if dashed else "solid", zorder=1,
         )  # fmt: skip
         if source != target:  # the arc between two centres shows from border to border
             arrow.set_patchA(nodes[source])

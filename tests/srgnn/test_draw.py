@@ -137,6 +137,17 @@ def test_the_last_click_is_filled():
     assert a != b
 
 
+def test_a_graph_has_colours_and_texts_of_its_own_and_names_stay_readable():
+    fills, texts = ["#1f6f8b", "#ffffff", "#d9822b"], {(0, 1): "0.5", (1, 2): "1"}
+    axes = draw.draw_graph(["A", "B", "C"], fills, texts, ["messages"], dashed=True)
+    check(axes)
+    assert [matplotlib.colors.to_hex(node.get_facecolor()) for node in nodes_of(axes)] == fills
+    assert [text.get_color() for text in axes.texts[:3]] == [draw.PAPER, draw.INK, draw.INK]
+    assert [text.get_text() for text in axes.texts[3:]] == ["0.5", "1"]
+    assert axes.get_title() == "messages"
+    assert all(edge.get_linestyle() != "solid" for edge in edges_of(axes))
+
+
 def test_ids_are_not_parsed_as_formulas():
     session = ["$x_1$", "a_b^c", "50% off $", "\\alpha", "red shoes"]
     axes = draw.draw_session(session)
@@ -165,24 +176,6 @@ def test_a_title_wraps_and_leaves_out_the_middle_of_a_long_session():
     assert title.startswith(LONG[0])
     assert title.endswith(f"… → {LONG[-1]}")
     assert draw.draw_session(LONG[:3]).get_title().replace("\n", " ") == " → ".join(LONG[:3])
-
-
-def test_names_wrap_after_separators_and_are_shortened_only_if_necessary():
-    assert draw.wrap_name("bag", 14, 3) == "bag"
-    assert draw.wrap_name("category-shirt-000123", 14, 3) == "category-\nshirt-000123"
-    assert draw.wrap_name("red shoes", 6, 2) == "red\nshoes"
-    assert draw.wrap_name("x" * 40, 7, 1) == "xxx…xxx"
-    for name in (*LONG, "x" * 90, "a b c d e f", "-----", ""):
-        lines = draw.wrap_name(name, 7, 2).split("\n")
-        assert len(lines) <= 2
-        assert max(map(len, lines)) <= 7
-
-
-def test_consecutive_steps_become_a_range():
-    assert draw.step_ranges([3]) == "3"
-    assert draw.step_ranges([3, 4]) == "3, 4"
-    assert draw.step_ranges([1, 3, 4, 5, 9]) == "1, 3\N{EN DASH}5, 9"
-    assert draw.step_ranges([1, 3, 5, 7, 9, 11]) == "1, 3, 5, 7, 9,\n11"
 
 
 def test_consecutive_items_of_a_straight_session_are_neighbours():

@@ -2,9 +2,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 
+from srgnn.baselines import Popularity
 from srgnn.data import SessionData, Vocabulary
 from srgnn.errors import ArgumentError, UserError
 from srgnn.nn import SRGNNSettings
@@ -54,6 +56,39 @@ def test_k_is_checked(checkpoint: Path):
 def test_numeric_ids_are_found_as_text(small: SessionData):
     recommender = Recommender(SRGNNSettings(4).build(3), Vocabulary([10, 20, 30]))
     assert list(recommender.recommend(["20"], 3)) == list(recommender.recommend([20], 3))
+
+
+def test_similar_items_are_those_of_the_largest_cosine():
+    model = SRGNNSettings(2).build(4)
+    model.item_embedding.weight.data = torch.tensor([[1.0, 0], [10, 10], [0.1, 0], [-3, 0]])  # lengths do not matter
+    recommender = Recommender(model, Vocabulary([10, 20, 30, 40], pl.DataFrame({"title": ["a", "b", "c", "d"]})))
+    found = recommender.similar_items("10", 3)
+    assert found.items == [30, 20, 40]
+    assert found.cosines == pytest.approx([1, 0.5**0.5, -1])
+    assert found.titles == ["c", "b", "d"]
+    assert list(found) == list(zip(found.items, found.cosines, strict=True))
+    assert len(recommender.similar_items(10, 1)) == 1
+
+
+def test_an_embedding_of_zeros_is_similar_to_nothing():
+    model = SRGNNSettings(2).build(3)
+    model.item_embedding.weight.data = torch.tensor([[1.0, 0], [0, 0], [2, 1]])
+    recommender = Recommender(model, Vocabulary(["A", "B", "C"]))
+    assert dict(recommender.similar_items("A", 2))["B"] == 0
+    assert recommender.similar_items("B", 2).cosines == [0, 0]
+
+
+def test_similar_items_need_a_known_item_and_a_model_with_embeddings(checkpoint: Path, small: SessionData):
+    recommender = Recommender.load(checkpoint)
+    with pytest.raises(ArgumentError, match="item=x: expected an id of the vocabulary, such as A"):
+        recommender.similar_items("x", 2)
+    with pytest.raises(ArgumentError, match="k=4: expected an integer from 1 to 3"):
+        recommender.similar_items("A", 4)
+    recommender.model.item_embedding.weight.data[1] = torch.nan
+    with pytest.raises(UserError, match="not finite"):
+        recommender.similar_items("A", 2)
+    with pytest.raises(UserError, match="The model has no item embeddings"):
+        Recommender(Popularity(small.num_items), small.vocabulary).similar_items(small.vocabulary.ids[0])
 
 
 def test_a_file_that_is_not_a_checkpoint_is_reported(tmp_path: Path):

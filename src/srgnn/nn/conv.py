@@ -10,6 +10,7 @@ from torch_geometric.utils import segment
 from srgnn.errors import check_choice, check_int
 
 EDGE_WEIGHTS = ["binary", "occurrence"]
+Edges = tuple[Tensor, Tensor, Tensor]
 
 
 class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no types
@@ -64,24 +65,33 @@ class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no type
     def forward(
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor, appended_index: Tensor | None = None
     ) -> Tensor:
-        if self.edge_weight == "binary":
-            edge_weight = torch.ones_like(edge_weight)
-        ways: list[tuple[Linear, Parameter | None, Tensor, Tensor]] = [
-            (self.lin_in, self.bias_in, edge_index, edge_weight),
-            (self.lin_out, self.bias_out, edge_index.flip(0), edge_weight),
+        along, against = self.directions(edge_index, edge_weight, x.size(0))
+        ways: list[tuple[Linear, Tensor | float, Edges]] = [
+            (self.lin_in, self.bias_in, along),
+            (self.lin_out, self.bias_out, against),
         ]
         if appended_index is not None:
-            equal = edge_weight.new_ones(appended_index.size(1))
-            ways.append((self.lin_appended_in, None, appended_index, equal))
-            ways.append((self.lin_appended_out, None, appended_index.flip(0), equal))
-        sorted_edges = [_sort_by_target(index, weight, x.size(0)) for _, _, index, weight in ways]
+            along, against = self.directions(appended_index, edge_weight.new_ones(appended_index.size(1)), x.size(0))
+            ways += [(self.lin_appended_in, 0.0, along), (self.lin_appended_out, 0.0, against)]
         for _ in range(self.propagation_steps):
-            a = []
-            for (lin, bias, _, _), (index, weight, segments) in zip(ways, sorted_edges, strict=True):
-                mean = self.propagate(index, x=lin(x), weight=weight, segments=segments)  # [N, d]
-                a.append(mean if bias is None else mean + bias)
+            a = [
+                self.propagate(index, x=lin(x), weight=weight, segments=segments) + bias  # [N, d]
+                for lin, bias, (index, weight, segments) in ways
+            ]
             x = self.gru(torch.cat(a, dim=-1), x)  # [N, d]
         return x
+
+    def directions(self, edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> tuple[Edges, Edges]:
+        r"""The edges along the clicks and against them, with the weights :math:`\bar w` of their messages.
+
+        Returns:
+            For each direction the edges sorted by target [2, num_edges], weights that sum to one per target
+            [num_edges], and the pointers of the targets [num_nodes + 1].
+        """
+        if self.edge_weight == "binary":
+            edge_weight = torch.ones_like(edge_weight)
+        along = _sort_by_target(edge_index, edge_weight, num_nodes)
+        return along, _sort_by_target(edge_index.flip(0), edge_weight, num_nodes)
 
     def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
         return weight.view(-1, 1) * x_j
@@ -95,7 +105,7 @@ class SessionGraphConv(MessagePassing):  # type: ignore[misc]  # PyG has no type
         return f"{type(self).__name__}({self.hidden_size}, propagation_steps={self.propagation_steps})"
 
 
-def _sort_by_target(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+def _sort_by_target(edge_index: Tensor, edge_weight: Tensor, num_nodes: int) -> Edges:
     """Edges sorted by target node, weights that sum to one per target, and the pointers of the targets [N + 1]."""
     order = edge_index[1].argsort(stable=True)
     edge_index, edge_weight = edge_index[:, order], edge_weight[order]

@@ -5,9 +5,10 @@ from torch_geometric.index import index2ptr
 from torch_geometric.utils import segment
 
 from srgnn.errors import check_choice, check_int
-from srgnn.nn.segments import attend
+from srgnn.nn.segments import segment_softmax
 
 READOUTS = ["local", "global", "hybrid", "average"]
+ATTENTIVE = ["global", "hybrid"]  # those with weights of the clicks
 
 
 class SessionReadout(Module):
@@ -59,7 +60,7 @@ class SessionReadout(Module):
         self.softmax = softmax
         self.position = Embedding(reversed_positions, hidden_size) if reversed_positions else None
         self.place = Embedding(positions, hidden_size) if positions else None
-        if readout in ("global", "hybrid"):
+        if readout in ATTENTIVE:
             self.lin_last = Linear(hidden_size, hidden_size)
             self.lin_click = Linear(hidden_size, hidden_size)
             self.query = Linear(hidden_size, 1, bias=False)
@@ -69,6 +70,32 @@ class SessionReadout(Module):
     def forward(
         self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int, context: Tensor | None = None
     ) -> Tensor:
+        clicks, last, session, segments = self._clicks(states, alias_index, batch, num_sessions)
+        if self.readout == "local":
+            return last
+        if self.readout == "average":
+            mean: Tensor = segment(clicks, segments, reduce="mean")
+            return mean
+        alpha = self._weights(clicks, last, session, segments, context)  # [L, 1]
+        interest: Tensor = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
+        if self.readout == "global":
+            return interest
+        joined: Tensor = self.lin_join(torch.cat([interest, last], dim=-1))
+        return joined
+
+    def attention(self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int) -> Tensor:
+        r"""The weights :math:`\alpha_i` of all clicks, [L]; the arguments are those of a call.
+
+        Raises:
+            ArgumentError: if the readout has no attention.
+        """
+        check_choice("readout", self.readout, ATTENTIVE)
+        return self._weights(*self._clicks(states, alias_index, batch, num_sessions)).view(-1)
+
+    def _clicks(
+        self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The states of the clicks [L, d] and of the last ones [B, d], the session of every click, the pointers."""
         session = batch[alias_index]  # [L]
         segments = index2ptr(session, num_sessions)  # [B + 1]
         clicks = states.index_select(0, alias_index)  # [L, d]
@@ -78,19 +105,13 @@ class SessionReadout(Module):
         if self.place is not None:
             from_first = segments.diff().clamp(max=self.place.num_embeddings)[session] - 1 - distance
             clicks = clicks + self.place(from_first.clamp(min=0))
-        last = clicks.index_select(0, segments[1:] - 1)  # [B, d]
-        if self.readout == "local":
-            return last
-        if self.readout == "average":
-            mean: Tensor = segment(clicks, segments, reduce="mean")
-            return mean
+        return clicks, clicks.index_select(0, segments[1:] - 1), session, segments
+
+    def _weights(
+        self, clicks: Tensor, last: Tensor, session: Tensor, segments: Tensor, context: Tensor | None = None
+    ) -> Tensor:
         of_session = self.lin_last(last) if context is None else self.lin_last(last) + context
-        alpha = self.query(torch.sigmoid(of_session.index_select(0, session) + self.lin_click(clicks)))  # [L, 1]
-        if self.softmax:
-            interest = attend(alpha, clicks, session, segments)  # [B, d]
-        else:
-            interest = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
-        if self.readout == "global":
-            return interest
-        joined: Tensor = self.lin_join(torch.cat([interest, last], dim=-1))
-        return joined
+        alpha: Tensor = self.query(
+            torch.sigmoid(of_session.index_select(0, session) + self.lin_click(clicks))
+        )  # [L, 1]
+        return segment_softmax(alpha, session, segments) if self.softmax else alpha

@@ -65,6 +65,8 @@ class SRGNN(SessionEncoder):
         a batch of B session graphs -> scores [B, V], before the softmax
     """
 
+    settings: SRGNNSettings
+
     def __init__(self, num_items: int, settings: SRGNNSettings | None = None):
         settings = settings or SRGNNSettings()
         super().__init__(num_items, settings)
@@ -87,8 +89,13 @@ class SRGNN(SessionEncoder):
             self.pairs.observe(train)
 
     def encode(self, states: Tensor, batch: Batch) -> Tensor:
-        weight = batch.edge_weight if self.pairs is None else self.pairs(*batch.x[batch.edge_index])
-        appended = full_connections(batch) if self.connections == "full" else None
-        states = self.conv(states, batch.edge_index, weight, appended)  # [N, d]
+        states = self.node_states(states, batch)  # [N, d]
         session: Tensor = self.readout(states, batch.alias_index, batch.batch, batch.num_graphs)  # [B, d]
         return session
+
+    def node_states(self, states: Tensor, batch: Batch) -> Tensor:
+        """The states of the nodes after propagation, from their item embeddings, [N, d] -> [N, d]."""
+        weight = batch.edge_weight if self.pairs is None else self.pairs(*batch.x[batch.edge_index])
+        appended = full_connections(batch) if self.connections == "full" else None
+        after: Tensor = self.conv(states, batch.edge_index, weight, appended)
+        return after

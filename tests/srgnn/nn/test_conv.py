@@ -52,6 +52,15 @@ def test_direction_matters():
     assert not torch.allclose(conv(x, GRAPH.edge_index, GRAPH.edge_weight), turned)
 
 
+def test_message_weights_sum_to_one_in_both_directions():
+    along, against = SessionGraphConv(4, edge_weight="occurrence").directions(GRAPH.edge_index, GRAPH.edge_weight, 3)
+    assert along[0].tolist() == [[1, 0, 1], [0, 1, 2]]  # each of the three has one edge into it
+    assert along[1].tolist() == [1, 1, 1]
+    assert against[0].tolist() == [[1, 0, 2], [0, 1, 1]]  # 1 -> 0 and 1 -> 2, turned round, lead into 1
+    assert against[1].tolist() == [1, 0.5, 0.5]
+    assert against[2].tolist() == [0, 1, 3, 3]
+
+
 def test_the_order_of_the_edges_does_not_matter():
     conv, x, order = SessionGraphConv(4), torch.randn(3, 4), torch.tensor([2, 0, 1])
     shuffled = conv(x, GRAPH.edge_index[:, order], GRAPH.edge_weight[order])

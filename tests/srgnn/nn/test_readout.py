@@ -59,3 +59,25 @@ def test_positions_count_from_the_first_click():
     place = readout.place.weight
     expected = [(STATES[[0, 1, 0]] + place).mean(0), (STATES[[4, 2, 3, 2]] + place[[0, 0, 1, 2]]).mean(0)]
     torch.testing.assert_close(read(readout), torch.stack(expected))
+
+
+@pytest.mark.parametrize("kind", ["global", "hybrid"])
+@pytest.mark.parametrize("reversed_positions", [0, 2])
+def test_attention_gives_the_weights_that_the_embedding_is_made_with(kind: str, reversed_positions: int):
+    readout = SessionReadout(4, kind, reversed_positions)
+    alpha = readout.attention(STATES, ALIAS, BATCH, 2)
+    assert alpha.shape == (7,)
+    for session, weights, embedding in zip(SESSIONS, alpha.split([3, 4]), read(readout), strict=True):
+        clicks = STATES[session]
+        if reversed_positions:
+            distance = torch.arange(len(session)).flip(0).clamp(max=1)
+            clicks = clicks + readout.position(distance)
+        interest = weights @ clicks
+        expected = readout.lin_join(torch.cat([interest, clicks[-1]])) if kind == "hybrid" else interest
+        torch.testing.assert_close(embedding, expected)
+
+
+@pytest.mark.parametrize("kind", ["local", "average"])
+def test_a_readout_without_attention_says_so(kind: str):
+    with pytest.raises(ArgumentError, match=f"readout={kind}: expected one of global, hybrid"):
+        SessionReadout(4, kind).attention(STATES, ALIAS, BATCH, 2)
