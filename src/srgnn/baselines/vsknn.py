@@ -8,13 +8,13 @@ from srgnn.baselines.neighbours import Neighbours, NeighbourSettings, SessionNei
 from srgnn.data.sessions import Sessions
 from srgnn.errors import check_choice, check_float
 
-# The weight of the click at position i of l, from 1 (Ludewig and Jannach, 2018).
+# The weight of the click at position i of a session of several clicks, from 1 (Ludewig and Jannach, 2018).
 WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "same": lambda i, l: torch.ones_like(i),
-    "linear": lambda i, l: (1 - 0.1 * (l - i)).clamp(min=0),
-    "div": lambda i, l: i / l,
-    "log": lambda i, l: 1 / (l - i + 1.7).log10(),
-    "quadratic": lambda i, l: (i / l) ** 2,
+    "same": lambda i, clicks: torch.ones_like(i),
+    "linear": lambda i, clicks: (1 - 0.1 * (clicks - i)).clamp(min=0),
+    "div": lambda i, clicks: i / clicks,
+    "log": lambda i, clicks: 1 / (clicks - i + 1.7).log10(),
+    "quadratic": lambda i, clicks: (i / clicks) ** 2,
 }
 # The weight of a neighbour whose most recent shared click is the i-th of the session, from 1 for the last one.
 MATCHES: dict[str, Callable[[Tensor], Tensor]] = {
