@@ -1,5 +1,6 @@
 """Attention within segments: consecutive rows that belong to one node or one session."""
 
+import torch
 from torch import Tensor
 from torch_geometric.utils import segment
 
@@ -9,7 +10,7 @@ def attend(logits: Tensor, values: Tensor, owner: Tensor, segments: Tensor) -> T
 
     .. math:: \sum_i \frac{\exp(e_i)}{\sum_j \exp(e_j)} \mathbf{v}_i
 
-    Sorted segments instead of scattered additions: the same result in every run, on every device.
+    Sums are over sorted segments instead of scattered: the same result in every run, on every device.
 
     Args:
         logits: The logits :math:`e`, one per row, or one per number of `values`.
@@ -20,7 +21,10 @@ def attend(logits: Tensor, values: Tensor, owner: Tensor, segments: Tensor) -> T
     Shapes:
         logits [n, 1] or [n, d], values [n, d], owner [n], segments [S + 1] -> [S, d]
     """
-    largest = segment(logits.detach(), segments, reduce="max")  # cancels: it only keeps the exponentials finite
+    # The largest logit cancels: it only keeps the exponentials finite. A maximum is the same in any order of the rows,
+    # and scattered it takes a twentieth of the time of torch-scatter's over segments.
+    lowest = logits.new_full((len(segments) - 1, logits.size(1)), -torch.inf)
+    largest = lowest.scatter_reduce_(0, owner.view(-1, 1).expand_as(logits), logits.detach(), "amax")
     weight = (logits - largest.index_select(0, owner)).exp()
     total: Tensor = segment(weight * values, segments, reduce="sum") / segment(weight, segments, reduce="sum")
     return total
