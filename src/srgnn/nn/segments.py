@@ -1,5 +1,6 @@
 """Attention within segments: consecutive rows that belong to one node or one session."""
 
+import torch
 from torch import Tensor
 from torch_geometric.utils import segment
 
@@ -7,7 +8,7 @@ from torch_geometric.utils import segment
 def segment_softmax(logits: Tensor, owner: Tensor, segments: Tensor) -> Tensor:
     r"""The softmax of logits within every segment, :math:`\exp(e_i) / \sum_j \exp(e_j)`.
 
-    Sorted segments instead of scattered additions: the same result in every run, on every device.
+    Sums are over sorted segments instead of scattered: the same result in every run, on every device.
 
     Args:
         logits: The logits :math:`e`.
@@ -35,5 +36,8 @@ def attend(logits: Tensor, values: Tensor, owner: Tensor, segments: Tensor) -> T
 
 def _exponentials(logits: Tensor, owner: Tensor, segments: Tensor) -> Tensor:
     """The exponentials of logits, divided by the largest one of their segment, which keeps them finite."""
-    largest = segment(logits.detach(), segments, reduce="max")
+    # A maximum is the same in any order of the rows, and scattered it takes a twentieth of the time of torch-scatter's
+    # over segments.
+    lowest = logits.new_full((len(segments) - 1, logits.size(1)), -torch.inf)
+    largest = lowest.scatter_reduce_(0, owner.view(-1, 1).expand_as(logits), logits.detach(), "amax")
     return (logits - largest.index_select(0, owner)).exp()

@@ -21,8 +21,13 @@ def config(*overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize("path", sorted((CONF / "model").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_models_file_is_the_arguments_of_one_constructor(path: Path):
-    settings = build(config(f"model={path.stem}"), "model")
-    assert set(OmegaConf.load(path)) - {"_target_"} == set(vars(settings))
+    chosen, own = config(f"model={path.stem}"), OmegaConf.load(path)
+    settings = build(chosen, "model")
+    assert set(chosen.model) - {"_target_"} == set(vars(settings))
+    if "defaults" not in own:  # no variant of another file: every option is there, with its comment
+        assert set(own) == set(chosen.model)
+    if "_target_" in own:  # the constructor's values
+        assert settings == type(settings)()
 
 
 @pytest.mark.parametrize("dataset", ["synthetic", "diginetica"])
@@ -43,6 +48,21 @@ def test_a_recipe_changes_what_it_names_and_nothing_else():
     plain, fast = (build(config(*chosen), "model") for chosen in ([], ["recipe=srgnn_fast"]))
     assert plain == SRGNNSettings()
     assert fast == SRGNNSettings(scale=12, reversed_positions=50, dropout=0.1)
+
+
+@pytest.mark.parametrize(
+    ("variant", "options"),
+    [
+        ("local", {"readout": "local"}),
+        ("global", {"readout": "global"}),
+        ("average", {"readout": "average"}),
+        ("ngc", {"connections": "global"}),
+        ("fc", {"connections": "full"}),
+        ("no_graph", {"propagation_steps": 0}),
+    ],
+)
+def test_a_variant_of_the_paper_changes_one_option(variant: str, options: dict):
+    assert build(config(f"model=srgnn_{variant}"), "model") == SRGNNSettings(**options)
 
 
 def test_a_wrong_value_is_reported_under_its_option():
