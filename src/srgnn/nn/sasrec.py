@@ -6,11 +6,12 @@ from torch import Tensor
 from torch.nn import Embedding, LayerNorm, Linear, Module, ModuleList
 from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr
-from torch_geometric.utils import segment, softmax
+from torch_geometric.utils import segment
 
 from srgnn.errors import ArgumentError, check_int
 from srgnn.nn.clicks import Clicks
 from srgnn.nn.encoder import EncoderSettings, SessionEncoder
+from srgnn.nn.segments import segment_softmax
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class CausalBlock(Module):
         joint = self.lin_attention(self.norm_attention(hidden)).view(len(hidden), 3, self.num_heads, -1)
         query, key, value = joint.unbind(dim=1)  # [L, heads, d / heads]
         products = query.index_select(0, pairs.click) * key.index_select(0, pairs.earlier)  # [P, heads, d / heads]
-        alpha = softmax(products.sum(dim=-1) * query.size(-1) ** -0.5, ptr=pairs.ptr)  # [P, heads]
+        alpha = segment_softmax(products.sum(dim=-1) * query.size(-1) ** -0.5, pairs.click, pairs.ptr)  # [P, heads]
         attended = self._drop(alpha).unsqueeze(-1) * value.index_select(0, pairs.earlier)
         hidden = hidden + self._drop(segment(attended.flatten(1), pairs.ptr, reduce="sum"))  # [L, d]
         inner = self._drop(self.lin_hidden(self.norm_forward(hidden)).relu())
