@@ -60,7 +60,7 @@ def test_numeric_ids_are_found_as_text(small: SessionData):
 
 def test_similar_items_are_those_of_the_largest_cosine():
     model = SRGNNSettings(2).build(4)
-    model.item_embedding.weight.data = torch.tensor([[1.0, 0], [10, 10], [0.1, 0], [-3, 0]])  # lengths do not matter
+    model.item_embedding.weight.data = torch.tensor([[2.0, 0], [10, 10], [0.1, 0], [-3, 0]])  # lengths do not matter
     recommender = Recommender(model, Vocabulary([10, 20, 30, 40], pl.DataFrame({"title": ["a", "b", "c", "d"]})))
     found = recommender.similar_items("10", 3)
     assert found.items == [30, 20, 40]

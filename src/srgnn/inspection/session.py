@@ -31,7 +31,8 @@ class Inspection:
             difference divided by that of the state before.
         edges: One row per pair of consecutive clicks, in the order of the first ones: `source` and `target` as rows of
             `nodes`, `times` clicked, and the weights of the messages `along` the edge (they sum to one over the edges
-            into a target) and `against` it (they sum to one over the edges out of a source).
+            into a target) and `against` it (they sum to one over the edges out of a source). The edges that
+            `connections="full"` appends are not among them.
     """
 
     clicks: pl.DataFrame
@@ -70,7 +71,7 @@ def inspect_session(recommender: Recommender, session: Sequence[int | str]) -> I
     nodes = nodes.join(states, on="item", how="left", maintain_order="left")
 
     row = {item: index for index, item in enumerate(nodes["item"])}
-    along, against = model.conv.directions(batch.edge_index, batch.edge_weight, batch.num_nodes)
+    along, against = model.conv.directions(batch.edge_index, model.edge_weights(batch), batch.num_nodes)
     along_weight, against_weight = _weights(*along[:2]), _weights(*against[:2])
     edges = pl.DataFrame(
         [

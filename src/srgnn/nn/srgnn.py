@@ -95,7 +95,11 @@ class SRGNN(SessionEncoder):
 
     def node_states(self, states: Tensor, batch: Batch) -> Tensor:
         """The states of the nodes after propagation, from their item embeddings, [N, d] -> [N, d]."""
-        weight = batch.edge_weight if self.pairs is None else self.pairs(*batch.x[batch.edge_index])
         appended = full_connections(batch) if self.connections == "full" else None
-        after: Tensor = self.conv(states, batch.edge_index, weight, appended)
+        after: Tensor = self.conv(states, batch.edge_index, self.edge_weights(batch), appended)
         return after
+
+    def edge_weights(self, batch: Batch) -> Tensor:
+        """The weights of the edges of session graphs before they are normalised, [num_edges]."""
+        weight: Tensor = batch.edge_weight if self.pairs is None else self.pairs(*batch.x[batch.edge_index])
+        return weight

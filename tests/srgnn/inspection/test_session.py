@@ -33,6 +33,24 @@ def test_weights_follow_how_often_a_pair_was_clicked_if_the_model_does():
     assert edges["against"].to_list() == pytest.approx([2 / 3, 1, 1 / 3])
 
 
+def test_weights_are_counts_of_training_in_a_model_with_global_connections():
+    one = recommender(connections="global")
+    one.model.observe(Sessions.from_lists([[3, 2], [3, 2], [3, 2], [0, 3]]))  # A -> B three times
+    edges = inspect_session(one, SESSION).edges
+    assert edges["times"].to_list() == [1, 1, 1, 1]
+    assert edges["along"].to_list() == [0.75, 1, 1, 0.25]
+    assert edges["against"].to_list() == [0.75, 1, 0.25, 1]
+
+
+@pytest.mark.parametrize("connections", ["session", "global", "full"])
+def test_every_kind_of_connections_can_be_left_out(connections: str):
+    one = recommender(connections=connections)
+    one.model.observe(Sessions.from_lists([[3, 2, 0], [0, 3]]))
+    bare = without_propagation(one)
+    assert bare.recommend(SESSION, 4).probabilities != one.recommend(SESSION, 4).probabilities
+    assert inspect_session(bare, SESSION).nodes["moved"].to_list() == [0, 0, 0]
+
+
 def test_attention_is_that_of_the_equation_for_every_click_and_adds_up_for_every_item():
     one = recommender()
     found = inspect_session(one, SESSION)
