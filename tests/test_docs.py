@@ -40,6 +40,7 @@ CHOICES = {
     "protocol": set(PROTOCOLS),
     **{group.name: {path.stem for path in group.glob("*.yaml")} for group in CONF.iterdir() if group.is_dir()},
 }
+PAGES_OF_OPTIONS = ("settings", "models", "data", "scaling", "sweeps")
 PROGRAMS = {path.stem for path in CONF.glob("*.yaml")}
 
 
@@ -151,6 +152,7 @@ def test_every_relative_link_leads_to_a_file(page: Path):
         ("prepare", ["dataset.path=log.csv", "engine=duckdb"]),
         ("prepare", ["dataset.path=log.csv", "engine=spark"]),
         ("train", []),
+        *(("train", [f"model={name}"]) for name in sorted(CHOICES["model"])),
         ("tune", []),
         ("evaluate", []),
         ("recommend", []),
@@ -159,7 +161,7 @@ def test_every_relative_link_leads_to_a_file(page: Path):
 def test_every_option_is_described(program: str, choices: list[str]):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = OmegaConf.to_container(compose(program, choices))
-    text = "".join((ROOT / "docs" / name).read_text() for name in ("settings.md", "data.md", "scaling.md", "sweeps.md"))
+    text = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in PAGES_OF_OPTIONS)
     skipped = ("logger.", "search.")  # of other libraries; names of options
     names = [name.replace("dataset.rules.", "") for name in options(config) if not name.startswith(skipped)]
     assert [name for name in names if not re.search(rf"`{re.escape(name)}\b", text)] == []

@@ -263,5 +263,5 @@ def next_commands(data: SessionData, checkpoint: Path) -> str:
         f"  python src/recommend.py checkpoint=last {session}{k}\n"
         f"  python src/evaluate.py checkpoint={shlex.quote(path)}\n"
         "  python src/train.py dataset=diginetica\n"
-        "  python src/train.py -m model.propagation_steps=0,1,2"
+        "  python src/train.py -m model=srgnn,gru4rec,vsknn"
     )
