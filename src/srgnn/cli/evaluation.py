@@ -6,12 +6,11 @@ from pathlib import Path
 import polars as pl
 from omegaconf import DictConfig
 
-from srgnn.baselines import BASELINES
 from srgnn.cli.config import build_data_set, data_set_of, load
 from srgnn.cli.runs import finished_run
 from srgnn.cli.tables import print_results
 from srgnn.cli.training import checked_trainer
-from srgnn.comparison.baselines import measure_baselines
+from srgnn.comparison.baselines import affordable, measure_baselines
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import ArgumentError, UserError, check_int
@@ -74,7 +73,7 @@ def evaluate_checkpoint(config: DictConfig) -> None:
     if recommendations:
         write_recommendations(recommendations, ranking, graphs, data)
     metrics = {name: rank_metrics(ranking.ranks, k)}
-    others = [baseline for baseline in BASELINES if baseline != name]
+    others = [baseline for baseline in affordable(data) if baseline != name]
     metrics |= {baseline: test.metrics for baseline, test in measure_baselines(data, k, others).items()}
     print_results(f"{data.manifest['name']}, {os.path.relpath(path)}", metrics, k)
 

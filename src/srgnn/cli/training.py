@@ -18,7 +18,6 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
-from srgnn.baselines import BASELINES
 from srgnn.cli.arguments import session_option
 from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
 from srgnn.cli.errors import options_of, sentence_of
@@ -27,7 +26,7 @@ from srgnn.cli.resuming import check_resumed
 from srgnn.cli.runs import lock_run, read_result, write_overrides, write_ranks, write_result
 from srgnn.cli.sweeps import is_job, is_stopping, stop
 from srgnn.cli.tables import print_results, say
-from srgnn.comparison.baselines import measure_baselines
+from srgnn.comparison.baselines import affordable, measure_baselines
 from srgnn.contracts import DataSet
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
@@ -113,7 +112,7 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
     result = train(run, data, logger, resume)
     if not is_main_process() or result.test is None:  # another process, or another machine
         return
-    others = [name for name in BASELINES if name != run.model_name]
+    others = [name for name in affordable(data) if name != run.model_name]
     tests = {run.model_name: result.test, **measure_baselines(data, run.k, others)}
     table = {name: test.metrics for name, test in tests.items()} | {run.model_name: result.metrics}
     write_ranks(

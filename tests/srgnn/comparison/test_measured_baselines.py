@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from srgnn.comparison.baselines import measure_baselines
@@ -17,6 +18,12 @@ def test_the_baselines_are_measured_under_their_names(small: SessionData):
     assert popularity["coverage@5"] == 5 / small.num_items
     assert successor["popularity@5"] < popularity["popularity@5"]
     assert successor["novelty@5"] > popularity["novelty@5"]
+
+
+@pytest.mark.parametrize("limit", ["MOST_CLICKS", "MOST_PREFIXES"])
+def test_only_cheap_baselines_are_shown_for_large_logs(small: SessionData, limit: str, monkeypatch):
+    monkeypatch.setattr(f"srgnn.comparison.baselines.{limit}", 100)
+    assert list(measure_baselines(small, [5])) == ["Popularity", "S-POP", "Markov chain"]
 
 
 def test_measured_baselines_are_kept_with_the_prepared_data(small: SessionData, tmp_path: Path, monkeypatch):
