@@ -2,6 +2,7 @@
 
 The figures of every run are kept in docs/results.json, so that a table can grow run by run, on several machines: a new
 run replaces the one with the same options.
+Only runs of that experiment are taken, and only those without further options; others are named and left out.
 """
 
 import json
@@ -19,7 +20,9 @@ BEGIN, END = "<!-- begin of the tables that docs/results.py writes -->\n", "<!--
 METRICS = ("recall@20", "mrr@20")
 LENGTHS = ("1-5", "6+")  # clicks of the paper's short and long sessions
 OTHERS = ("coverage@20", "popularity@20", "novelty@20")
-PLACES = ("paths", "hydra", "logger", "trainer.devices", "seed", "resume", "launcher")  # no part of what was trained
+# Options that a row's run may have beside its own: what was trained is that of the experiment.
+ALLOWED = ("dataset", "protocol", "paths", "hydra", "logger", "seed", "resume", "launcher")
+EXPERIMENT = "experiment=paper_tables"
 DRAWS = 10_000
 
 DATA_SETS = {"yoochoose1_64": "Yoochoose 1/64", "diginetica": "Diginetica"}
@@ -65,7 +68,6 @@ class Record:
         protocol: Evaluation protocol.
         row: The option that its row is listed under, one of :data:`ROWS`.
         seed: Its seed.
-        options: The options that were typed, without places.
         metrics: The metrics of its model, as fractions.
         by_length: The same for short and long sessions.
         seconds: Duration of the run; of its last part if it was resumed.
@@ -79,7 +81,6 @@ class Record:
     protocol: str
     row: str
     seed: int
-    options: list[str]
     metrics: dict[str, float]
     by_length: dict[str, dict[str, float]]
     seconds: float
@@ -110,25 +111,27 @@ def main(folders: Sequence[str]) -> None:
 def read(runs: Iterable[FinishedRun]) -> Iterator[Record]:
     """The records of runs on a published data set, with one of the rows' options."""
     for run in runs:
-        typed = [text for text in run.result["overrides"] if not is_within(option(text), PLACES)]
+        typed = run.result["overrides"]
         data_set = next((text.partition("=")[2] for text in typed if option(text) == "dataset"), "")
-        named = [text for text in typed if text in ROWS] or ["model=srgnn"]
-        if data_set in DATA_SETS:
+        own = [text for text in typed if text != EXPERIMENT and not is_within(option(text), ALLOWED)]
+        lengths = run.result["by_length"].get(run.model, {})
+        is_measured = {*METRICS, *OTHERS} <= {*run.result["metrics"][run.model]} and {*LENGTHS} <= {*lengths}
+        if data_set in DATA_SETS and EXPERIMENT in typed and len(own) == 1 and own[0] in ROWS and is_measured:
             yield Record(
                 data_set,
                 run.result["protocol"],
-                max(named, key=lambda text: text.startswith("recipe=")),
+                own[0],
                 run.seed,
-                typed,
                 {name: run.result["metrics"][run.model][name] for name in (*METRICS, *OTHERS)},
-                {
-                    length: {name: run.result["by_length"][run.model][length][name] for name in METRICS}
-                    for length in LENGTHS
-                },
+                {length: {name: lengths[length][name] for name in METRICS} for length in LENGTHS},
                 run.result["seconds"],
                 run.result["peak_memory_gb"],
                 run.result["resumed"],
-                differences(run) if named[-1] in SRGNN else {},
+                differences(run) if own[0] in SRGNN else {},
+            )
+        else:
+            print(
+                f"Left out, since it is no run of {EXPERIMENT} on a published set with one row's option: {run.folder}"
             )
 
 

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from srgnn.cli import CONF
+from srgnn.models import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 FIELD = "\n## The field\n\n| model | Diginetica |\n| --- | --- |\n| SR-GNN | 50.73 / 17.59 |\n| **POP** | |\n"
@@ -31,7 +36,7 @@ def finished(folder: Path, recall: float, *options: str) -> str:
     lengths = {"1-5": metrics, "6+": {**metrics, "recall@20": 0.1}}
     folder.mkdir(parents=True)
     result = {
-        "overrides": ["dataset=diginetica", "paths.data=/data", *options],
+        "overrides": ["dataset=diginetica", "experiment=paper_tables", "paths.data=/data", *options],
         "protocol": "paper",
         "metrics": {"SR-GNN": metrics, "V-SKNN": {**metrics, "mrr@20": 0.3}, "S-POP": metrics},
         "by_length": {"SR-GNN": lengths},
@@ -58,7 +63,7 @@ def row(page: Path) -> list[str]:
 
 
 def test_a_finished_run_becomes_a_row_with_its_distance_from_the_published_figure(results, tmp_path: Path):
-    results.main([finished(tmp_path / "run", 0.5)])
+    results.main([finished(tmp_path / "run", 0.5, "model=srgnn")])
     assert "### Diginetica, `protocol=paper`" in results.PAGE.read_text()
     figures = ["SR-GNN", "50.00", "20.00", "50.73 / 17.59", "-0.73 / +2.41", "50.00 / 20.00", "10.00 / 20.00"]
     assert row(results.PAGE) == [*figures, "50.0", "25.0", "9.0", "61", "0.8", "`model=srgnn`"]
@@ -66,8 +71,13 @@ def test_a_finished_run_becomes_a_row_with_its_distance_from_the_published_figur
 
 
 def test_a_table_grows_and_a_later_run_replaces_the_same_one(results, tmp_path: Path):
-    results.main([finished(tmp_path / "first", 0.5), finished(tmp_path / "seed", 0.4, "seed=1")])
-    results.main([finished(tmp_path / "again", 0.6), finished(tmp_path / "other", 0.3, "model=narm")])
+    results.main(
+        [
+            finished(tmp_path / "first", 0.5, "model=srgnn"),
+            finished(tmp_path / "seed", 0.4, "model=srgnn", "seed=1"),
+        ]
+    )
+    results.main([finished(tmp_path / "again", 0.6, "model=srgnn"), finished(tmp_path / "other", 0.3, "model=narm")])
     recalls = {
         line.split("|")[1].strip(): line.split("|")[2].strip()
         for line in results.PAGE.read_text().splitlines()
@@ -75,6 +85,26 @@ def test_a_table_grows_and_a_later_run_replaces_the_same_one(results, tmp_path: 
     }
     assert recalls == {"NARM": "30.00", "SR-GNN": "60.00", "SR-GNN, seed 1": "40.00"}
     assert results.PAGE.read_text().endswith(FIELD.lstrip("\n"))
+
+
+@pytest.mark.parametrize("options", [["model=srgnn", "model.hidden_size=8"], ["model=narm", "recipe=srgnn_fast"], []])
+def test_runs_with_other_options_are_named_and_left_out(results, options: list[str], tmp_path: Path, capsys):
+    results.main([finished(tmp_path / "run", 0.5, *options)])
+    assert "Left out" in capsys.readouterr().out
+    assert "### " not in results.PAGE.read_text()
+
+
+def test_every_model_of_the_experiment_has_a_row(results):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", ["experiment=paper_tables"], return_hydra_config=True)
+    swept = {f"model={name}" for name in config.hydra.sweeper.params.model.split(",")}
+    assert swept == {row for row in results.ROWS if row.startswith("model=")}
+    assert swept == {f"model={path.stem}" for path in (CONF / "model").iterdir()}
+
+
+def test_every_model_can_be_chosen():
+    targets = {OmegaConf.load(path).get("_target_", "").rpartition(".")[2] for path in (CONF / "model").iterdir()}
+    assert {settings.__name__ for settings in MODELS.values()} <= targets
 
 
 def test_the_tables_of_the_page_are_those_of_the_record(results, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -127,7 +127,8 @@ class ItemKNN(ItemToItem):
             score = sessions / (norm[item] * norm[other])
             order = score.argsort(descending=True, stable=True)
             order = order[item[order].argsort(stable=True)]  # by item, the most similar first
-            start = index2ptr(item, self.num_items)[item]
+            start = pointers(torch.unique_consecutive(item, return_counts=True)[1])
+            start = start[:-1].repeat_interleave(start.diff())  # of the rules of each item
             order = order[torch.arange(len(item)) - start < self.settings.k]
             yield item[order], other[order], score[order]
 

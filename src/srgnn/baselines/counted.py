@@ -45,9 +45,11 @@ class CountedModel(Counts):
     def __init__(self, num_items: int, *names: str):
         super().__init__("popularity", *names)
         self.num_items = num_items
+        self.by_popularity: tuple[Tensor, Tensor] | None = None  # the popularity in ascending order, and the items
 
     def observe(self, train: Sessions) -> None:
         """Counts the buffers in the training sessions."""
+        self.by_popularity = None
         clicks = torch.bincount(train.items, minlength=self.num_items).float()
         self.popularity = clicks / (clicks.max() + 1) - 1
 
@@ -75,13 +77,16 @@ class CountedModel(Counts):
         found = self.candidates(batch)
         session, item, score = found.session, found.item, check_finite(found.score.to(self.popularity.dtype))
         num_sessions, target = batch.num_graphs, batch.y
-        ordered = self.popularity.sort()
+        if self.by_popularity is None:  # once: it takes a second for ten million items
+            ascending = self.popularity.sort()
+            self.by_popularity = ascending.values, ascending.indices
+        popularity, items = self.by_popularity
         is_target = item == target[session]
         target_score = self.popularity[target].index_put((session[is_target],), score[is_target])  # [B]
         is_evident = target_score >= 0
         at_least = (score >= target_score[session]).long()
         # Of a target that is no candidate: items with its popularity, but for the candidates, which are all above.
-        popular = self.num_items - torch.searchsorted(ordered.values, target_score)
+        popular = self.num_items - torch.searchsorted(popularity, target_score)
         below = (self.popularity[item] < target_score[session]).long()
         ranks = torch.where(is_evident, 0, popular).index_add(
             0, session, torch.where(is_evident[session], at_least, below)
@@ -101,7 +106,7 @@ class CountedModel(Counts):
         # Sessions with too few candidates: the most popular of the other items fill up.
         count = start.diff()
         few = (count < top).nonzero().view(-1)
-        popular_items = ordered.indices.flip(0)[:top]
+        popular_items = items[len(items) - top :].flip(0)
         is_few = (count < top)[session]
         keys = (session[is_few] * self.num_items + item[is_few]).sort().values
         wanted = few.view(-1, 1) * self.num_items + popular_items

@@ -112,13 +112,13 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
     result = train(run, data, logger, resume)
     if not is_main_process() or result.test is None:  # another process, or another machine
         return
+    seconds, memory = time.perf_counter() - started, peak_memory()  # without the other rows of the table
     others = [name for name in affordable(data) if name != run.model_name]
     tests = {run.model_name: result.test, **measure_baselines(data, run.k, others)}
     table = {name: test.metrics for name, test in tests.items()} | {run.model_name: result.metrics}
     write_ranks(
         run.folder, rank_table(SessionGraphs(data.test, data.num_items), {n: t.ranks for n, t in tests.items()})
     )
-    seconds, memory = time.perf_counter() - started, peak_memory()
     write_result(
         run.folder,
         {

@@ -10,25 +10,30 @@ from typing import Any
 
 import torch
 
-from srgnn import baselines
+from srgnn import baselines, evaluation, metrics
 from srgnn.baselines import BASELINES
+from srgnn.data import graphs, sessions
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import SessionData
 from srgnn.errors import UserError
 from srgnn.evaluation import Measurement, measure
+from srgnn.nn import counts
 from srgnn.saving import whole_file
 
 FOLDER = "baselines"  # within that of the prepared data
-# Beyond these sizes only the cheap ones are shown beside a model: association rules count 18 million clicks in half a
-# minute and 4 GB, and nearest neighbours are found for about a thousand prefixes a second.
+# Beyond these sizes only the cheap ones are shown beside a model. The others take time and memory by the pairs of items
+# in a session (10,000 items in one: 5 GB), and nearest neighbours by the clicks of all prefixes to test: those of
+# Diginetica, 0.3 million, take half a minute.
 CHEAP = ("Popularity", "S-POP", "Markov chain")
-MOST_CLICKS = 20_000_000  # in training
-MOST_PREFIXES = 200_000  # to test
+MOST_PAIRS = 100_000_000  # of clicks in training sessions, several times those of the published sets
+MOST_CLICKS = 2_000_000  # of all prefixes to test
+MOST_ITEMS = 1_000_000
 
 
 def affordable(data: SessionData) -> list[str]:
     """The names of the baselines that take little time and memory beside a training."""
-    is_small = data.train.items.numel() <= MOST_CLICKS and data.test.num_prefixes <= MOST_PREFIXES
+    pairs, clicks = (float((part.lengths.double() ** 2).sum()) for part in (data.train, data.test))
+    is_small = pairs <= MOST_PAIRS and clicks / 2 <= MOST_CLICKS and data.num_items <= MOST_ITEMS
     return [name for name in BASELINES if is_small or name in CHEAP]
 
 
@@ -45,7 +50,7 @@ def measure_baselines(
         k: Cut-offs of the metrics.
         names: Names of baselines; None takes those of :func:`affordable`.
     """
-    graphs = SessionGraphs(data.test, data.num_items)
+    prefixes = SessionGraphs(data.test, data.num_items)
     tests = {}
     for name in affordable(data) if names is None else names:
         settings: Any = BASELINES[name]()
@@ -58,7 +63,7 @@ def measure_baselines(
                 continue
         model = settings.build(data.num_items)
         model.observe(data.train)
-        tests[name] = measure(model, graphs, data.train_clicks, k, name)
+        tests[name] = measure(model, prefixes, data.train_clicks, k, name)
         if path is not None:
             with suppress(UserError), whole_file(path, "the baselines") as temporary:  # others may not write there
                 torch.save(asdict(tests[name]), temporary)
@@ -75,6 +80,7 @@ def _read(path: Path) -> Measurement | None:
 
 @cache
 def _code() -> str:
-    """A hash of the baselines' code: a changed one is measured anew."""
-    files = sorted(Path(baselines.__file__).parent.glob("*.py"))
+    """A hash of the code that measures baselines: after a change they are measured anew."""
+    modules = (counts, evaluation, graphs, metrics, sessions)
+    files = [*sorted(Path(baselines.__file__).parent.glob("*.py")), *(Path(str(module.__file__)) for module in modules)]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -165,14 +165,16 @@ class SampledLoss(Module):
         """Draws the negatives of a batch, and scores them and the targets."""
         target = batch.y
         if model.in_products:
-            session = model.session_embedding(batch)
+            with torch.autocast("cpu", enabled=False):  # as in the full softmax
+                session = model.session_embedding(batch)
         draws = torch.rand(self.sampling.negatives, dtype=torch.double, device=target.device)
         negatives = torch.searchsorted(self.cumulative, draws)  # [K]
         if model.in_products:
             target_score = (session * model.item_embedding(target)).sum(dim=1)  # [B]
             scores = session @ model.item_embedding(negatives).T  # [B, K]
         else:  # those of all targets, of which each session needs its own
-            scores = model.scores_of(batch, torch.cat([target, negatives]))  # [B, B + K]
+            with torch.autocast("cpu", enabled=False):
+                scores = model.scores_of(batch, torch.cat([target, negatives]))  # [B, B + K]
             target_score, scores = scores.diagonal(), scores[:, len(target) :]
         return SampledScores(target_score, scores, negatives, negatives == target.view(-1, 1))
 

@@ -20,9 +20,9 @@ def test_the_baselines_are_measured_under_their_names(small: SessionData):
     assert successor["novelty@5"] > popularity["novelty@5"]
 
 
-@pytest.mark.parametrize("limit", ["MOST_CLICKS", "MOST_PREFIXES"])
+@pytest.mark.parametrize("limit", ["MOST_PAIRS", "MOST_CLICKS", "MOST_ITEMS"])
 def test_only_cheap_baselines_are_shown_for_large_logs(small: SessionData, limit: str, monkeypatch):
-    monkeypatch.setattr(f"srgnn.comparison.baselines.{limit}", 100)
+    monkeypatch.setattr(f"srgnn.comparison.baselines.{limit}", 50)
     assert list(measure_baselines(small, [5])) == ["Popularity", "S-POP", "Markov chain"]
 
 
