@@ -39,7 +39,8 @@ def rank_tiles(
     num_sessions, num_items = len(session), len(items)
     sessions = session.T.contiguous()  # [d, B]
     # By a product of matrices, as in the tiles, so that equal items have equal scores to the last bit.
-    threshold = (look_up(items, target, shard) @ sessions).diagonal()  # [B] the scores of the targets
+    # Contiguous: comparing a tile with a strided view takes as long as all the rest of the tile.
+    threshold = (look_up(items, target, shard) @ sessions).diagonal().contiguous()  # [B] the scores of the targets
     if norm is not None:
         threshold = threshold / look_up(norm.view(-1, 1), target, shard).view(-1)
     if shard is not None:
