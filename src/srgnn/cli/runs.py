@@ -139,7 +139,7 @@ def planned_runs(config: DictConfig) -> list[list[str]]:
 
 def swept_options(config: DictConfig) -> list[str]:
     """The options of a sweep, those of its experiment first; typed ones come later and replace them."""
-    params = config.hydra.sweeper.params or {}
+    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
     return [*(f"{name}={values}" for name, values in params.items()), *config.hydra.overrides.task]
 
 

@@ -124,6 +124,16 @@ def test_runs_are_planned_as_hydra_numbers_them(swept: list[str]):
         assert planned_runs(config) == theirs
 
 
+def test_typed_values_replace_those_of_an_experiment():
+    overrides = {"task": ["experiment=x", "model=narm,stamp"]}
+    hydra = {"overrides": overrides, "sweeper": {"params": {"model": "srgnn", "seed": "0,1"}}}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        planned = planned_runs(OmegaConf.create({"hydra": hydra}))
+    assert [run[:2] for run in planned] == [
+        [f"model={model}", f"seed={seed}"] for model in ("narm", "stamp") for seed in (0, 1)
+    ]
+
+
 @pytest.mark.parametrize("content", [b"\x00\xff", b"- mode", b"{a: [", b"5"])
 def test_options_that_cannot_be_read_are_reported(tmp_path: Path, content: bytes):
     make_run(tmp_path / "a")
