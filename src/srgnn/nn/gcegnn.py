@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import Embedding, Linear, Module
 from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr
-from torch_geometric.utils import segment
 
 from srgnn.errors import ArgumentError, check_float, check_int
+from srgnn.nn.clicks import Clicks
 from srgnn.nn.counts import Counts, count_near
 from srgnn.nn.encoder import EncoderSettings, SessionEncoder
 from srgnn.nn.segments import attend
@@ -192,24 +192,19 @@ class GCEGNN(SessionEncoder):
         return torch.cat([batch.x, self.graph.neighbor[batch.x].flatten()])
 
     def encode(self, states: Tensor, batch: Batch) -> Tensor:
-        num_nodes, alias_index = batch.x.size(0), batch.alias_index
+        num_nodes = batch.x.size(0)
         nodes, neighbors = states[:num_nodes], states[num_nodes:].view(num_nodes, -1, states.size(1))
-        session = batch.batch[alias_index]  # [L]
-        segments = index2ptr(session, batch.num_graphs)  # [B + 1]
-        distance = segments[1:][session] - 1 - torch.arange(session.numel(), device=session.device)
-
-        clicked = segment(nodes.index_select(0, alias_index), segments, reduce="mean")  # [B, d]
-        of_session = clicked.index_select(0, batch.batch)  # [N, d]
+        clicked = Clicks.of(nodes, batch)
+        of_session = clicked.reduce(clicked.state, "mean").index_select(0, batch.batch)  # [N, d]
         of_global = self.from_global(nodes, neighbors, self.graph.weight[batch.x], of_session)  # [N, d]
         of_global = F.dropout(of_global, self.global_dropout, self.training)
-        clicks = (self.from_session(nodes, batch.edge_index) + of_global).index_select(0, alias_index)  # [L, d]
+        clicks = Clicks.of(self.from_session(nodes, batch.edge_index) + of_global, batch)
 
-        position = self.position(distance.clamp(max=self.position.num_embeddings - 1))
-        placed = torch.tanh(self.lin_position(torch.cat([position, clicks], dim=1)))  # [L, d]
-        mean = self.lin_mean(segment(clicks, segments, reduce="mean")).index_select(0, session)
+        position = self.position(clicks.distance.clamp(max=self.position.num_embeddings - 1))  # [L, d]
+        placed = torch.tanh(self.lin_position(torch.cat([position, clicks.state], dim=1)))  # [L, d]
+        mean = self.lin_mean(clicks.reduce(clicks.state, "mean")).index_select(0, clicks.session)
         beta = self.query(torch.sigmoid(self.lin_click(placed) + mean))  # [L, 1]
-        total: Tensor = segment(beta * clicks, segments, reduce="sum")  # [B, d]
-        return total
+        return clicks.reduce(beta * clicks.state)  # [B, d]
 
 
 def typed_edges(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
