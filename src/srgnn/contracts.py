@@ -58,6 +58,9 @@ class Model(SessionModel, Protocol):
     def probabilities(self, scores: Tensor) -> Tensor:
         """The probabilities of the next items from their scores, [B, V]; those of a session sum to one."""
 
+    def scores_of(self, batch: Batch, items: Tensor) -> Tensor:
+        """The scores of some items [K] only, [B, K]."""
+
     # The methods of torch.nn.Module that the programs use:
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -76,9 +79,6 @@ class TrainableModel(Model, Protocol):
     """
 
     item_embedding: ItemEmbedding
-
-    def scores_of(self, batch: Batch, items: Tensor) -> Tensor:
-        """The scores of some items [K] only, [B, K]."""
 
     def session_embedding(self, batch: Batch) -> Tensor:
         """The embeddings of a batch of B session graphs, [B, d]."""

@@ -1,37 +1,92 @@
 """Recommendations by raw item ids, from a checkpoint. Needs neither Hydra nor Lightning."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from srgnn.contracts import Model, TrainableModel
-from srgnn.data.graphs import session_graph
-from srgnn.data.sessions import Vocabulary
+from srgnn.data.graphs import evaluation_batch_size, whole_sessions
+from srgnn.data.sessions import Sessions, Vocabulary
 from srgnn.errors import ArgumentError, UserError, check_int
+from srgnn.evaluation import Ranker
 from srgnn.metrics import check_finite
 from srgnn.nn.embedding import SMALLEST_NORM
 from srgnn.training.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
+class Query:
+    """One session, and which items are wanted after it.
+
+    Args:
+        session: Raw item ids, oldest click first.
+        k: Number of items.
+        new_only: Whether the items of the session itself are left out.
+        without: Further items to leave out.
+        only: The items to choose from; None for all.
+
+    Raises:
+        ArgumentError: if `session`, `without` or `only` is one text, or `k` is not positive.
+    """
+
+    session: Sequence[int | str]
+    k: int = 10
+    new_only: bool = False
+    without: Sequence[int | str] = ()
+    only: Sequence[int | str] | None = None
+
+    def __post_init__(self) -> None:
+        check_int("k", self.k, 1)
+        for name in ("session", "without", "only"):
+            if isinstance(value := getattr(self, name), str):
+                raise ArgumentError(name, value, "a list of item ids, such as ['A', 'B']")
+
+
+@dataclass(frozen=True)
 class Recommendations:
-    """The most probable next items, best first; iterating gives (raw id, probability) pairs."""
+    """The best next items, best first; iterating gives (raw id, score) pairs.
+
+    There are fewer than were asked for where the options of the query leave fewer.
+
+    Args:
+        items: Raw ids.
+        scores: Their scores by the model; numbers of clicks if `by_popularity`.
+        probabilities: Their probabilities among all items; None if they were not asked for.
+        titles: Their titles; None if the log had no table of items.
+        skipped: Ids of the session that are not in the vocabulary, in its order.
+        by_popularity: Whether no click of the session was known, so that these are the most clicked items.
+    """
 
     items: list[int | str]
-    probabilities: list[float]
-    titles: list[str | None] | None  # None if the log had no table of items
-    skipped: list[int | str]  # ids that are not in the vocabulary, in the order of the session
+    scores: list[float]
+    probabilities: list[float] | None
+    titles: list[str | None] | None
+    skipped: list[int | str]
+    by_popularity: bool = False
 
     def __iter__(self) -> Iterator[tuple[int | str, float]]:
-        return iter(zip(self.items, self.probabilities, strict=True))
+        return iter(zip(self.items, self.scores, strict=True))
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+@dataclass(frozen=True)
+class BestItems:
+    """The best items of S sessions, best first: -1, with a score of minus infinity, where there are too few.
+
+    Shapes:
+        items, scores and probabilities [S, k]; probabilities are None if they were not asked for
+    """
+
+    items: Tensor
+    scores: Tensor
+    probabilities: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -52,19 +107,26 @@ class SimilarItems:
 class Recommender:
     """A trained model together with the vocabulary that it was trained on.
 
+    Args:
+        model: The model; it is put into evaluation mode.
+        vocabulary: Its items.
+        clicks: Number of training clicks of every item, [V]: they answer sessions of which no click is known. None
+            refuses such sessions.
+
     Example:
         >>> Recommender.load("outputs/.../best.ckpt").recommend(["A", "B", "A"], k=10)
     """
 
-    def __init__(self, model: Model, vocabulary: Vocabulary):
+    def __init__(self, model: Model, vocabulary: Vocabulary, clicks: Tensor | None = None):
         self.model = model.eval()
         self.vocabulary = vocabulary
         self.titles = vocabulary.titles
+        self.clicks = clicks
+        self.popular = None if clicks is None else clicks.sort(descending=True, stable=True).indices
+        self.ranker = Ranker(model, torch.device("cpu"))
         self.scores: Callable[[Batch], Tensor] = model
         if model.in_products:
-            trained = cast(TrainableModel, model)
-            with torch.no_grad():
-                norm = trained.item_embedding.norm()  # of all items: once, not for every session
+            trained, norm = cast(TrainableModel, model), self.ranker.norm  # of all items: once, not for every session
             self.scores = lambda batch: trained.item_embedding.scores(trained.session_embedding(batch), norm)
 
     @classmethod
@@ -75,28 +137,163 @@ class Recommender:
             UserError: if the file is missing or not a checkpoint of this project.
         """
         saved = Checkpoint.load(checkpoint)
-        return cls(saved.build_model(), saved.vocabulary)
+        clicks = saved.record.clicks
+        return cls(saved.build_model(), saved.vocabulary, None if clicks is None else torch.tensor(clicks))
 
-    @torch.inference_mode()
-    def recommend(self, session: Sequence[int | str], k: int = 10) -> Recommendations:
-        """The `k` most probable next items after the clicks of `session`, oldest first.
+    def recommend(
+        self,
+        session: Sequence[int | str],
+        k: int = 10,
+        *,
+        new_only: bool = False,
+        without: Sequence[int | str] = (),
+        only: Sequence[int | str] | None = None,
+    ) -> Recommendations:
+        """The `k` most probable next items after the clicks of `session`, with their probabilities.
 
-        Unknown ids are left out of the session and listed as `skipped` in the result.
+        Unknown ids are left out of the session and listed as `skipped` in the result. If none is known, or there is
+        none, the result holds the items with the most training clicks.
+
+        Args:
+            session: Raw item ids, oldest click first.
+            k: Number of items.
+            new_only: Whether the items of the session itself are left out.
+            without: Further items to leave out.
+            only: The items to choose from; None for all.
 
         Raises:
-            UserError: if `session` is one text, no id of it is known, `k` is larger than the number of items, or a
+            UserError: if `session` is one text, `k` is larger than the number of items, no id of `only` is known, or a
                 score is not a finite number.
         """
-        known, skipped = self.look_up(session)
-        check_int("k", k, 1, len(self.vocabulary))
-        scores = check_finite(self.scores(Batch.from_data_list([session_graph(torch.tensor(known))])))
-        found, titles = scores.squeeze(0).topk(k).indices, self.titles
-        best = found.tolist()
+        return self.answer([Query(session, k, new_only, without, only)], with_probabilities=True)[0]
+
+    def recommend_many(
+        self,
+        sessions: Sequence[Sequence[int | str]],
+        k: int = 10,
+        *,
+        new_only: bool = False,
+        without: Sequence[int | str] = (),
+        only: Sequence[int | str] | None = None,
+    ) -> list[Recommendations]:
+        """As :meth:`recommend` for many sessions at once, which takes a fraction of the time."""
+        return self.answer([Query(each, k, new_only, without, only) for each in sessions], with_probabilities=True)
+
+    def answer(self, queries: Sequence[Query], with_probabilities: bool = False) -> list[Recommendations]:
+        """The answers to queries, computed together.
+
+        Raises:
+            UserError: see :meth:`recommend`.
+        """
+        for query in queries:
+            check_int("k", query.k, 1, len(self.vocabulary))
+        sessions = [self.look_up(query.session) for query in queries]
+        answers: dict[int, Recommendations] = {}
+        for only, members in _grouped([None if query.only is None else tuple(query.only) for query in queries]):
+            known = [sessions[i][0] for i in members]
+            left_out = [self._left_out(queries[i], sessions[i][0]) for i in members]
+            best = self.best_items(
+                Sessions.from_lists(known),
+                max(queries[i].k for i in members),
+                Sessions.from_lists(left_out) if any(left_out) else None,
+                None if only is None else self._choice(only),
+                with_probabilities,
+            )
+            for row, i in enumerate(members):
+                answers[i] = self._in_raw_ids(best, row, queries[i].k, sessions[i][1], not known[row])
+        return [answers[i] for i in range(len(queries))]
+
+    @torch.inference_mode()
+    def best_items(
+        self,
+        sessions: Sessions,
+        k: int,
+        without: Sessions | None = None,
+        only: Tensor | None = None,
+        with_probabilities: bool = False,
+    ) -> BestItems:
+        """The best `k` items of many sessions, all as indices.
+
+        Args:
+            sessions: The clicks; sessions without any get the items with the most training clicks.
+            k: Number of items.
+            without: The items that are left out for each session, none twice; None leaves out nothing.
+            only: The items to choose from, ascending, [n]; None for all.
+            with_probabilities: Whether the probabilities among all items are computed, too.
+
+        Raises:
+            UserError: if a session has no click and the clicks of the items are not known, or a score is not finite.
+        """
+        num_items = len(self.vocabulary)
+        most_left_out = 0 if without is None else int(without.lengths.max())
+        top = min(k + most_left_out, num_items if only is None else len(only))
+        items = torch.zeros(len(sessions), top, dtype=torch.long)
+        scores = torch.zeros(len(sessions), top)
+        probabilities = torch.zeros(len(sessions), top) if with_probabilities else None
+        is_empty = sessions.lengths == 0
+        if is_empty.any():
+            items[is_empty], scores[is_empty] = self._most_popular(top, only)
+            if probabilities is not None:
+                probabilities[is_empty] = scores[is_empty] / max(1, int(self.clicks.sum()))  # type: ignore[union-attr]
+        filled = (~is_empty).nonzero().view(-1)
+        holds_scores = with_probabilities or not (self.ranker.in_tiles or self.ranker.rank)
+        graphs = whole_sessions(sessions, num_items)
+        size = evaluation_batch_size(num_items, holds_scores=holds_scores)
+        for first in range(0, len(filled), size):
+            rows = filled[first : first + size]
+            batch = graphs[graphs.first[rows]]
+            items[rows], scores[rows] = self._retrieve(batch, top, only)
+            if probabilities is not None:
+                probabilities[rows] = self.model.probabilities(self.scores(batch)).gather(1, items[rows])
+        if without is not None:
+            keys = torch.arange(len(sessions)).view(-1, 1) * num_items + items
+            is_out = torch.isin(keys, without.owner * num_items + without.items)
+            order = is_out.int().sort(dim=1, stable=True).indices  # the others move up
+            items = items.masked_fill(is_out, -1).gather(1, order)
+            scores = scores.masked_fill(is_out, -torch.inf).gather(1, order)
+            probabilities = None if probabilities is None else probabilities.gather(1, order)
+        return BestItems(items[:, :k], scores[:, :k], None if probabilities is None else probabilities[:, :k])
+
+    def _retrieve(self, batch: Batch, top: int, only: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The best items of a batch and their scores, [B, top] each."""
+        if only is None:
+            _, items, scores = self.ranker(batch, top)
+            return items, scores
+        of_choice = check_finite(self.model.scores_of(batch, only)).topk(top)
+        return only[of_choice.indices], of_choice.values
+
+    def _most_popular(self, top: int, only: Tensor | None) -> tuple[Tensor, Tensor]:
+        if self.clicks is None or self.popular is None:
+            raise UserError(
+                "No item of a session is known, and the checkpoint does not hold the popularity of the items, which "
+                "answers such sessions: train the model again with this version."
+            )
+        items = self.popular if only is None else self.popular[torch.isin(self.popular, only)]
+        return items[:top], self.clicks[items[:top]].float()
+
+    def _left_out(self, query: Query, known: list[int]) -> list[int]:
+        """The indices of the items that a query leaves out."""
+        others = [self.vocabulary.index(raw) for raw in query.without]
+        return list({*(i for i in others if i is not None), *(known if query.new_only else ())})
+
+    def _choice(self, only: Sequence[int | str]) -> Tensor:
+        """The known ones of the items to choose from, ascending."""
+        found = {index for raw in only if (index := self.vocabulary.index(raw)) is not None}
+        if not found:
+            raise ArgumentError("only", list(only), f"at least one known id, such as {self.vocabulary.ids[0]}")
+        return torch.tensor(sorted(found))
+
+    def _in_raw_ids(
+        self, best: BestItems, row: int, k: int, skipped: list[int | str], by_popularity: bool
+    ) -> Recommendations:
+        found = [i for i in best.items[row, :k].tolist() if i >= 0]
         return Recommendations(
-            [self.vocabulary.ids[i] for i in best],
-            self.model.probabilities(scores)[0, found].tolist(),
-            None if titles is None else [titles[i] for i in best],
+            [self.vocabulary.ids[i] for i in found],
+            best.scores[row, : len(found)].tolist(),
+            None if best.probabilities is None else best.probabilities[row, : len(found)].tolist(),
+            None if self.titles is None else [self.titles[i] for i in found],
             skipped,
+            by_popularity,
         )
 
     @torch.inference_mode()
@@ -137,16 +334,18 @@ class Recommender:
         """The indices of the known ids of a session, and its unknown ids.
 
         Raises:
-            UserError: if `session` is one text, or no id of it is known.
+            ArgumentError: if `session` is one text.
         """
         if isinstance(session, str):
             raise ArgumentError("session", session, "a list of item ids, such as ['A', 'B']")
         indices = [self.vocabulary.index(raw) for raw in session]
         known = [index for index in indices if index is not None]
-        skipped = [raw for raw, index in zip(session, indices, strict=True) if index is None]
-        if not known:
-            raise UserError(
-                f"No item of the session is known ({', '.join(map(str, session)) or 'it is empty'}): the vocabulary "
-                f"has {len(self.vocabulary):,} ids, such as {', '.join(map(str, self.vocabulary.ids[:3]))}."
-            )
-        return known, skipped
+        return known, [raw for raw, index in zip(session, indices, strict=True) if index is None]
+
+
+def _grouped(keys: Sequence[Hashable]) -> Iterable[tuple[Any, list[int]]]:
+    """The distinct keys, with the positions that have them."""
+    groups: dict[Any, list[int]] = {}
+    for position, key in enumerate(keys):
+        groups.setdefault(key, []).append(position)
+    return groups.items()

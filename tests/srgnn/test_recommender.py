@@ -9,25 +9,27 @@ import torch
 from srgnn.baselines import Popularity
 from srgnn.data import SessionData, Vocabulary
 from srgnn.errors import ArgumentError, UserError
+from srgnn.models import MODELS
 from srgnn.nn import SRGNNSettings
-from srgnn.recommender import Recommender
+from srgnn.recommender import Query, Recommender
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     model = SRGNNSettings(8).build(4)
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    about = {"model": {"num_items": 4, "hidden_size": 8}, "vocabulary": ["A", "B", "C", "D"]}
+    about = {"model": {"num_items": 4, "hidden_size": 8}, "vocabulary": ["A", "B", "C", "D"], "clicks": [3, 5, 0, 4]}
     torch.save({"state_dict": state, "srgnn": about}, tmp_path / "model.ckpt")
     return tmp_path / "model.ckpt"
 
 
-def test_raw_ids_in_and_raw_ids_with_probabilities_out(checkpoint: Path):
+def test_raw_ids_in_and_raw_ids_with_scores_and_probabilities_out(checkpoint: Path):
     found = Recommender.load(checkpoint).recommend(["A", "B", "A"], k=4)
     assert sorted(found.items) == ["A", "B", "C", "D"]
     assert found.probabilities == sorted(found.probabilities, reverse=True)
     assert sum(found.probabilities) == pytest.approx(1)
-    assert list(found) == list(zip(found.items, found.probabilities, strict=True))
+    assert torch.tensor(found.scores).softmax(0).tolist() == pytest.approx(found.probabilities)
+    assert list(found) == list(zip(found.items, found.scores, strict=True))
 
 
 def test_unknown_ids_are_skipped_and_listed(checkpoint: Path):
@@ -38,9 +40,66 @@ def test_unknown_ids_are_skipped_and_listed(checkpoint: Path):
 
 
 @pytest.mark.parametrize("session", [[], ["x", "y"]])
-def test_a_session_without_a_known_id_gives_one_sentence(checkpoint: Path, session):
-    with pytest.raises(UserError, match="No item of the session is known"):
-        Recommender.load(checkpoint).recommend(session, k=2)
+def test_a_session_without_a_known_id_gets_the_most_clicked_items_and_says_so(checkpoint: Path, session):
+    found = Recommender.load(checkpoint).recommend(session, k=3, without=["D"])
+    assert found.by_popularity
+    assert found.items == ["B", "A", "C"]
+    assert found.scores == [5, 3, 0]
+    assert found.probabilities == pytest.approx([5 / 12, 3 / 12, 0])
+    assert found.skipped == session
+
+
+def test_without_the_clicks_of_the_items_such_a_session_gives_one_sentence():
+    recommender = Recommender(SRGNNSettings(4).build(3), Vocabulary([10, 20, 30]))
+    with pytest.raises(UserError, match="does not hold the popularity of the items"):
+        recommender.recommend([], 2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_many_sessions_are_answered_as_each_one_alone(name: str, small: SessionData):
+    torch.manual_seed(0)
+    model = MODELS[name]().build(small.num_items)
+    model.observe(small.train)
+    recommender = Recommender(model, small.vocabulary, small.train_clicks)
+    ids = small.vocabulary.ids
+    queries = [
+        Query(ids[:3], k=4),
+        Query([], k=2),
+        Query(["unknown", ids[5]], k=3, new_only=True),
+        Query([ids[5], ids[6]], k=3, without=ids[:4], only=ids[2:9]),
+        Query(ids[1:3], k=2, only=ids[2:9]),
+        Query([ids[0]] * 5, k=len(ids), new_only=True, without=[ids[1], "unknown"]),
+    ]
+    together = recommender.answer(queries)
+    for query, found in zip(queries, together, strict=True):
+        alone = recommender.recommend(
+            query.session, query.k, new_only=query.new_only, without=query.without, only=query.only
+        )
+        assert found.scores == pytest.approx(alone.scores, abs=1e-5)
+        assert set(found.items) == set(alone.items) or len(set(found.scores)) < len(found.scores)  # but for ties
+        assert found.probabilities is None
+        assert len(found) == min(query.k, len(ids) - 2)
+        assert len(set(found.items)) == len(found)
+        left_out = {*query.without, *(query.session if query.new_only else ())}
+        assert not left_out & set(found.items)
+        assert query.only is None or set(found.items) <= set(query.only)
+    assert together[1].by_popularity
+    assert together[2].skipped == ["unknown"]
+
+
+def test_items_are_left_out_and_the_next_best_move_up(checkpoint: Path):
+    recommender = Recommender.load(checkpoint)
+    full = recommender.recommend(["A", "B"], k=4)
+    assert recommender.recommend(["A", "B"], k=4, new_only=True).items == [i for i in full.items if i not in "AB"]
+    best, *others = full.items
+    assert recommender.recommend(["A", "B"], k=2, without=[best, "unknown"]).items == others[:2]
+    chosen = recommender.recommend(["A", "B"], k=2, only=["unknown", "C", "A", "C"])
+    assert chosen.items == [i for i in full.items if i in "AC"]
+    assert chosen.probabilities == pytest.approx(
+        [p for i, p in zip(full.items, full.probabilities, strict=True) if i in "AC"]
+    )
+    with pytest.raises(ArgumentError, match=r"only=\['x'\]: expected at least one known id, such as A"):
+        recommender.recommend(["A"], k=2, only=["x"])
 
 
 def test_a_text_is_no_session(checkpoint: Path):

@@ -69,6 +69,10 @@ class CountedModel(Counts):
         share = torch.where(share.any(dim=-1, keepdim=True), share, scores + 1)
         return share / share.sum(dim=-1, keepdim=True)
 
+    def scores_of(self, batch: Batch, items: Tensor) -> Tensor:
+        """The scores of some items [K] only, [B, K]."""
+        return self(batch)[:, items]  # type: ignore[no-any-return]
+
     def rank(self, batch: Batch, top: int) -> tuple[Tensor, Tensor, Tensor]:
         """The rank of every target [B], and the best items with their scores, [B, top] each.
 

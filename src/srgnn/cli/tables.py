@@ -176,15 +176,17 @@ def _number(value: int | None) -> str:
 
 def print_recommendations(session: Sequence[str], best: Recommendations) -> None:
     """Prints the best items after a session, with titles if there are any."""
-    table = Table(title=f"After {', '.join(session)}", box=box.SIMPLE_HEAD, title_justify="left")
+    after = "The most clicked items, because no click is known" if best.by_popularity else f"After {', '.join(session)}"
+    table = Table(title=after, box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("", justify="right")
     table.add_column("item")
     if best.titles:
         table.add_column("title")
     table.add_column("probability", justify="right")
-    for place, (item, probability) in enumerate(best, start=1):
-        title = [best.titles[place - 1] or ""] if best.titles else []
-        table.add_row(str(place), str(item), *title, f"{100 * probability:.2f} %")
+    for place, item in enumerate(best.items):
+        title = [best.titles[place] or ""] if best.titles else []
+        probability = best.probabilities[place] if best.probabilities else 0
+        table.add_row(str(place + 1), str(item), *title, f"{100 * probability:.2f} %")
     console.print(table)
     if best.skipped:
         console.print(f"Skipped, because unknown: {', '.join(map(str, best.skipped))}")

@@ -170,6 +170,18 @@ class SessionGraphs(Dataset[Data]):
         return out
 
 
+def whole_sessions(sessions: Sessions, num_items: int) -> SessionGraphs:
+    """The graphs of whole sessions, whose next click is not known: that of session `s` is `graphs[graphs.first[s]]`.
+
+    Its target is item 0 and means nothing. Sessions without a click have no graph.
+    """
+    ends = sessions.ptr[1:] + torch.arange(len(sessions))
+    items = sessions.items.new_zeros(len(sessions.items) + len(sessions))
+    is_click = torch.ones(len(items), dtype=torch.bool).index_fill_(0, ends, False)
+    items[is_click] = sessions.items
+    return SessionGraphs(Sessions(items, pointers(sessions.lengths + 1)), num_items)
+
+
 def evaluation_batch_size(num_items: int, device: torch.device | str = "cpu", holds_scores: bool = True) -> int:
     """Number of prefixes per evaluation batch: 512, or fewer whose scores take 16 MB on a CPU and 256 MB on a GPU.
 

@@ -48,6 +48,8 @@ def inspect_session(recommender: Recommender, session: Sequence[int | str]) -> I
         UserError: if the model is not SR-GNN, or no id of the session is known.
     """
     model, (known, _) = _srgnn(recommender), recommender.look_up(session)
+    if not known:
+        raise ArgumentError("session", session, "at least one known id")
     batch = Batch.from_data_list([session_graph(torch.tensor(known))])
     before = model.item_embedding(batch.x)  # [n, d]
     after = model.node_states(before, batch)  # [n, d]
@@ -97,7 +99,7 @@ def without_propagation(recommender: Recommender) -> Recommender:
     with torch.device("meta"):  # neither memory nor random numbers for weights that are replaced
         bare = replace(model.settings, propagation_steps=0).build(model.num_items)
     bare.load_state_dict(model.state_dict(), assign=True)
-    return Recommender(bare, recommender.vocabulary)
+    return Recommender(bare, recommender.vocabulary, recommender.clicks)
 
 
 @torch.inference_mode()

@@ -22,6 +22,7 @@ from srgnn.saving import ObservedFile, remove, whole_file
 from srgnn.training import checkpoint_folder
 
 KEY = "srgnn"  # of the record in the file, beside Lightning's own entries
+FORMAT = 2  # of the record; 1 had neither this entry nor `clicks`
 MODEL = "model."  # the name of the model within the LightningModule
 
 
@@ -40,6 +41,7 @@ class CheckpointRecord:
         versions: Versions of Python and of the libraries that matter.
         chosen: The chosen entry of `history`; None until one is chosen.
         architecture: Name of the model in :data:`srgnn.models.MODELS`.
+        clicks: Number of training clicks of every item, [V]; None in checkpoints of the first format.
     """
 
     model: dict[str, Any]
@@ -52,6 +54,7 @@ class CheckpointRecord:
     versions: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, Any] | None = None
     architecture: str = "SR-GNN"  # the only model when checkpoints did not name it yet
+    clicks: list[int] | None = None
 
     def __post_init__(self) -> None:
         expected: dict[str, bool] = {
@@ -62,6 +65,8 @@ class CheckpointRecord:
                 len(self.titles) == len(self.vocabulary)
                 and all(type(each) in (str, type(None)) for each in self.titles)
             ),
+            "clicks": self.clicks is None
+            or (len(self.clicks) == len(self.vocabulary) and all(type(each) is int for each in self.clicks)),
             "history": isinstance(self.history, list) and all(map(_is_dict, self.history)),
             "chosen": self.chosen is None or _is_dict(self.chosen),
             **{name: _is_dict(getattr(self, name)) for name in ("data", "config", "versions")},
@@ -72,7 +77,7 @@ class CheckpointRecord:
 
     def plain(self) -> dict[str, Any]:
         """The record as a dictionary, which `torch.load(..., weights_only=True)` reads."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {"format": FORMAT, **{each.name: getattr(self, each.name) for each in fields(self)}}
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> "CheckpointRecord":
@@ -80,9 +85,15 @@ class CheckpointRecord:
 
         Raises:
             TypeError: if the model or the vocabulary is missing, or an entry has another type or size.
+            UserError: if it was written in a later format.
         """
         if not _is_dict(values):
             raise TypeError("no entries")
+        if values.get("format", 1) > FORMAT:
+            raise UserError(
+                f"The checkpoint has format {values['format']}, and this version reads formats up to {FORMAT}: update "
+                "srgnn."
+            )
         return cls(**{each.name: values[each.name] for each in fields(cls) if each.name in values})
 
 

@@ -123,6 +123,7 @@ class Run:
             versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
             chosen=chosen,
             architecture=self.model_name,
+            clicks=data.train_clicks.tolist(),
         )
 
 

@@ -11,7 +11,7 @@ from srgnn.errors import UserError
 from srgnn.nn import SRGNNSettings
 from srgnn.training import checkpoint
 from srgnn.training.callbacks import WholeCheckpoints
-from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
+from srgnn.training.checkpoint import FORMAT, Checkpoint, CheckpointRecord
 
 RECORD = CheckpointRecord(model={"num_items": 4, "hidden_size": 8}, vocabulary=["A", "B", "C", "D"])
 
@@ -164,3 +164,9 @@ def test_weights_of_another_shape_are_refused(whole: Path):
     checkpoint.save(content, whole)
     with pytest.raises(UserError, match="The weights of the checkpoint do not fit its model"):
         Checkpoint.load(whole).build_model()
+
+
+def test_a_checkpoint_of_a_later_format_is_refused(tmp_path: Path):
+    torch.save({"state_dict": {}, "srgnn": {**RECORD.plain(), "format": FORMAT + 1}}, tmp_path / "later.ckpt")
+    with pytest.raises(UserError, match=f"has format {FORMAT + 1}, and this version reads formats up to {FORMAT}"):
+        Checkpoint.load(tmp_path / "later.ckpt")
