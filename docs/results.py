@@ -165,33 +165,23 @@ def read_published(page: str) -> dict[str, dict[str, tuple[float, float]]]:
 
 
 def sections(records: Sequence[Record], published: dict[str, dict[str, tuple[float, float]]]) -> Iterator[str]:
-    """The lines of the tables, one table for each data set and protocol."""
+    """The lines of the tables: for each data set and protocol the accuracy, then what else there is to know."""
     for data_set, protocol in dict.fromkeys((record.data_set, record.protocol) for record in records):
         members = [record for record in records if (record.data_set, record.protocol) == (data_set, protocol)]
         yield f"### {DATA_SETS[data_set]}, `protocol={protocol}`\n"
-        yield (
-            "| model | recall@20 | mrr@20 | published | distance | 1-5 clicks | 6+ clicks | coverage | popularity | "
-            "novelty | seconds | GB | option |"
-        )
-        yield "|" + " --- |" * 13
+        yield from table("model | recall@20 | mrr@20 | published | distance | seconds | GB | option")
         for record in members:
-            title, name = ROWS[record.row]
-            known = published.get(name or "", {}).get(DATA_SETS[data_set])
+            known = published.get(ROWS[record.row][1] or "", {}).get(DATA_SETS[data_set])
             ours = [100 * record.metrics[metric] for metric in METRICS]
-            distance = [f"{x - y:+.2f}" for x, y in zip(ours, known or (), strict=False)]
-            cells = [
-                title if record.seed == 0 else f"{title}, seed {record.seed}",
+            yield line(
+                title(record),
                 *(f"{value:.2f}" for value in ours),
-                " / ".join(f"{value:.2f}" for value in known or ()),
-                " / ".join(distance),
-                *(" / ".join(f"{100 * record.by_length[each][name]:.2f}" for name in METRICS) for each in LENGTHS),
-                *(f"{100 * record.metrics[name]:.1f}" for name in OTHERS[:2]),
-                f"{record.metrics[OTHERS[2]]:.1f}",
+                pair(known or ()),
+                " / ".join(f"{x - y:+.2f}" for x, y in zip(ours, known or (), strict=False)),
                 f"{record.seconds:,.0f}" + ("+" if record.resumed else ""),
                 f"{record.memory:.1f}",
                 f"`{record.row}`",
-            ]
-            yield f"| {' | '.join(cells)} |"
+            )
         yield ""
         for record in members:
             for best, found in record.differences.items():
@@ -201,6 +191,35 @@ def sections(records: Sequence[Record], published: dict[str, dict[str, tuple[flo
                     for metric, (mean, low, high, p) in found.items()
                 ]
                 yield f"{ROWS[record.row][0]} minus {best}: {'; '.join(parts)} (paired bootstrap over sessions).\n"
+        yield from table("model | 1-5 clicks | 6+ clicks | coverage | popularity | novelty")
+        for record in members:
+            yield line(
+                title(record),
+                *(pair(100 * record.by_length[length][name] for name in METRICS) for length in LENGTHS),
+                *(f"{100 * record.metrics[name]:.1f}" for name in OTHERS[:2]),
+                f"{record.metrics[OTHERS[2]]:.1f}",
+            )
+        yield ""
+
+
+def title(record: Record) -> str:
+    """The name of a record's row."""
+    return ROWS[record.row][0] + (f", seed {record.seed}" if record.seed else "")
+
+
+def pair(values: Iterable[float]) -> str:
+    """Recall@20 / mrr@20."""
+    return " / ".join(f"{value:.2f}" for value in values)
+
+
+def table(names: str) -> tuple[str, str]:
+    """The first two lines of a table with these columns."""
+    return f"| {names} |", "|" + " --- |" * (names.count("|") + 1)
+
+
+def line(*cells: str) -> str:
+    """A row of a table."""
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -57,16 +57,17 @@ def finished(folder: Path, recall: float, *options: str) -> str:
     return str(folder)
 
 
-def row(page: Path) -> list[str]:
+def row(page: Path, table: int = 0) -> list[str]:
     lines = [line for line in page.read_text().splitlines() if line.startswith("| SR-GNN |")]
-    return [cell.strip() for cell in lines[0].strip("|").split("|")]
+    return [cell.strip() for cell in lines[table].strip("|").split("|")]
 
 
 def test_a_finished_run_becomes_a_row_with_its_distance_from_the_published_figure(results, tmp_path: Path):
     results.main([finished(tmp_path / "run", 0.5, "model=srgnn")])
     assert "### Diginetica, `protocol=paper`" in results.PAGE.read_text()
-    figures = ["SR-GNN", "50.00", "20.00", "50.73 / 17.59", "-0.73 / +2.41", "50.00 / 20.00", "10.00 / 20.00"]
-    assert row(results.PAGE) == [*figures, "50.0", "25.0", "9.0", "61", "0.8", "`model=srgnn`"]
+    figures = ["SR-GNN", "50.00", "20.00", "50.73 / 17.59", "-0.73 / +2.41"]
+    assert row(results.PAGE) == [*figures, "61", "0.8", "`model=srgnn`"]
+    assert row(results.PAGE, 1) == ["SR-GNN", "50.00 / 20.00", "10.00 / 20.00", "50.0", "25.0", "9.0"]
     assert "SR-GNN minus V-SKNN: recall@20 +0.00 [+0.00, +0.00]" in results.PAGE.read_text()
 
 
