@@ -29,6 +29,7 @@ class Query:
         new_only: Whether the items of the session itself are left out.
         without: Further items to leave out.
         only: The items to choose from; None for all.
+        probabilities: Whether the probabilities of the items are wanted, too, which takes longer.
 
     Raises:
         ArgumentError: if `session`, `without` or `only` is one text, or `k` is not positive.
@@ -39,6 +40,7 @@ class Query:
     new_only: bool = False
     without: Sequence[int | str] = ()
     only: Sequence[int | str] | None = None
+    probabilities: bool = False
 
     def __post_init__(self) -> None:
         check_int("k", self.k, 1)
@@ -165,7 +167,7 @@ class Recommender:
             UserError: if `session` is one text, `k` is larger than the number of items, no id of `only` is known, or a
                 score is not a finite number.
         """
-        return self.answer([Query(session, k, new_only, without, only)], with_probabilities=True)[0]
+        return self.answer([Query(session, k, new_only, without, only, probabilities=True)])[0]
 
     def recommend_many(
         self,
@@ -177,9 +179,9 @@ class Recommender:
         only: Sequence[int | str] | None = None,
     ) -> list[Recommendations]:
         """As :meth:`recommend` for many sessions at once, which takes a fraction of the time."""
-        return self.answer([Query(each, k, new_only, without, only) for each in sessions], with_probabilities=True)
+        return self.answer([Query(each, k, new_only, without, only, probabilities=True) for each in sessions])
 
-    def answer(self, queries: Sequence[Query], with_probabilities: bool = False) -> list[Recommendations]:
+    def answer(self, queries: Sequence[Query]) -> list[Recommendations]:
         """The answers to queries, computed together.
 
         Raises:
@@ -189,7 +191,8 @@ class Recommender:
             check_int("k", query.k, 1, len(self.vocabulary))
         sessions = [self.look_up(query.session) for query in queries]
         answers: dict[int, Recommendations] = {}
-        for only, members in _grouped([None if query.only is None else tuple(query.only) for query in queries]):
+        kinds = [(None if query.only is None else tuple(query.only), query.probabilities) for query in queries]
+        for (only, with_probabilities), members in _grouped(kinds):
             known = [sessions[i][0] for i in members]
             left_out = [self._left_out(queries[i], sessions[i][0]) for i in members]
             best = self.best_items(
