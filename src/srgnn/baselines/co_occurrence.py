@@ -8,10 +8,12 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr
 
-from srgnn.baselines.counted import Candidates, CountedModel, clicks_of
+from srgnn.baselines.counted import Candidates, CountedModel
 from srgnn.baselines.sparse import SessionItems, parts, rows_of, sums_by
 from srgnn.data.sessions import Sessions, pointers
 from srgnn.errors import check_float, check_int
+from srgnn.nn.clicks import Clicks
+from srgnn.nn.segments import descending
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class ItemToItem(CountedModel):
         self.ptr, self.other = index2ptr(item, self.num_items), other.int()
 
     def candidates(self, batch: Batch) -> Candidates:
-        _, item, distance = clicks_of(batch)
-        session, entry = rows_of(self.ptr, item[distance == 0])
+        clicks = Clicks.of(batch.x, batch)
+        session, entry = rows_of(self.ptr, clicks.last(clicks.state))
         return Candidates(session, self.other[entry].long(), self.score[entry])
 
 
@@ -125,11 +127,8 @@ class ItemKNN(ItemToItem):
 
         for item, other, sessions in sums_over_sessions(of, self.num_items, both):
             score = sessions / (norm[item] * norm[other])
-            order = score.argsort(descending=True, stable=True)
-            order = order[item[order].argsort(stable=True)]  # by item, the most similar first
-            start = pointers(torch.unique_consecutive(item, return_counts=True)[1])
-            start = start[:-1].repeat_interleave(start.diff())  # of the rules of each item
-            order = order[torch.arange(len(item)) - start < self.settings.k]
+            order, place = descending(item, score)
+            order = order[place < self.settings.k]
             yield item[order], other[order], score[order]
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
-from torch_geometric.index import index2ptr
 
 from srgnn.data.sessions import Sessions
 from srgnn.metrics import check_finite
 from srgnn.nn.counts import Counts
+from srgnn.nn.segments import descending
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,8 @@ class CountedModel(Counts):
             0, session, torch.where(is_evident[session], at_least, below)
         )
         # As int32, which sorts faster: floats that are not negative are in the order of their bits.
-        order = score.view(torch.int32).sort(descending=True, stable=True).indices
-        order = order[session[order].int().sort(stable=True).indices]
+        order, place = descending(session, score.view(torch.int32))
         session, item, score = session[order], item[order], score[order]
-        start = index2ptr(session, num_sessions)
-        place = torch.arange(len(session), device=session.device) - start[session]
         within = place < top
         best = item.new_zeros(num_sessions, top)
         scores = score.new_zeros(num_sessions, top)
@@ -108,7 +105,7 @@ class CountedModel(Counts):
         scores[session[within], place[within]] = score[within]
 
         # Sessions with too few candidates: the most popular of the other items fill up.
-        count = start.diff()
+        count = session.bincount(minlength=num_sessions)
         few = (count < top).nonzero().view(-1)
         popular_items = items[len(items) - top :].flip(0)
         is_few = (count < top)[session]
@@ -121,11 +118,3 @@ class CountedModel(Counts):
         best[few[row], place[row, column]] = popular_items[column]
         scores[few[row], place[row, column]] = self.popularity[popular_items[column]]
         return ranks, best, scores
-
-
-def clicks_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """The clicks of the sessions of a batch, in order: session [L], item [L], number of clicks to the last one [L]."""
-    session = batch.batch[batch.alias_index]
-    ptr = index2ptr(session, batch.num_graphs)
-    distance = ptr[1:][session] - 1 - torch.arange(len(session), device=session.device)
-    return session, batch.x[batch.alias_index], distance

@@ -4,9 +4,10 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr
 
-from srgnn.baselines.counted import Candidates, CountedModel, clicks_of
+from srgnn.baselines.counted import Candidates, CountedModel
 from srgnn.baselines.sparse import rows_of
 from srgnn.data.sessions import Sessions
+from srgnn.nn.clicks import Clicks
 from srgnn.nn.counts import count_pairs
 
 
@@ -40,7 +41,7 @@ class MarkovChain(CountedModel):
         self.ptr = index2ptr(first, self.num_items)
 
     def candidates(self, batch: Batch) -> Candidates:
-        _, item, distance = clicks_of(batch)
-        session, entry = rows_of(self.ptr, item[distance == 0])
+        clicks = Clicks.of(batch.x, batch)
+        session, entry = rows_of(self.ptr, clicks.last(clicks.state))
         successor = self.successor[entry]
         return Candidates(session, successor, self.count[entry] + self.popularity[successor])

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
-from torch_geometric.index import index2ptr
+from torch_geometric.index import index2ptr, ptr2index
 from torch_geometric.utils import segment
 
-from srgnn.baselines.counted import Candidates, CountedModel, clicks_of
+from srgnn.baselines.counted import Candidates, CountedModel
 from srgnn.baselines.sparse import SessionItems, grouped, parts, rows_of, sums_by
 from srgnn.data.sessions import Sessions, pointers
 from srgnn.errors import check_int
+from srgnn.nn.clicks import Clicks
+from srgnn.nn.segments import to_end
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,10 @@ class SessionNeighbours(CountedModel):
     def observe(self, train: Sessions) -> None:
         super().observe(train)
         of = SessionItems.of(train, self.num_items)
-        count = of.item_ptr.diff()
+        item = ptr2index(of.item_ptr)
         # No sample reaches beyond the m most recent sessions of an item.
-        to_end = of.item_ptr[1:].repeat_interleave(count) - torch.arange(len(of.session))
-        recent = to_end <= self.settings.sample_size
-        self.item_ptr = index2ptr(torch.arange(self.num_items).repeat_interleave(count)[recent], self.num_items)
+        recent = to_end(item, of.item_ptr) < self.settings.sample_size
+        self.item_ptr = index2ptr(item[recent], self.num_items)
         self.session, self.last = of.session[recent], of.position[of.entry[recent]].float()
         self.ptr, self.item, self.position = of.ptr, of.item, of.position.float()
 
@@ -121,14 +122,13 @@ class SessionNeighbours(CountedModel):
 
     def candidates(self, batch: Batch) -> Candidates:
         # The distinct items of each prefix in the order of their last clicks: the last match is the most recent one.
-        _, _, distance = clicks_of(batch)
-        click = torch.arange(len(distance), device=distance.device)
+        clicks = Clicks.of(batch.x, batch)
+        click = torch.arange(len(clicks.session), device=batch.x.device)
         last = torch.zeros_like(batch.x).scatter_reduce_(0, batch.alias_index, click, "amax", include_self=False)
         last = last.sort().values
         node = batch.alias_index[last]
-        prefix, item, distance = batch.batch[node], batch.x[node], distance[last]
-        length = batch.batch[batch.alias_index].bincount(minlength=batch.num_graphs)
-        weight = self.click_weight(distance, length[prefix])
+        prefix, item, distance = batch.batch[node], batch.x[node], clicks.distance[last]
+        weight = self.click_weight(distance, clicks.ptr.diff()[prefix])
         counts = weight > 0
         prefix, item, distance, weight = prefix[counts], item[counts], distance[counts], weight[counts]
         ptr = index2ptr(prefix, batch.num_graphs)
@@ -153,8 +153,8 @@ class SessionNeighbours(CountedModel):
             distance=distance[node[start[1:] - 1]],
             anchor=segment(self.last[entry[order]], start, reduce="max"),
         )
-        to_end = index2ptr(found.prefix, num_prefixes)[1:][found.prefix] - torch.arange(len(key), device=key.device)
-        found = found.where(to_end <= self.settings.sample_size)
+        to_latest = to_end(found.prefix, index2ptr(found.prefix, num_prefixes))
+        found = found.where(to_latest < self.settings.sample_size)
         found = replace(found, similarity=self.similarity(found))
         return found.where(self._most_similar(found, num_prefixes))
 

@@ -17,7 +17,7 @@ from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import SessionData
 from srgnn.errors import UserError
 from srgnn.evaluation import Measurement, measure
-from srgnn.nn import counts
+from srgnn.nn import clicks, counts, segments
 from srgnn.saving import whole_file
 
 FOLDER = "baselines"  # within that of the prepared data
@@ -81,6 +81,6 @@ def _read(path: Path) -> Measurement | None:
 @cache
 def _code() -> str:
     """A hash of the code that measures baselines: after a change they are measured anew."""
-    modules = (counts, evaluation, graphs, metrics, sessions)
+    modules = (clicks, counts, evaluation, graphs, metrics, segments, sessions)
     files = [*sorted(Path(baselines.__file__).parent.glob("*.py")), *(Path(str(module.__file__)) for module in modules)]
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -8,14 +8,16 @@ from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr
 from torch_geometric.utils import segment, to_dense_batch
 
+from srgnn.nn.segments import to_end
+
 
 @dataclass(frozen=True)
 class Clicks:
     """The clicks of a batch of B sessions, in order, one session after the other.
 
     Shapes:
-        state [L, d], that of the item of each click; session [L], its number in the batch; ptr [B + 1], where the
-        clicks of each session begin
+        state [L, d], that of the item of each click, or [L], the item; session [L], its number in the batch;
+        ptr [B + 1], where the clicks of each session begin
     """
 
     state: Tensor
@@ -24,7 +26,7 @@ class Clicks:
 
     @classmethod
     def of(cls, states: Tensor, batch: Batch) -> "Clicks":
-        """The clicks of a batch, given the states of its nodes [N, d]."""
+        """The clicks of a batch, given the states [N, d] or the items [N] of its nodes."""
         session = batch.batch[batch.alias_index]
         return cls(states.index_select(0, batch.alias_index), session, index2ptr(session, batch.num_graphs))
 
@@ -37,7 +39,7 @@ class Clicks:
     @property
     def distance(self) -> Tensor:
         """Number of clicks from each click to the last one of its session, [L]."""
-        return self.ptr[1:][self.session] - 1 - torch.arange(len(self.session), device=self.session.device)
+        return to_end(self.session, self.ptr)
 
     def last(self, values: Tensor) -> Tensor:
         """Of values of all clicks, those of the last clicks, [L, d] -> [B, d]."""

@@ -12,7 +12,7 @@ from srgnn.errors import ArgumentError, check_float, check_int
 from srgnn.nn.clicks import Clicks
 from srgnn.nn.counts import Counts, count_near
 from srgnn.nn.encoder import EncoderSettings, SessionEncoder
-from srgnn.nn.segments import attend
+from srgnn.nn.segments import attend, descending
 
 if TYPE_CHECKING:
     from srgnn.data.sessions import Sessions
@@ -78,15 +78,12 @@ class GlobalGraph(Counts):
 
     def observe(self, train: "Sessions") -> None:
         item, neighbor, count = count_near(train, self.num_items, self.distance)
-        order = count.argsort(descending=True, stable=True)
-        order = order[item[order].argsort(stable=True)]
-        item, neighbor, count = item[order], neighbor[order], count[order]
-        place = torch.arange(len(item)) - index2ptr(item, self.num_items)[item]
-        kept = place < self.neighbors
+        order, place = descending(item, count)
+        order, place = order[place < self.neighbors], place[place < self.neighbors]
         self.neighbor = torch.zeros(self.num_items, self.neighbors, dtype=torch.long)
         self.weight = torch.zeros(self.num_items, self.neighbors)
-        self.neighbor[item[kept], place[kept]] = neighbor[kept]
-        self.weight[item[kept], place[kept]] = count[kept].float()
+        self.neighbor[item[order], place] = neighbor[order]
+        self.weight[item[order], place] = count[order].float()
 
 
 class GlobalAttention(Module):

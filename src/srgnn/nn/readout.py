@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import Embedding, Linear, Module
 from torch_geometric.index import index2ptr
-from torch_geometric.utils import segment
 
 from srgnn.errors import check_choice, check_int
+from srgnn.nn.clicks import Clicks
 from srgnn.nn.segments import segment_softmax
 
 READOUTS = ["local", "global", "hybrid", "average"]
@@ -70,14 +72,13 @@ class SessionReadout(Module):
     def forward(
         self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int, context: Tensor | None = None
     ) -> Tensor:
-        clicks, last, session, segments = self._clicks(states, alias_index, batch, num_sessions)
+        clicks = self._clicks(states, alias_index, batch, num_sessions)
+        last = clicks.last(clicks.state)  # [B, d]
         if self.readout == "local":
             return last
         if self.readout == "average":
-            mean: Tensor = segment(clicks, segments, reduce="mean")
-            return mean
-        alpha = self._weights(clicks, last, session, segments, context)  # [L, 1]
-        interest: Tensor = segment(alpha * clicks, segments, reduce="sum")  # [B, d]
+            return clicks.reduce(clicks.state, "mean")
+        interest = clicks.reduce(self._weights(clicks, last, context) * clicks.state)  # [B, d]
         if self.readout == "global":
             return interest
         joined: Tensor = self.lin_join(torch.cat([interest, last], dim=-1))
@@ -90,28 +91,24 @@ class SessionReadout(Module):
             ArgumentError: if the readout has no attention.
         """
         check_choice("readout", self.readout, ATTENTIVE)
-        return self._weights(*self._clicks(states, alias_index, batch, num_sessions)).view(-1)
+        clicks = self._clicks(states, alias_index, batch, num_sessions)
+        return self._weights(clicks, clicks.last(clicks.state)).view(-1)
 
-    def _clicks(
-        self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The states of the clicks [L, d] and of the last ones [B, d], the session of every click, the pointers."""
+    def _clicks(self, states: Tensor, alias_index: Tensor, batch: Tensor, num_sessions: int) -> Clicks:
+        """The clicks, with the vectors of their positions added to their states."""
         session = batch[alias_index]  # [L]
-        segments = index2ptr(session, num_sessions)  # [B + 1]
-        clicks = states.index_select(0, alias_index)  # [L, d]
-        distance = segments[1:][session] - 1 - torch.arange(session.numel(), device=session.device)
+        clicks = Clicks(states.index_select(0, alias_index), session, index2ptr(session, num_sessions))
+        state = clicks.state  # [L, d]
         if self.position is not None:
-            clicks = clicks + self.position(distance.clamp(max=self.position.num_embeddings - 1))
+            state = state + self.position(clicks.distance.clamp(max=self.position.num_embeddings - 1))
         if self.place is not None:
-            from_first = segments.diff().clamp(max=self.place.num_embeddings)[session] - 1 - distance
-            clicks = clicks + self.place(from_first.clamp(min=0))
-        return clicks, clicks.index_select(0, segments[1:] - 1), session, segments
+            from_first = clicks.ptr.diff().clamp(max=self.place.num_embeddings)[session] - 1 - clicks.distance
+            state = state + self.place(from_first.clamp(min=0))
+        return replace(clicks, state=state)
 
-    def _weights(
-        self, clicks: Tensor, last: Tensor, session: Tensor, segments: Tensor, context: Tensor | None = None
-    ) -> Tensor:
+    def _weights(self, clicks: Clicks, last: Tensor, context: Tensor | None = None) -> Tensor:
         of_session = self.lin_last(last) if context is None else self.lin_last(last) + context
         alpha: Tensor = self.query(
-            torch.sigmoid(of_session.index_select(0, session) + self.lin_click(clicks))
+            torch.sigmoid(of_session.index_select(0, clicks.session) + self.lin_click(clicks.state))
         )  # [L, 1]
-        return segment_softmax(alpha, session, segments) if self.softmax else alpha
+        return segment_softmax(alpha, clicks.session, clicks.ptr) if self.softmax else alpha

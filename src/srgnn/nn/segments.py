@@ -1,4 +1,4 @@
-"""Attention within segments: consecutive rows that belong to one node or one session."""
+"""Segments, the consecutive rows of one owner such as a session or a node: attention, and the places of rows."""
 
 import torch
 from torch import Tensor
@@ -32,6 +32,28 @@ def attend(logits: Tensor, values: Tensor, owner: Tensor, segments: Tensor) -> T
     weight = _exponentials(logits, owner, segments)
     mean: Tensor = segment(weight * values, segments, reduce="sum") / segment(weight, segments, reduce="sum")
     return mean
+
+
+def to_end(owner: Tensor, segments: Tensor) -> Tensor:
+    """The number of rows from each row to the last one of its segment, which is 0 rows away from itself.
+
+    Shapes:
+        owner [n], ascending, segments [S + 1] -> [n]
+    """
+    return segments[1:][owner] - 1 - torch.arange(len(owner), device=owner.device)
+
+
+def descending(owner: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Orders rows by their owners, and those of each owner by their values, the largest first; equal ones as they were.
+
+    Shapes:
+        owner [n], value [n] -> the rows in that order [n], the place of each within its owner's, from 0 [n]
+    """
+    order = value.argsort(descending=True, stable=True)
+    order = order[owner[order].int().argsort(stable=True)]  # int32 sorts faster
+    length = torch.unique_consecutive(owner[order], return_counts=True)[1]
+    start = (length.cumsum(0) - length).repeat_interleave(length)
+    return order, torch.arange(len(order), device=order.device) - start
 
 
 def _exponentials(logits: Tensor, owner: Tensor, segments: Tensor) -> Tensor:

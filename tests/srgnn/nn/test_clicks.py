@@ -18,6 +18,8 @@ def test_clicks_are_in_order_and_know_their_session(clicks: Clicks):
     assert clicks.session.tolist() == [0, 0, 0, 1, 2, 2, 2, 2, 2]
     assert clicks.distance.tolist() == [2, 1, 0, 0, 4, 3, 2, 1, 0]
     assert clicks.last(clicks.state).argmax(dim=1).tolist() == [4, 7, 1]
+    batch = prefixes(*SESSIONS)
+    assert Clicks.of(batch.x, batch).state.tolist() == [item for session in SESSIONS for item in session]
 
 
 def test_values_are_reduced_over_the_clicks_of_each_session(clicks: Clicks, segments: str):

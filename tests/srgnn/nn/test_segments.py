@@ -1,6 +1,6 @@
 import torch
 
-from srgnn.nn.segments import attend, segment_softmax
+from srgnn.nn.segments import attend, descending, segment_softmax, to_end
 
 OWNER, SEGMENTS = torch.tensor([0, 1, 1, 1, 2, 2]), torch.tensor([0, 1, 4, 6])
 
@@ -25,3 +25,14 @@ def test_large_logits_stay_finite(segments: str):
     logits = torch.tensor([[1000.0], [-1000], [1000], [1000], [-1000], [-1001]])
     found = attend(logits, torch.arange(6.0).view(-1, 1), OWNER, SEGMENTS)
     torch.testing.assert_close(found.view(-1), torch.tensor([0, 2.5, 4 + torch.e**-1 / (1 + torch.e**-1)]))
+
+
+def test_rows_are_counted_to_the_end_of_their_segment():
+    assert to_end(OWNER, SEGMENTS).tolist() == [0, 2, 1, 0, 1, 0]
+
+
+def test_rows_are_ordered_by_owner_and_falling_value_and_equal_ones_stay_in_order():
+    order, place = descending(torch.tensor([7, 3, 7, 3, 7]), torch.tensor([1.0, 5, 2, 5, 2]))
+    assert order.tolist() == [1, 3, 2, 4, 0]
+    assert place.tolist() == [0, 1, 0, 1, 2]
+    assert [part.tolist() for part in descending(OWNER[:0], OWNER[:0])] == [[], []]
