@@ -167,16 +167,20 @@ class SampledLoss(Module):
         if model.in_products:
             with torch.autocast("cpu", enabled=False):  # as in the full softmax
                 session = model.session_embedding(batch)
-        draws = torch.rand(self.sampling.negatives, dtype=torch.double, device=target.device)
-        negatives = torch.searchsorted(self.cumulative, draws)  # [K]
-        if model.in_products:
+            negatives = self.draw()
             target_score = (session * model.item_embedding(target)).sum(dim=1)  # [B]
             scores = session @ model.item_embedding(negatives).T  # [B, K]
         else:  # those of all targets, of which each session needs its own
+            negatives = self.draw()
             with torch.autocast("cpu", enabled=False):
                 scores = model.scores_of(batch, torch.cat([target, negatives]))  # [B, B + K]
             target_score, scores = scores.diagonal(), scores[:, len(target) :]
         return SampledScores(target_score, scores, negatives, negatives == target.view(-1, 1))
+
+    def draw(self) -> Tensor:
+        """Draws the negatives of a batch, [K]."""
+        draws = torch.rand(self.sampling.negatives, dtype=torch.double, device=self.cumulative.device)
+        return torch.searchsorted(self.cumulative, draws)
 
 
 @dataclass(frozen=True)
