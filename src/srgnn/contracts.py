@@ -96,6 +96,7 @@ class ModelSettings(Protocol):
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    has_weights: ClassVar[bool]  # whether the model is trained in epochs; one without weights counts the sessions once
 
     def build(self, num_items: int) -> Model:
         """A new model with freshly initialised weights, or without counts."""

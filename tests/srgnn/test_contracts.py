@@ -55,6 +55,7 @@ def test_every_model_is_restored_from_its_checkpoint(small: SessionData, name: s
     result = train(run, small)
     checkpoint = Checkpoint.load(result.checkpoint)
     assert checkpoint.record.architecture == name
+    assert (result.chosen is not None) == MODELS[name].has_weights == (name in TRAINED)
     restored = checkpoint.build_model()
     assert evaluate(restored, SessionGraphs(small.test, small.num_items), run.k).items() <= result.metrics.items()
     if result.chosen is not None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr
 
-from srgnn.baselines.counted import Candidates, CountedModel
+from srgnn.baselines.counted import Candidates, CountedModel, CountedSettings
 from srgnn.baselines.sparse import SessionItems, parts, rows_of, sums_by
 from srgnn.data.sessions import Sessions, pointers
 from srgnn.errors import check_float, check_int
@@ -17,7 +17,7 @@ from srgnn.nn.segments import descending
 
 
 @dataclass(frozen=True)
-class AssociationRulesSettings:
+class AssociationRulesSettings(CountedSettings):
     """:class:`AssociationRules` has no arguments."""
 
     def build(self, num_items: int) -> "AssociationRules":
@@ -26,7 +26,7 @@ class AssociationRulesSettings:
 
 
 @dataclass(frozen=True)
-class ItemKNNSettings:
+class ItemKNNSettings(CountedSettings):
     r"""The arguments of :class:`ItemKNN`; the defaults are those of GRU4Rec's authors, whom SR-GNN's authors follow.
 
     Args:

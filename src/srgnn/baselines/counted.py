@@ -1,6 +1,7 @@
 """The base of models that count clicks: they score a few candidates per session, and all other items by popularity."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,6 +11,13 @@ from srgnn.data.sessions import Sessions
 from srgnn.metrics import check_finite
 from srgnn.nn.counts import Counts
 from srgnn.nn.segments import descending
+
+
+@dataclass(frozen=True)
+class CountedSettings:
+    """The base of the arguments of every :class:`CountedModel`."""
+
+    has_weights: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr
 
-from srgnn.baselines.counted import Candidates, CountedModel
+from srgnn.baselines.counted import Candidates, CountedModel, CountedSettings
 from srgnn.baselines.sparse import rows_of
 from srgnn.data.sessions import Sessions
 from srgnn.nn.clicks import Clicks
@@ -12,7 +12,7 @@ from srgnn.nn.counts import count_pairs
 
 
 @dataclass(frozen=True)
-class MarkovSettings:
+class MarkovSettings(CountedSettings):
     """:class:`MarkovChain` has no arguments."""
 
     def build(self, num_items: int) -> "MarkovChain":

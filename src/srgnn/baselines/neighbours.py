@@ -8,7 +8,7 @@ from torch_geometric.data import Batch
 from torch_geometric.index import index2ptr, ptr2index
 from torch_geometric.utils import segment
 
-from srgnn.baselines.counted import Candidates, CountedModel
+from srgnn.baselines.counted import Candidates, CountedModel, CountedSettings
 from srgnn.baselines.sparse import SessionItems, grouped, parts, rows_of, sums_by
 from srgnn.data.sessions import Sessions, pointers
 from srgnn.errors import check_int
@@ -17,7 +17,7 @@ from srgnn.nn.segments import to_end
 
 
 @dataclass(frozen=True)
-class NeighbourSettings:
+class NeighbourSettings(CountedSettings):
     """The arguments of every :class:`SessionNeighbours`; those of one method follow in its own settings.
 
     Args:

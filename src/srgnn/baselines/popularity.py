@@ -2,11 +2,11 @@ from dataclasses import dataclass
 
 from torch_geometric.data import Batch
 
-from srgnn.baselines.counted import Candidates, CountedModel
+from srgnn.baselines.counted import Candidates, CountedModel, CountedSettings
 
 
 @dataclass(frozen=True)
-class PopularitySettings:
+class PopularitySettings(CountedSettings):
     """:class:`Popularity` has no arguments."""
 
     def build(self, num_items: int) -> "Popularity":

@@ -3,11 +3,11 @@ from dataclasses import dataclass
 import torch
 from torch_geometric.data import Batch
 
-from srgnn.baselines.counted import Candidates, CountedModel
+from srgnn.baselines.counted import Candidates, CountedModel, CountedSettings
 
 
 @dataclass(frozen=True)
-class SessionPopularitySettings:
+class SessionPopularitySettings(CountedSettings):
     """:class:`SessionPopularity` has no arguments."""
 
     def build(self, num_items: int) -> "SessionPopularity":

@@ -15,7 +15,6 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
-from srgnn.baselines import BASELINES
 from srgnn.cli.arguments import is_within, option, shown
 from srgnn.cli.config import build, plain
 from srgnn.cli.errors import with_options
@@ -78,9 +77,11 @@ class ConfiguredSearch:
 
     def _check_space(self) -> Run:
         """Builds a run with every candidate to check; returns that of the first ones."""
-        name = self._build_run({}, self.folder).model_name
-        if name in BASELINES:
-            raise UserError(f"{name} has no epochs to choose from: search the options of a model with weights.")
+        plain_run = self._build_run({}, self.folder)
+        if not plain_run.model.has_weights:
+            raise UserError(
+                f"{plain_run.model_name} has no epochs to choose from: search the options of a model with weights."
+            )
         first = {name: candidates.ends[0] for name, candidates in self.space.items()}
         for name, candidates in self.space.items():
             for each in candidates.ends:

@@ -1,5 +1,5 @@
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ class EncoderSettings:
         ArgumentError: for a value that is not allowed.
     """
 
+    has_weights: ClassVar[bool] = True
     hidden_size: int = 100
     scale: float | None = None
     dropout: float = 0.0

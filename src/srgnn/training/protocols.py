@@ -10,7 +10,6 @@ import torch.distributed as dist
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 
-from srgnn.baselines import BASELINES
 from srgnn.contracts import Model
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import SessionData, Sessions
@@ -59,7 +58,7 @@ def train(run: Run, data: SessionData, logger: Logger | None = None, resume: Pat
     """
     run.check_cutoffs(data.num_items)
     with ending_together():
-        return (counted if run.model_name in BASELINES else PROTOCOLS[run.protocol])(run, data, logger, resume)
+        return (PROTOCOLS[run.protocol] if run.model.has_weights else counted)(run, data, logger, resume)
 
 
 def validated(run: Run, data: SessionData, logger: Logger | None, resume: Path | None) -> Result:
@@ -102,7 +101,7 @@ def select(
         Interrupted: after Ctrl-C or SIGTERM, once a checkpoint is written.
         UserError: if the loss is not finite, or the checkpoint is from another protocol or other data.
     """
-    if run.model_name in BASELINES:
+    if not run.model.has_weights:
         raise UserError(f"{run.model_name} has no epochs to choose from: choose a model with weights.")
     start = _resumable(resume, data, ("select",))
     training, validation = split_validation(run, data)

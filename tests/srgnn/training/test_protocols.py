@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Callback
 
 import srgnn.training.run
+from srgnn.baselines import MarkovSettings
 from srgnn.data import SessionData, Sessions, Vocabulary
 from srgnn.errors import ArgumentError, UserError
 from srgnn.nn import SRGNN, Sampling, SRGNNSettings
@@ -118,6 +119,15 @@ def test_selection_trains_and_validates_alone(small: SessionData, tmp_path: Path
     without_test = SessionData(small.train, Sessions.from_lists([]), small.vocabulary, small.manifest)
     history = select(run(tmp_path / "selection"), without_test)
     assert best_of(run(tmp_path), history) == validated.chosen
+
+
+def test_a_model_without_weights_counts_once_and_has_no_epochs(small: SessionData, tmp_path: Path):
+    counting = run(tmp_path, model=MarkovSettings())
+    assert train(counting, small).checkpoint.name == "counted.ckpt"
+    with pytest.raises(UserError, match=r"^Markov chain has no epochs to choose from: choose a model with weights\.$"):
+        select(counting, small)
+    with pytest.raises(UserError, match=r"^Markov chain has no epochs to resume"):
+        train(counting, small, resume=tmp_path / "counted.ckpt")
 
 
 def test_validation_never_uses_the_test_set(small: SessionData, tmp_path: Path):
