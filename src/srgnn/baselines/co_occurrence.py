@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
-from torch_geometric.index import index2ptr
 
 from srgnn.baselines.counted import Candidates, CountedModel, CountedSettings
 from srgnn.baselines.sparse import SessionItems, parts, rows_of, sums_by
@@ -52,7 +51,8 @@ class ItemKNNSettings(CountedSettings):
 class ItemToItem(CountedModel):
     """Scores items by a table of numbers, counted in training, for the session's last item.
 
-    A method of this kind is what :meth:`rules` yields.
+    A method of this kind is what :meth:`rules` yields. Of a session, the latest :data:`~srgnn.baselines.sparse.LATEST`
+    clicks count.
 
     Args:
         num_items: Number of items :math:`V`.
@@ -72,9 +72,10 @@ class ItemToItem(CountedModel):
 
     def observe(self, train: Sessions) -> None:
         super().observe(train)
-        rules = list(self.rules(SessionItems.of(train, self.num_items)))
-        item, other, self.score = (torch.cat(column) for column in zip(*rules, strict=True))
-        self.ptr, self.other = index2ptr(item, self.num_items), other.int()
+        of = SessionItems.of(train, self.num_items)
+        rules = [(item.int(), other.int(), score) for item, other, score in self.rules(of)]
+        item, self.other, self.score = (torch.cat(column) for column in zip(*rules, strict=True))
+        self.ptr = pointers(item.bincount(minlength=self.num_items))
 
     def candidates(self, batch: Batch) -> Candidates:
         clicks = Clicks.of(batch.x, batch)

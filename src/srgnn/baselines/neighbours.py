@@ -9,7 +9,7 @@ from torch_geometric.index import index2ptr, ptr2index
 from torch_geometric.utils import segment
 
 from srgnn.baselines.counted import Candidates, CountedModel, CountedSettings
-from srgnn.baselines.sparse import SessionItems, grouped, parts, rows_of, sums_by
+from srgnn.baselines.sparse import LATEST, SessionItems, grouped, parts, rows_of, sums_by
 from srgnn.data.sessions import Sessions, pointers
 from srgnn.errors import check_int
 from srgnn.nn.clicks import Clicks
@@ -73,9 +73,10 @@ class SessionNeighbours(CountedModel):
 
     :math:`N_k(s)` are the :math:`k` most similar ones of the sample: the :math:`m` most recent training sessions with
     an item of :math:`s`. Of equally similar ones, the most recent count. The published sets have no times, but their
-    sessions are in order of time: recency goes by that order. A repeated item counts at its last click. A method is its
-    weights :math:`w` (:meth:`click_weight`), :math:`b` (:meth:`similarity`), :math:`c` (:meth:`neighbour_weight`) and
-    :math:`d` (:meth:`item_weight`).
+    sessions are in order of time: recency goes by that order. A repeated item counts at its last click. Of a session,
+    the latest :data:`~srgnn.baselines.sparse.LATEST` clicks count. A method is its weights :math:`w`
+    (:meth:`click_weight`), :math:`b` (:meth:`similarity`), :math:`c` (:meth:`neighbour_weight`) and :math:`d`
+    (:meth:`item_weight`).
 
     Args:
         num_items: Number of items :math:`V`.
@@ -129,7 +130,7 @@ class SessionNeighbours(CountedModel):
         node = batch.alias_index[last]
         prefix, item, distance = batch.batch[node], batch.x[node], clicks.distance[last]
         weight = self.click_weight(distance, clicks.ptr.diff()[prefix])
-        counts = weight > 0
+        counts = (weight > 0) & (distance < LATEST)
         prefix, item, distance, weight = prefix[counts], item[counts], distance[counts], weight[counts]
         ptr = index2ptr(prefix, batch.num_graphs)
         entries = pointers(self.item_ptr[item + 1] - self.item_ptr[item])

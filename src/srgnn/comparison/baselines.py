@@ -22,8 +22,8 @@ from srgnn.saving import whole_file
 
 FOLDER = "baselines"  # within that of the prepared data
 # Beyond these sizes only the cheap ones are shown beside a model. The others take time and memory by the pairs of items
-# in a session (10,000 items in one: 5 GB), and nearest neighbours by the clicks of all prefixes to test: those of
-# Diginetica, 0.3 million, take half a minute.
+# in a session, and nearest neighbours by the clicks of all prefixes to test: those of Diginetica, 0.3 million, take
+# half a minute.
 CHEAP = ("Popularity", "S-POP", "Markov chain")
 MOST_PAIRS = 100_000_000  # of clicks in training sessions, several times those of the published sets
 MOST_CLICKS = 2_000_000  # of all prefixes to test

@@ -84,6 +84,16 @@ def test_items_of_one_group_recommend_that_group(settings: ModelSettings):
         assert rules(model, item).keys() == {4 * (item // 4) + i for i in range(4)} - {item}
 
 
+@pytest.mark.parametrize("settings", [AssociationRulesSettings(), ItemKNNSettings(k=1000)])
+def test_the_pairs_of_a_long_session_are_those_of_its_latest_clicks(settings: ModelSettings):
+    generator = np.random.default_rng(0)
+    log = [[3, 5], generator.integers(0, 700, 3000).tolist(), [5, 9, 5]]
+    long, cut = (trained(settings, [log[0], session, log[2]], 700) for session in (log[1], log[1][-sparse.LATEST :]))
+    assert torch.equal(long.ptr, cut.ptr)
+    assert torch.equal(long.other, cut.other)
+    assert len(long.other) <= sparse.LATEST**2 + 4
+
+
 def test_regularisation_holds_against_chance():
     log = [[0, 1]] * 20 + [[2]] * 10 + [[0, 2]] * 10 + [[0, 3]]
     model = trained(ItemKNNSettings(regularization=0.0), log, 4)

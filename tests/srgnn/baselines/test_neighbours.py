@@ -27,6 +27,10 @@ METHODS = {
     "V-SKNN, weights by other rules": VSKNNSettings(
         k=2, sample_size=4, weighting="div", weighting_score="quadratic", idf_weighting=0.0
     ),
+    **{
+        f"V-SKNN, {one} and {other}": VSKNNSettings(k=3, sample_size=5, weighting=one, weighting_score=other)
+        for one, other in (("same", "linear"), ("linear", "log"), ("log", "same"))
+    },
     "STAN": STANSettings(k=3, sample_size=5, click_decay=1.0, age_decay=0.3, item_decay=2.0),
     "VMIS-kNN": VMISSettings(k=3, sample_size=5, last_clicks=3),
 }
@@ -72,21 +76,36 @@ def idf(log: Log, item: int) -> float:
     return math.log(len(log) / sum(item in session for session in log))
 
 
+OF_CLICK = {  # at position i of a session of n clicks, from 1
+    "same": lambda i, n: F(1),
+    "linear": lambda i, n: F(1) - F(0.1) * F(n - i),
+    "div": lambda i, n: F(i) / F(n),
+    "log": lambda i, n: F(1 / math.log10(n - i + 1.7)),
+    "quadratic": lambda i, n: (F(i) / F(n)) ** 2,
+}
+OF_NEIGHBOUR = {  # whose most recent shared click is the i-th from the end
+    "same": lambda i: 1,
+    "linear": lambda i: 1 - 0.1 * i,
+    "div": lambda i: 1 / i,
+    "log": lambda i: 1 / math.log10(i + 1.7),
+    "quadratic": lambda i: 1 / i**2,
+}
+
+
 def vsknn(log: Log, clicks: list[int], of: VSKNNSettings) -> dict[int, float]:
     length, scores = len(clicks), defaultdict(float)
-    power = {"quadratic": 2, "div": 1}
 
     def similarity(n: int) -> float:
         total = F(0)
         for i in shared(clicks, log[n]):
-            total += (F(last_place(clicks, i) + 1) / F(length)) ** power[of.weighting]
+            total += OF_CLICK[of.weighting](last_place(clicks, i) + 1, length)
         return total
 
     for n in chosen(log, clicks, of, similarity):
         step = length - max(last_place(clicks, i) for i in shared(clicks, log[n]))
         for item in set(log[n]):
             rarity = 1 + of.idf_weighting * idf(log, item)
-            scores[item] += similarity(n) / step ** power[of.weighting_score] * rarity
+            scores[item] += similarity(n) * OF_NEIGHBOUR[of.weighting_score](step) * rarity
     return scores
 
 
@@ -196,6 +215,26 @@ def test_vmis_looks_at_the_last_clicks_only():
     model = trained(VMISSettings(last_clicks=2), log)
     assert candidates(model, [0, 3, 4]) == candidates(model, [3, 4])
     assert candidates(model, [3, 4])[0].keys() == {3, 4, 5}
+
+
+def test_linear_weights_of_vsknn_end_ten_clicks_from_the_end():
+    model = trained(VSKNNSettings(weighting="linear", weighting_score="same"), [[0, 1]])
+    assert candidates(model, [0, *[9] * 9])[0].keys() == {0, 1}
+    assert candidates(model, [0, *[9] * 10]) == [{}]
+    model = trained(VSKNNSettings(weighting="same", weighting_score="linear"), [[0, 1]])
+    assert candidates(model, [0, *[9] * 8])[0].keys() == {0, 1}
+    assert candidates(model, [0, *[9] * 9]) == [{}]
+
+
+@pytest.mark.parametrize("method", [VSKNNSettings(weighting="log"), STANSettings(click_decay=1e3)])
+def test_a_long_session_counts_by_its_latest_clicks(method: NeighbourSettings):
+    log = [[0, 1], [2, 3], [4, 5, *[6] * sparse.LATEST, 7]]
+    model = trained(method, log)
+    assert candidates(model, [4])[0] == {}  # the click is too far from the end of its training session
+    assert candidates(model, [6])[0].keys() == {6, 7}
+    late = [2, *[9] * (sparse.LATEST - 1)]
+    assert candidates(model, [0, 9, *late]) == candidates(model, late)
+    assert candidates(model, late)[0].keys() == {2, 3}
 
 
 @pytest.mark.parametrize("name", METHODS)
