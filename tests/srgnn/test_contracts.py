@@ -41,9 +41,12 @@ def test_every_model_learns_with_every_loss(small: SessionData, name: str, loss:
     graphs = SessionGraphs(small.train, small.num_items)
     clicks = torch.bincount(small.train.items, minlength=small.num_items)
     function = build_loss(loss, clicks, Sampling(negatives=50))
+    modules = torch.nn.ModuleList([model, function])
+    before = {name: buffer.clone() for name, buffer in modules.named_buffers()}
     value = function(model, graphs[:50])
     assert value.shape == ()
     value.backward()
+    assert all(torch.equal(buffer, before[name]) for name, buffer in modules.named_buffers())  # DDP leaves them alone
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in trained)
 

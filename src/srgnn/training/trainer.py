@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.strategies import StrategyRegistry
+from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 
 from srgnn.errors import ArgumentError, UserError, check_float, check_int
 from srgnn.nn.softmax import has_bfloat16
@@ -106,6 +106,8 @@ def build_trainer(
     is_shown, is_bar = arguments.get("enable_progress_bar", True), shows_bars(sys.stdout)
     progress = [TQDMProgressBar(refresh_rate=READ_EVERY) if is_bar else ProgressLines()] if is_shown else []
     strategy = arguments.get("strategy", "auto")
+    if strategy == "ddp":  # all processes count the same buffers before the first step, and none changes them
+        strategy = DDPStrategy(broadcast_buffers=False)
     try:
         return Trainer(
             **{

@@ -1,9 +1,15 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 
+from srgnn.data import SyntheticLog
 from srgnn.errors import ArgumentError, UserError
+from srgnn.nn import GCEGNNSettings
+from srgnn.training.protocols import select
+from srgnn.training.run import Run
 from srgnn.training.trainer import build_trainer, check_trainer, evaluation_device, num_processes
 
 
@@ -70,3 +76,27 @@ def test_a_refusal_by_lightning_gives_one_sentence(tmp_path: Path):
 )
 def test_processes_are_counted(arguments: dict, count: int):
     assert num_processes(arguments) == count
+
+
+class Buffers(Callback):
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.are_sent = trainer.strategy.model.broadcast_buffers
+        self.content = {name: buffer.clone() for name, buffer in pl_module.named_buffers()}
+
+
+def buffers_of_a_training(folder: Path) -> tuple[bool, dict[str, torch.Tensor]]:
+    buffers = Buffers()
+    trainer = {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "enable_progress_bar": False}
+    run = Run(folder, GCEGNNSettings(hidden_size=8), loss="sampled_softmax", max_epochs=1, trainer=trainer)
+    select(run, SyntheticLog(sessions=300, items_per_category=5).load(), callbacks=[buffers])
+    return buffers.are_sent, buffers.content
+
+
+def test_processes_count_the_same_buffers_and_send_none_in_a_step(processes: Any, tmp_path: Path):
+    (first_sends, first), (second_sends, second) = processes(2, buffers_of_a_training, tmp_path)
+    assert not first_sends
+    assert not second_sends
+    assert (
+        first.keys() == second.keys() == {"model.graph.neighbor", "model.graph.weight", "loss.cumulative", "loss.log_q"}
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
