@@ -55,6 +55,11 @@ class ConfiguredSearch:
         self.config = OmegaConf.masked_copy(config, [str(name) for name in config if name not in OWN])
         self.folder = Path(HydraConfig.get().runtime.output_dir)
         self.logger: Logger | None = None  # of the trial that is going on
+        plain_run = self._build_run({}, self.folder)
+        if not plain_run.model.has_weights:
+            raise UserError(
+                f"{plain_run.model_name} has no epochs to choose from: search the options of a model with weights."
+            )
         self.space = space_of(config)
         self.run_of_first = self._check_space()
         self.run_of_first.check_cutoffs(num_items)
@@ -77,11 +82,6 @@ class ConfiguredSearch:
 
     def _check_space(self) -> Run:
         """Builds a run with every candidate to check; returns that of the first ones."""
-        plain_run = self._build_run({}, self.folder)
-        if not plain_run.model.has_weights:
-            raise UserError(
-                f"{plain_run.model_name} has no epochs to choose from: search the options of a model with weights."
-            )
         first = {name: candidates.ends[0] for name, candidates in self.space.items()}
         for name, candidates in self.space.items():
             for each in candidates.ends:

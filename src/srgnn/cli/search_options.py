@@ -71,7 +71,11 @@ def space_of(config: DictConfig) -> dict[str, Candidates]:
     """
     values = plain(config)
     options = flat_options({name: each for name, each in values.items() if name not in OWN})
-    candidates = dict(_candidates(values["search"] or {}, options)) | dict(_candidates(values["space"], options))
+    try:
+        of_file = dict(_candidates(values["search"] or {}, options))
+    except UserError as error:  # the file is of another model
+        raise UserError(f"{str(error).rstrip('.')}; search=optimizer fits every model.") from error
+    candidates = of_file | dict(_candidates(values["space"], options))
     space = {name: _parsed(name, each, options[name]) for name, each in candidates.items() if each is not None}
     if not space:
         raise UserError("The search varies no option: name one with space.NAME=[A,B], or a file with search=NAME.")

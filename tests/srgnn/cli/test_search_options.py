@@ -78,12 +78,19 @@ def test_every_file_of_spaces_names_options_and_values_that_exist(name: str):
     assert search.ConfiguredSearch(composed(f"search={name}"), None).space
 
 
+@pytest.mark.parametrize("model", ["srgnn", "gru4rec", "bprmf"])
+def test_without_a_choice_a_search_fits_every_model(model: str):
+    assert "optimizer.lr" in search.ConfiguredSearch(composed(f"model={model}"), None).space
+
+
 def test_the_command_line_adds_replaces_and_removes_candidates():
-    file = ends()
+    file = ends("search=srgnn")
     given = ["space.model.hidden_size={low: 10, high: 20}", "space.batch_size=null", "space.model.dropout=[0.0]"]
-    changed = ends(*given)
+    changed = ends("search=srgnn", *given)
     assert changed["model.hidden_size"] == [10, 20]
-    assert search_options.space_of(composed(*given))["model.hidden_size"].step is None  # replaced as a whole
+    assert (
+        search_options.space_of(composed("search=srgnn", *given))["model.hidden_size"].step is None
+    )  # replaced as a whole
     assert changed["model.dropout"] == [0.0]
     assert set(changed) == {*file, "model.dropout"} - {"batch_size"}
 
@@ -111,6 +118,9 @@ def test_whole_numbers_are_fractions_for_an_option_that_has_fractions():
         (["space.model.hidden_size={low: 0, high: 9}"], "model.hidden_size=0: expected an integer of at least 1."),
         (["space.model.hidden_size={low: 8, high: 9.5}"], "model.hidden_size=9.5: expected an integer"),
         (["space.model.hidden_size=[8,b]"], "model.hidden_size=b: expected an integer"),
+        (["search=srgnn", "model=gru4rec"], "model.propagation_steps; model has hidden_size, "),
+        (["search=srgnn", "model=gru4rec"], "; search=optimizer fits every model."),
+        (["model=stan"], "STAN has no epochs to choose from"),
         (["search=none"], "The search varies no option"),
         (["protocol=paper"], "protocol=paper: a search never reads the test set"),
         (["trainer.devices=2"], "trainer.devices=2: a search trains every trial in one process"),
