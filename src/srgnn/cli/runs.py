@@ -137,6 +137,23 @@ def planned_runs(config: DictConfig) -> list[list[str]]:
     return [list(each) for each in product(*values.values())]
 
 
+def check_row(hydra: DictConfig) -> None:
+    """Checks that a single run of an experiment, which is a sweep, is one of its rows.
+
+    Args:
+        hydra: Hydra's own configuration.
+
+    Raises:
+        UserError: if no typed option chooses one.
+    """
+    params = hydra.sweeper.params or {}
+    if params and not {option(text) for text in hydra.overrides.task} & {*params, "recipe"}:
+        raise UserError(
+            f"experiment={hydra.runtime.choices.experiment} is a sweep: add -m to run all of its rows, or choose one "
+            f"with {' '.join(f'{name}=VALUE' for name in params)}."
+        )
+
+
 def swept_options(config: DictConfig) -> list[str]:
     """The options of a sweep, those of its experiment first; typed ones come later and replace them."""
     params = OmegaConf.select(config, "hydra.sweeper.params") or {}

@@ -23,7 +23,7 @@ from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
 from srgnn.cli.errors import options_of, sentence_of
 from srgnn.cli.launched import check_count, is_main_process
 from srgnn.cli.resuming import check_resumed
-from srgnn.cli.runs import lock_run, read_result, write_overrides, write_ranks, write_result
+from srgnn.cli.runs import check_row, lock_run, read_result, write_overrides, write_ranks, write_result
 from srgnn.cli.sweeps import is_job, is_stopping, stop
 from srgnn.cli.tables import print_results, say
 from srgnn.comparison.baselines import affordable, measure_baselines
@@ -58,6 +58,8 @@ def train_and_compare(config: DictConfig) -> None:
     was_begun = any((folder / name).exists() for name in ("last.ckpt", "last.ckpt.old"))  # the sweep is continued
     is_ours = False
     try:
+        if not is_sweep():
+            check_row(HydraConfig.get())
         if is_main_process():
             lock_run(folder)
             restore_replaced(folder)

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from srgnn.cli import CONF
 from srgnn.cli.resuming import check_resumed, resumed
-from srgnn.cli.runs import finished_run, lock_run, own_folder, planned_runs, read_result
+from srgnn.cli.runs import check_row, finished_run, lock_run, own_folder, planned_runs, read_result
 from srgnn.errors import UserError, for_hydra
 from srgnn.saving import lock_folder
 
@@ -44,6 +44,18 @@ def test_last_is_the_newest_run_that_finished(tmp_path: Path):
 def test_a_sweep_over_an_interval_is_refused():
     with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(UserError, match=r"lr=interval\(1,2\): a"):
         planned_runs(OmegaConf.create({"hydra": {"overrides": {"task": ["optimizer.lr=interval(1,2)"]}}}))
+
+
+def test_a_single_run_of_a_sweep_names_its_row():
+    def check(*options: str) -> None:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            check_row(compose("train", [*options], return_hydra_config=True).hydra)
+
+    check("seed=1")
+    check("experiment=paper_tables", "model=gru4rec")
+    check("experiment=paper_tables", "recipe=srgnn_fast")
+    with pytest.raises(UserError, match=r"^experiment=paper_tables is a sweep: add -m .* with model=VALUE\.$"):
+        check("experiment=paper_tables", "seed=1")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
