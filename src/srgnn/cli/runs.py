@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -137,7 +138,7 @@ def planned_runs(config: DictConfig) -> list[list[str]]:
     return [list(each) for each in product(*values.values())]
 
 
-def check_row(hydra: DictConfig) -> None:
+def check_row(hydra: HydraConf) -> None:
     """Checks that a single run of an experiment, which is a sweep, is one of its rows.
 
     Args:
@@ -149,8 +150,8 @@ def check_row(hydra: DictConfig) -> None:
     params = hydra.sweeper.params or {}
     if params and not {option(text) for text in hydra.overrides.task} & {*params, "recipe"}:
         raise UserError(
-            f"experiment={hydra.runtime.choices.experiment} is a sweep: add -m to run all of its rows, or choose one "
-            f"with {' '.join(f'{name}=VALUE' for name in params)}."
+            f"experiment={hydra.runtime.choices['experiment']} is a sweep: add -m to run all of its rows, or choose "
+            f"one with {' '.join(f'{name}=VALUE' for name in params)}."
         )
 
 
