@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from srgnn.data.log.engines.on_polars import Polars
 from srgnn.data.log.items import ItemTable
 from srgnn.data.log.prepare import prepare
 from srgnn.data.log.raw.files import RawFiles
-from srgnn.data.log.raw.paths import PathName, PathNames, find_files
+from srgnn.data.log.raw.paths import PathName, PathNames, check_kinds, find_files, kind_of
 from srgnn.data.log.rules import Rules
 from srgnn.data.sessions import SessionData
 from srgnn.errors import UserError, check_bool, check_choice
@@ -147,13 +148,14 @@ class ClickLog:
         files, item_files = self._find_files()
         hashes = files.hashes() | (item_files.hashes() if item_files else {})
         contents: list[Any] = [
-            (part.kind, hashes[str(path)]) for part in (files, item_files) if part for path in part.paths
+            (kind_of(path), hashes[str(path)]) for part in (files, item_files) if part for path in part.paths
         ]
         contents += [files.num_test] if files.num_test else []
         recipe = json.dumps([RECIPE, self._recipe(), contents], sort_keys=True, default=str)
         folder = Path(self.cache) / f"{self.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
         if folder.is_dir():
             return self._checked(_with_names(SessionData.load(folder), [*hashes]))
+        self.engine.check_files(files)
         with temporary_folder(folder, "the prepared data", "cache") as scratch, self.engine.start(scratch) as tables:
             data = prepare(self, files, item_files, tables)
             manifest = {**data.manifest, "sources": hashes, "recipe": {"version": RECIPE, **self._recipe()}}
@@ -172,9 +174,7 @@ class ClickLog:
         files = RawFiles(find_files("path", self.path, self.source), self.header, separator, self.quote)
         if self.test_path is not None:
             test_files = RawFiles(find_files("test_path", self.test_path))
-            if test_files.kind != files.kind:
-                text = f"test_path={self.test_path}: expected {files.kind} files, as path= has."
-                raise UserError(text, "test_path", "path")
+            check_kinds("test_path", files.paths + test_files.paths)
             files = replace(files, paths=files.paths + test_files.paths, num_test=len(test_files.paths))
         return files, self.items.files()
 
@@ -189,7 +189,8 @@ class ClickLog:
 def _with_names(data: SessionData, paths: Sequence[str]) -> SessionData:
     """Prepared data whose warnings name the files by their present paths, since they may have had others."""
     named = {old: new for old, new in zip(data.manifest["sources"], paths, strict=True) if old != new}
-    names = {Path(old).name: Path(new).name for old, new in named.items()} | named
+    bases = Counter(Path(old).name for old in data.manifest["sources"])
+    names = {Path(old).name: Path(new).name for old, new in named.items() if bases[Path(old).name] == 1} | named
     if not names:
         return data
     longest_first = sorted(names, key=len, reverse=True)

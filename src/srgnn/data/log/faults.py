@@ -67,13 +67,13 @@ def _examples(layout: Layout, form: LogFormat, role: str) -> tuple[str, list[Cau
     """The first rows whose value for a role cannot be read, as `line 7: 'yesterday'`, and the causes."""
     examples: list[tuple[str, Cause | None]] = []
     files, name = layout.files, layout.names[role]
-    unit = "click" if form.nested else "row" if files.kind == PARQUET else "line"
+    unit = "row" if files.kind == PARQUET else "line"
     is_bad = layout.readers[role].is_null() & (True if layout.is_click is None else layout.is_click)
     causes = find_causes(layout, form, role)
     place = pl.coalesce(pl.when(cause.condition).then(index) for index, cause in enumerate(causes))
     for known_path, part in files.each():
         prefix = "" if len(files.paths) == 1 else f"{known_path.name} "
-        rows = form.unpacked(part.rows()).with_row_index("_line", 1) if form.nested else form.unpacked(part.rows(True))
+        rows = form.unpacked(part.rows(numbered=True))
         if name not in rows.collect_schema():
             examples.append((f"{prefix}has no column {shown(name)}", None))
             continue

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
+
 from srgnn.data.log.raw.broken import Findings
 from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.header import IS_HEADER
 from srgnn.data.log.raw.paths import TEXT
 from srgnn.data.log.report import Notice
 from srgnn.data.log.words import counted
@@ -35,7 +38,8 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
     if spaced:
         found = [each for names in spaced.values() for each in names]
         shown = ", ".join(repr(each) for each in dict.fromkeys(found))
-        text = f"{name(spaced)}: spaces removed from {counted(len(found), 'column name')} ({shown})"
+        what = "spaces" if all(map(str.isprintable, found)) else "invisible characters"
+        text = f"{name(spaced)}: {what} removed from {counted(len(found), 'column name')} ({shown})"
         if files.kind not in TEXT:
             notices.append(Notice(f"{text}."))
         else:
@@ -44,12 +48,22 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
         text = f"{name(headers)}: {counted(len(headers), 'header line')} left out because header= names the columns; "
         notices.append(Notice(f"{text}header=null takes the names of the file.", ("header",)))
     if findings.constants:
-        text = f"{files.name}: NaN or Infinity read as missing values in {counted(findings.constants, 'line')}"
+        number = counted(sum(findings.constants.values()), "line")
+        text = f"{name(findings.constants)}: NaN or Infinity read as missing values in {number}"
         notices.append(Notice(f"{text}; write null or a value instead."))
     return notices
 
 
 def header_notices(files: RawFiles, number: int) -> list[Notice]:
     """A warning about header lines among the rows, which were left out."""
-    text = f"{files.name}: {counted(number, 'header line')} among the rows left out, as in files that were joined."
-    return [Notice(text)] if number else []
+    if not number:
+        return []
+    several = len(files.paths) > 1
+    paths = [known for known, file in files.each() if not several or _has_header(file)]
+    name = replace(files, paths=tuple(paths), named=()).name
+    return [Notice(f"{name}: {counted(number, 'header line')} among the rows left out, as in files that were joined.")]
+
+
+def _has_header(files: RawFiles) -> bool:
+    rows = files.rows(marked=True).filter(pl.col(IS_HEADER)).select(IS_HEADER)
+    return bool(rows.head(1).collect(engine="streaming").height)

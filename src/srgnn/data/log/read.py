@@ -13,7 +13,7 @@ from srgnn.data.log.columns.roles import MissingColumnsError
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.findings import file_notices, header_notices
 from srgnn.data.log.hidden import find_marks, hidden_notices, may_hide_rows
-from srgnn.data.log.raw.broken import BrokenLine, Fault, Findings
+from srgnn.data.log.raw.broken import BrokenLine, Findings
 from srgnn.data.log.raw.content import carriage_returns
 from srgnn.data.log.raw.files import IS_TEST, RawFiles
 from srgnn.data.log.raw.header import IS_HEADER
@@ -61,10 +61,15 @@ def read(files: RawFiles, form: LogFormat, skip: bool, tables: Tables) -> Rows:
         if findings is None and _is_doubtful(rows, tables):
             findings = _searched(files, skip)
             if findings.broken or findings.constants:
-                files = files.repaired(findings, tables.folder)
+                files = files.repaired(findings, tables.folder / "repaired")
                 continue
         if isinstance(rows, Exception):
-            files = _with_mixed_types(files, form, rows)
+            if not _is_of_all_rows(files, form, rows):
+                files = _of_all_rows(files, form)
+                continue
+            unlike = _unlike(files, rows, skip)
+            files = replace(files, mixed=False, texts=()).repaired(unlike, tables.folder / "alike")
+            findings = (findings or Findings()) + unlike
             continue
         new_wide = find_wide(rows.layout, tables, rows.table) - wide
         if not new_wide:
@@ -119,34 +124,56 @@ def _searched(files: RawFiles, skip: bool) -> Findings:
     """
     findings = files.search()
     for line in findings.broken:
-        if line.fault is Fault.SURPLUS and "\r" in line.text.rstrip("\r"):  # it holds the rows after it
+        if line.holds_rows:
             raise carriage_returns(line.path)
     if findings.broken and not skip:
         raise files.broken_lines(findings.broken, skip)
     return findings
 
 
-def _with_mixed_types(files: RawFiles, form: LogFormat, failure: Exception) -> RawFiles:
-    """The files with columns and types by all rows, of which a later one has another type, or a field more.
-
-    If that fails, all is read as text, so that a record or a list among the ids is one bad row.
+def _is_of_all_rows(files: RawFiles, form: LogFormat, failure: Exception) -> bool:
+    """Whether the columns and types cannot be widened, after a later row had another type or a field more.
 
     Raises:
-        Exception: the failure itself, or a sentence about it, if that does not help.
+        Exception: the failure itself, if it is not about JSON lines, or about a column that no row has.
     """
-    is_tried = files.mixed or files.texts
+    is_tried = files.mixed or bool(files.texts)
     if files.kind not in JSON or (is_tried and isinstance(failure, UserError)):
         raise failure
-    if files.mixed and form.nested is None:
-        records = {name.partition(".")[0] for names in form.possible_names.values() for name in names if "." in name}
-        names = [name for name in replace(files, mixed=False).rows().collect_schema().names() if name not in records]
-        return replace(files, mixed=False, texts=tuple(name for name in names if name != IS_TEST))
-    if is_tried:
+    return bool(files.texts) or (files.mixed and not _single_fields(files, form))
+
+
+def _of_all_rows(files: RawFiles, form: LogFormat) -> RawFiles:
+    """The files with columns and types by all rows.
+
+    If that has failed, all is read as text, so that a record or a list among the ids is one bad row.
+    """
+    return replace(files, mixed=False, texts=_single_fields(files, form)) if files.mixed else replace(files, mixed=True)
+
+
+def _single_fields(files: RawFiles, form: LogFormat) -> tuple[str, ...]:
+    """The fields of JSON lines that may be read as text: all but those that hold lists and records to be unpacked."""
+    if form.nested is not None:
+        return ()
+    records = {name.partition(".")[0] for names in form.possible_names.values() for name in names if "." in name}
+    return tuple(name for name in files.json_fields() if name not in records)
+
+
+def _unlike(files: RawFiles, failure: Exception, skip: bool) -> Findings:
+    """The lines whose values do not fit to those of others.
+
+    Raises:
+        UserError: for such lines if they are not to be left out, or if there are none.
+    """
+    unlike = files.unlike()
+    if not unlike.broken:
         raise UserError(
-            f"{files.name}: a field holds values that do not fit together, such as numbers in one line and a record, a "
-            "list or true in another: write values of one type."
+            f"{files.name}: a field holds values of types that do not fit together ({str(failure).splitlines()[0]}): "
+            "write values of one type."
         ) from failure
-    return replace(files, mixed=True)
+    if not skip:
+        raise files.broken_lines(unlike.broken, skip) from failure
+    return unlike
 
 
 def _noticed(rows: Rows, findings: Findings, tables: Tables) -> Rows:

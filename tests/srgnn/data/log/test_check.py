@@ -48,12 +48,12 @@ def test_a_file_that_lacks_a_column_is_reported(tmp_path: Path):
         load(tmp_path, "clicks", tmp_path / "*.csv")
 
 
-def test_bad_clicks_of_a_nested_column_are_numbered(tmp_path: Path):
+def test_bad_clicks_of_a_nested_column_have_the_line_of_their_list(tmp_path: Path):
     path = tmp_path / "log.jsonl"
     sessions = [{"session": s, "events": [{"item": i, "time": t} for _, i, t in LOG if _ == s]} for s in (1, 2, 3, 4)]
     sessions[1]["events"][0]["item"] = None
     path.write_text("".join(json.dumps(session) + "\n" for session in sessions))
-    with pytest.raises(UserError, match=r"of 10 rows, 1 has no item \(click 4: nothing\)"):
+    with pytest.raises(UserError, match=r"of 10 rows, 1 has no item \(line 2: nothing\)"):
         load(tmp_path, "clicks", path, "dataset.nested=events")
 
 

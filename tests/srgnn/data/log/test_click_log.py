@@ -100,6 +100,18 @@ def test_warnings_from_the_cache_name_the_files_of_today(tmp_path: Path, log: Pa
     assert second["text"] == first["text"].replace(str(log), str(moved)) != first["text"]
 
 
+def test_warnings_from_the_cache_tell_files_of_one_name_apart(tmp_path: Path, log: Path):
+    paths = [tmp_path / folder / "log.csv" for folder in "ab"]
+    for path, above in zip(paths, ("", "# exported\n"), strict=True):
+        path.parent.mkdir()
+        path.write_text(above + log.read_text())
+    first, *_ = ClickLog(paths, rules=Rules(min_item_support=1), cache=tmp_path).load().manifest["notices"]
+    moved = paths[0].rename(tmp_path / "first.csv")
+    second, *_ = ClickLog([moved, paths[1]], rules=Rules(min_item_support=1), cache=tmp_path).load().manifest["notices"]
+    assert second["text"] == first["text"]
+    assert str(paths[1]) in first["text"]
+
+
 def test_a_new_recipe_prepares_again(tmp_path: Path, log: Path, monkeypatch):
     first = load(tmp_path, "clicks", log).folder
     monkeypatch.setattr(click_log, "RECIPE", click_log.RECIPE + 1)

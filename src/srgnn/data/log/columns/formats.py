@@ -51,6 +51,7 @@ CLOCKS = (
 CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: dates that a wrong clock may show
 TICKS = 662_688_000_000_000  # 1991: as ns since 1970, ticks of .NET from the years 2001 to 2052 are before it
 NAMED_ZONE = r"\d{2}:\d{2}(:\d{2})?([.,]\d+)? \(?[A-Z]{3,5}\)?( \d{4})?$"  # as `date` and Java write them
+DECIMAL_COMMA = r"^\s*\d+,\d+\s*$"
 TIME_OF_DAY = r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?$"
 
 
@@ -208,6 +209,8 @@ def _unreadable(sample: pl.Series, time_format: str | None) -> UserError:
             f"{column}, such as {first}, give their zone by a name that is ambiguous: write its offset instead of the "
             "name, such as +0200."
         )
+    if written.str.contains(DECIMAL_COMMA).all():
+        return UserError(f"{column}, such as {first}, are numbers with a decimal comma: write a point instead of it.")
     for epoch in EPOCHS if time_format is None and not sample.dtype.is_temporal() else ():
         time = epoch.first(values)
         if time is not None:

@@ -127,9 +127,10 @@ def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str]
             text += f": make each record in {shown(name)} a row of its own with nested={typed(name)}"
             return MissingColumnsError(f"{text}.", "nested")
     alike = {role: find_alike(possible[role] or [role], paths) for role in missing}
-    unclean = [name for name in alike.values() if name is not None and not is_clean(name)]
-    if unclean:
-        text += f": remove the invisible characters from {shown(*unclean)}"
+    unclean = {name: role for role, name in alike.items() if name is not None and not is_clean(name)}
+    if unclean and files.kind in TEXT:
+        better = [(possible[unclean[name]] or [unclean[name]])[0] if name in unclean else name for name in paths]
+        text += f": {shown(*unclean)} has invisible characters, so name all columns with header={typed(better)}"
         return MissingColumnsError(f"{text}.", "header")
     text += ". " + name_yours({f"columns.{role}": possible[role] or [role] for role in missing}, paths)
     arguments = [f"columns.{role}" for role in missing]

@@ -18,7 +18,8 @@ EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years
 WEB = 631_152_000_000_000  # 1990: no click is older
 ALL = (EARLIEST, LATEST)
 GIVEN = (-59_011_459_200_000_000, LATEST)  # the years 100 to 9999: %Y reads the year 14 where 2014 is written as 14
-ZONE_NAME = r"\s+(?:\([^()]*\)|[A-Z]{2,5})$"  # after an offset, as in `+0200 (Central European Summer Time)`
+# What follows an offset, as in `+0200 (Central European Summer Time)` or, of Go, `+0300 +03 m=+0.001`.
+ZONE_NAME = r"(?:([+-]\d{4})\s+[+-]\d{2,4}|\s+(?:\([^()]*\)|[A-Z]{2,5}))?(?:\s+m=[+-][\d.]+)?$"
 IN_UTC = ("Z", "UTC", "GMT", "[UTC]")  # ends of formats that give a zone without %z
 
 
@@ -77,7 +78,7 @@ class TimeFormat:
             return pl.col(self.column).cast(pl.Datetime("us", zone)), None if zone else self.zone
         text = self._stripped.cast(pl.String) if self.dtype.is_numeric() else self._stripped
         if self.name.endswith("%z"):
-            text = text.str.replace(ZONE_NAME, "")
+            text = text.str.replace(ZONE_NAME, "${1}")
         time = text.str.to_datetime(self.name, time_unit="us", strict=False)
         return time, None if gives_zone(self.name) else self.zone
 

@@ -13,6 +13,7 @@ import polars as pl
 
 if TYPE_CHECKING:
     from srgnn.data.log.columns.layout import Layout
+    from srgnn.data.log.raw.files import RawFiles
 
 Frame = nw.LazyFrame[Any]
 
@@ -55,6 +56,13 @@ class Tables(Protocol):
 
 class Engine(Protocol):
     """The settings of an engine. One class, one YAML in `conf/engine/`."""
+
+    def check_files(self, files: "RawFiles") -> None:
+        """Checks that the engine reads such files as they are meant, before it starts.
+
+        Raises:
+            UserError: if it does not.
+        """
 
     def start(self, folder: Path) -> AbstractContextManager[Tables]:
         """Starts the engine for one preparation.

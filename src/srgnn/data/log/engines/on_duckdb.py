@@ -20,6 +20,8 @@ from srgnn.saving import write_error
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from srgnn.data.log.raw.files import RawFiles
+
 SIZE = re.compile(r"[1-9]\d*(\.\d+)? ?[KMGT]i?B")
 
 
@@ -47,6 +49,9 @@ class DuckDB:
             check_int("threads", self.threads, 1)
         if self.memory_limit is not None and not SIZE.fullmatch(str(self.memory_limit)):
             raise ArgumentError("memory_limit", self.memory_limit, "a size such as 4GB")
+
+    def check_files(self, files: "RawFiles") -> None:
+        """Does nothing: polars reads the log."""
 
     @contextmanager
     def start(self, folder: Path) -> Iterator["DuckDBTables"]:

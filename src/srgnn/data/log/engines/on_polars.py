@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import narwhals as nw
 import polars as pl
@@ -12,10 +13,16 @@ from srgnn.data.log.engines import Frame
 from srgnn.data.log.engines.one_machine import FileTables
 from srgnn.data.log.writing import writing
 
+if TYPE_CHECKING:
+    from srgnn.data.log.raw.files import RawFiles
+
 
 @dataclass(frozen=True)
 class Polars:
     """Runs the rules with polars: the fastest engine for a log that fits into memory, at about 80 bytes a click."""
+
+    def check_files(self, files: "RawFiles") -> None:
+        """Does nothing: polars reads the log."""
 
     @contextmanager
     def start(self, folder: Path) -> Iterator["PolarsTables"]:

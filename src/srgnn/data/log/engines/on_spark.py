@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from srgnn.data.log.columns.layout import Layout
+    from srgnn.data.log.raw.files import RawFiles
 
 VECTORS = "--add-modules=jdk.incubator.vector"
 NANOSECONDS = "spark.sql.legacy.parquet.nanosAsLong"  # otherwise Spark refuses such times
@@ -48,6 +49,24 @@ class Spark:
     master: str = "local[*]"
     remote: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def check_files(self, files: "RawFiles") -> None:
+        if files.kind != PARQUET:
+            raise UserError(
+                f"engine=spark reads Parquet, and {files.name} is {files.kind[1:]}, whose quoted fields Spark would "
+                "split into other rows: convert it to Parquet, or choose engine=duckdb.",
+                "engine",
+            )
+        if files.num_test:
+            raise UserError(
+                "engine=spark takes no test_path=: split by time, or choose engine=duckdb.", "engine", "test_path"
+            )
+        hidden = next((path for path in files.paths if path.name.startswith(("_", "."))), None)
+        if hidden is not None:
+            raise UserError(
+                f"engine=spark leaves out files whose names begin with _ or a dot, such as {hidden}: rename it.",
+                "engine",
+            )
 
     @contextmanager
     def start(self, folder: Path) -> Iterator["SparkTables"]:
@@ -116,7 +135,7 @@ class SparkTables:
 
         paths = layout.files.paths
         used = list(dict.fromkeys(column for each in columns.values() for column in each.meta.root_names()))
-        _check_files(layout, used)
+        _check_types(layout, used)
         schema = {column: layout.frame.collect_schema()[column] for column in used}
         types = {
             column: _spark_type(dtype) for column, dtype in layout.frame.select(**columns).collect_schema().items()
@@ -175,26 +194,10 @@ class SparkTables:
         return self.folder / f"{name}.parquet"
 
 
-def _check_files(layout: "Layout", names: Sequence[str]) -> None:
+def _check_types(layout: "Layout", names: Sequence[str]) -> None:
     """Raises a :class:`UserError` for files whose columns Spark would read in another way than the layout."""
-    files = layout.files
-    if files.kind != PARQUET:
-        raise UserError(
-            f"engine=spark reads Parquet, and {files.name} is {files.kind[1:]}, whose quoted fields Spark would split "
-            "into other rows: convert it to Parquet, or choose engine=duckdb.",
-            "engine",
-        )
-    if files.num_test:
-        raise UserError(
-            "engine=spark takes no test_path=: split by time, or choose engine=duckdb.", "engine", "test_path"
-        )
-    hidden = next((path for path in files.paths if path.name.startswith(("_", "."))), None)
-    if hidden is not None:
-        raise UserError(
-            f"engine=spark leaves out files whose names begin with _ or a dot, such as {hidden}: rename it.", "engine"
-        )
     schema = layout.frame.collect_schema()
-    for path in files.paths:
+    for path in layout.files.paths:
         types = pl.scan_parquet(path, glob=False).collect_schema()
         other = next((name for name in names if types.get(name) != schema[name]), None)
         if other is not None:

@@ -2,20 +2,19 @@
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 import polars as pl
 
 from srgnn.data.log.raw.header import Head
+from srgnn.data.log.raw.json_lines import without_constants
 from srgnn.data.log.raw.text import State, command, one, parse, raw_lines
 from srgnn.errors import UserError
 
 EXAMPLES = 3
-JSON, PYTHON, HALF, NOT_JSON = range(4)  # Python's json.dumps writes NaN and Infinity, which JSON does not have
-SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character: Python joins both halves
 UNPYTHON = "jq -c ."
 UNESCAPE = r"""sed 's/\\"/""/g'"""
 
@@ -29,6 +28,7 @@ class Fault(Enum):
     BACKSLASH = "lines with quotes after a backslash"
     ZERO = "lines with zero bytes"
     NOT_JSON = "lines that are not JSON objects"
+    UNLIKE = "lines with a record, a list, true or another value where most lines have another kind of these"
     HALF = "lines with half of a character, such as \\ud83d without the other half"
 
     @property
@@ -46,6 +46,12 @@ class BrokenLine:
     text: str
     fault: Fault = Fault.SURPLUS
 
+    @property
+    def holds_rows(self) -> bool:
+        """Whether carriage returns within the line end rows, for all that is known about broken lines."""
+        text = self.text.rstrip("\r")
+        return "\r" in text if self.fault is Fault.SURPLUS else re.search(r"[\"'}]\s*\r", text) is not None
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -53,14 +59,14 @@ class Findings:
 
     Args:
         broken: Lines that are not rows.
-        constants: Number of JSON objects with NaN or Infinity.
+        constants: Number of JSON objects with NaN or Infinity in each of the user's files that has any.
     """
 
     broken: Sequence[BrokenLine] = ()
-    constants: int = 0
+    constants: Mapping[Path, int] = field(default_factory=dict)
 
     def __add__(self, other: "Findings") -> "Findings":
-        return Findings([*self.broken, *other.broken], self.constants + other.constants)
+        return Findings([*self.broken, *other.broken], {**self.constants, **other.constants})
 
 
 @dataclass(frozen=True)
@@ -70,26 +76,6 @@ class _Line:
     number: int
     text: str
     quoted_rows: int
-
-
-def find_broken_json(path: Path, known_path: Path) -> Findings:
-    """Finds the lines of a file that are not JSON objects of whole characters, and those that are only for Python.
-
-    Args:
-        path: The file.
-        known_path: The user's own file, of which it may be a copy.
-    """
-    line = pl.col("line")
-    is_object = line.str.starts_with("{") & line.str.json_path_match("$").is_not_null()
-    kind = line.map_batches(_json_kinds, pl.Int8)
-    lines = raw_lines(path).filter(~is_object).with_columns(kind=kind).filter(pl.col("kind") != JSON)
-    text = pl.when(pl.col("kind") != PYTHON).then(line)
-    found = lines.select("number", text, "kind").collect(engine="streaming")
-    faults = {NOT_JSON: Fault.NOT_JSON, HALF: Fault.HALF}
-    broken = [
-        BrokenLine(known_path, number, text, faults[kind]) for number, text, kind in found.drop_nulls().iter_rows()
-    ]
-    return Findings(broken, found["line"].null_count())
 
 
 def find_broken(path: Path, known_path: Path, head: Head, quote: str | None) -> Findings:
@@ -135,7 +121,7 @@ def copy_without(path: Path, known_path: Path, findings: Findings, copy: Path) -
     numbers = pl.Series([line.number for line in findings.broken if line.path == known_path], dtype=pl.UInt32)
     line = pl.when(~pl.col("number").is_in(numbers.implode())).then("line").otherwise(pl.lit(""))
     if findings.constants:
-        line = line.map_batches(_without_constants, pl.String)
+        line = line.map_batches(without_constants, pl.String)
     raw_lines(path).select(line).sink_csv(copy, include_header=False, quote_style="never")
 
 
@@ -228,32 +214,3 @@ def _fault(lines: Sequence[_Line], start: int, head: Head, quote: str | None) ->
 
 def _count(separator: str) -> pl.Expr:
     return pl.col("line").str.count_matches(separator, literal=True)
-
-
-def _json_kinds(lines: pl.Series) -> pl.Series:
-    return pl.Series([_json_kind(line) for line in lines], dtype=pl.Int8)
-
-
-def _json_kind(line: str) -> int:
-    if not line.strip():
-        return JSON
-    constants: list[str] = []
-    try:
-        value = json.loads(line, parse_constant=constants.append)
-    except ValueError:
-        return NOT_JSON
-    if not isinstance(value, dict):
-        return NOT_JSON
-    if r"\u" in line and SURROGATE.search(json.dumps(value, ensure_ascii=False)):
-        return HALF
-    return PYTHON if constants else JSON
-
-
-def _without_constants(lines: pl.Series) -> pl.Series:
-    return pl.Series([_without_constant(line) for line in lines], dtype=pl.String)
-
-
-def _without_constant(line: str) -> str:
-    if "NaN" not in line and "Infinity" not in line:
-        return line
-    return json.dumps(json.loads(line, parse_constant=lambda word: None), ensure_ascii=False)

@@ -1,6 +1,5 @@
 """Raw files as rows: CSV, TSV, JSON lines or Parquet, plain or compressed; errors about files that cannot be read."""
 
-import glob
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,18 +16,21 @@ from srgnn.data.log.raw.broken import (
     broken_lines,
     copy_without,
     find_broken,
-    find_broken_json,
     quotes_are_text,
 )
+from srgnn.data.log.raw.broken_json import find_broken_json, find_unlike
 from srgnn.data.log.raw.content import not_utf8, starts_with_bom
 from srgnn.data.log.raw.header import IS_HEADER, Head, cleaned, empty, is_repeated, read_head
+from srgnn.data.log.raw.json_lines import field_names, scan_json
 from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, kind_of
-from srgnn.data.log.raw.text import command, contains, in_memory, raw_lines
+from srgnn.data.log.raw.text import command, contains, raw_lines
 from srgnn.data.log.words import counted
 from srgnn.data.log.writing import writing
 from srgnn.errors import UserError, typed
 
 IS_TEST = "_is_test"  # the column that marks the rows of test files
+
+
 SAMPLE = 1000  # number of rows from which the types of JSON fields and the form of ids and times are inferred
 
 
@@ -125,12 +127,12 @@ class RawFiles:
     def _scan(self, path: Path) -> pl.LazyFrame:
         if self.kind == PARQUET:
             return pl.scan_parquet(path, glob=False)
-        source = in_memory(path) if starts_with_bom(path) else glob.escape(str(path))
-        if not self.texts:
-            return pl.scan_ndjson(source, infer_schema_length=None if self.mixed else SAMPLE)
-        names = pl.scan_ndjson(source, infer_schema_length=SAMPLE).collect_schema().names()
-        texts = [name for name in names if cleaned(names).get(name, name) in self.texts]
-        return pl.scan_ndjson(source, infer_schema_length=SAMPLE, schema_overrides=dict.fromkeys(texts, pl.String))
+        return scan_json(path, None if self.mixed else SAMPLE, self.texts)
+
+    def json_fields(self) -> list[str]:
+        """The fields of the first JSON lines of the files, without the spaces around them."""
+        names = [field_names(path, SAMPLE) for path in self.paths]
+        return [*dict.fromkeys(cleaned(each).get(name, name) for each in names for name in each)]
 
     def spaced(self, path: Path) -> tuple[str, ...]:
         """The column names of a file that have spaces around them, which are removed."""
@@ -203,19 +205,29 @@ class RawFiles:
                 findings += find_broken(path, known_path, self.head(path), self.quote)
         return findings
 
+    def unlike(self) -> Findings:
+        """The JSON lines with values of another kind than in most lines: a slow search."""
+        return Findings(
+            [
+                line
+                for each, known in zip(self.paths, self.known_paths, strict=True)
+                for line in find_unlike(each, known)
+            ]
+        )
+
     def without_marks(self, folder: Path) -> "RawFiles":
         """Copies the files of JSON lines that start with a byte order mark to `folder`, without it."""
         marked = [self.kind in JSON and starts_with_bom(path) for path in self.paths]
         return self._copied(marked, Findings(), folder / "unmarked") if any(marked) else self
 
     def repaired(self, findings: Findings, folder: Path) -> "RawFiles":
-        """Copies the files to `folder`, without their broken lines, and with null for NaN and Infinity in JSON."""
-        return self._copied([True] * len(self.paths), findings, folder / "repaired")
+        """Copies the files to a new folder, without their broken lines, and with null for NaN and Infinity in JSON."""
+        return self._copied([True] * len(self.paths), findings, folder)
 
     def _copied(self, chosen: Sequence[bool], findings: Findings, folder: Path) -> "RawFiles":
         paths = []
         for index, (path, known_path) in enumerate(zip(self.paths, self.known_paths, strict=True)):
-            paths.append(folder / f"{index}{self.kind}" if chosen[index] else path)
+            paths.append(folder / f"{index}{kind_of(path)}" if chosen[index] else path)
             if chosen[index]:
                 with writing(folder):
                     folder.mkdir(exist_ok=True)
@@ -236,10 +248,11 @@ class RawFiles:
     def _has_lines_besides(self, broken: Sequence[BrokenLine]) -> bool:
         """Whether any row is left without the broken lines."""
         for path, known_path in zip(self.paths, self.known_paths, strict=True):
-            height = self.head(path).height if self.kind in TEXT else 0
+            head = self.head(path) if self.kind in TEXT else None
+            height, signs = (head.height, head.separator + (self.quote or "")) if head is not None else (0, "")
             numbers = pl.Series([line.number for line in broken if line.path == known_path], dtype=pl.UInt32)
             is_left = (pl.col("number") > height) & ~pl.col("number").is_in(numbers.implode())
-            is_left &= pl.col("line").str.strip_chars() != ""
+            is_left &= pl.col("line").str.strip_chars(signs + " \t") != ""
             if len(raw_lines(path).filter(is_left).head(1).collect(engine="streaming")):
                 return True
         return False
@@ -277,10 +290,9 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
         if findings.broken:
             return files.broken_lines(findings.broken, skip=True)
         if findings.constants:
-            fix = command(files.paths[0], UNPYTHON, "null")
-            return UserError(
-                f"{files.name} has NaN or Infinity in {counted(findings.constants, 'line')}: write null, with {fix}."
-            )
+            path, number = next(iter(findings.constants.items()))
+            fix = command(path, UNPYTHON, "null")
+            return UserError(f"{path} has NaN or Infinity in {counted(number, 'line')}: write null, with {fix}.")
     return UserError(f"{files.name} cannot be read as {files.kind[1:]} ({text}).")
 
 

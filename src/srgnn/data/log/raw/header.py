@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Head:
         columns: The names of all columns; a name that occurs twice has a number after its second occurrence.
         height: The number of lines above the first row.
         repeated: The names that occur more than once.
-        spaced: The names that have spaces around them in the file, which `columns` lack.
+        spaced: The names that have invisible characters around them in the file, which `columns` lack.
         comments: The number of comment lines.
         replaced: Whether the file has a header with other names than the user's.
         fields: The fields of the header without the quotes around them; empty if the file has none.
@@ -126,12 +127,18 @@ def is_repeated(head: Head) -> pl.Expr:
 
 
 def clean(name: str) -> str:
-    """A column name without the spaces around it; those outside ASCII are part of the name."""
-    return name.strip(" \t")
+    """A column name without the spaces and other invisible characters around it."""
+    visible = [place for place, letter in enumerate(name) if is_visible(letter)]
+    return name[visible[0] : visible[-1] + 1] if visible else ""
+
+
+def is_visible(letter: str) -> bool:
+    """Whether a character is none of spaces, controls, and signs without width such as U+200B or a byte order mark."""
+    return unicodedata.category(letter) not in ("Cc", "Cf", "Zs", "Zl", "Zp")
 
 
 def cleaned(names: Sequence[str]) -> dict[str, str]:
-    """The names of columns that have spaces around them, and those without; empty where two would be the same."""
+    """The names of columns that :func:`clean` changes, and those without; empty where two would be the same."""
     spaced = {name: clean(name) for name in names if clean(name) != name}
     return spaced if len({clean(name) for name in names}) == len(names) else {}
 

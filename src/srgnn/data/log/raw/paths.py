@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srgnn.data.log.raw.content import check_content
-from srgnn.data.log.raw.header import empty
+from srgnn.data.log.raw.header import empty, read_head
+from srgnn.data.log.raw.text import python
 from srgnn.errors import ArgumentError, UserError
 
 TEXT = (".csv", ".tsv", ".dat", ".txt")
@@ -41,10 +42,44 @@ def find_files(argument: str, path: PathNames, source: str = "") -> tuple[Path, 
         _check_file(argument, file)
     if len({os.path.realpath(file) for file in files}) < len(files):
         raise ArgumentError(argument, path, "each file once")
-    if len({kind_of(file) for file in files}) != 1:
-        kinds = ", ".join(sorted({kind_of(file)[1:] for file in files}))
-        raise ArgumentError(argument, path, f"files of one kind, not {kinds}; write all in one of them")
+    check_kinds(argument, files)
     return tuple(files)
+
+
+def check_kinds(argument: str, files: Sequence[Path]) -> None:
+    """Checks that files are all text, all JSON lines or all Parquet.
+
+    Args:
+        argument: Name of the argument that gave them.
+        files: The files.
+
+    Raises:
+        UserError: if they are not; the message has the command that converts one.
+    """
+    families = {family: [file for file in files if kind_of(file) in family] for family in (TEXT, JSON, (PARQUET,))}
+    found = [members for members in families.values() if members]
+    if len(found) == 1:
+        return
+    # Parquet and CSV are converted: the other way round, times and numbers would be text among others.
+    source = (families[(PARQUET,)] or families[TEXT])[0]
+    model = (families[TEXT] if kind_of(source) == PARQUET and families[TEXT] else families[JSON])[0]
+    target = source.with_name(f"{source.name.partition('.')[0]}-rows{kind_of(model)}")
+    if kind_of(source) == PARQUET:
+        scan = f"pl.scan_parquet({str(source)!r}, glob=False)"
+    else:
+        separator = read_head(source, None, None, '"').separator
+        scan = f"pl.scan_csv({str(source)!r}, glob=False, separator={separator!r}, infer_schema=False)"
+    if kind_of(model) in TEXT:
+        separator = read_head(model, None, None, '"').separator
+        sink = f"sink_csv({str(target)!r}, separator={separator!r}, datetime_format='%Y-%m-%d %H:%M:%S%.f')"
+    else:
+        sink = f"sink_ndjson({str(target)!r})"
+    names = " and ".join(str(members[0]) for members in found)
+    raise UserError(
+        f"{argument}= names files of several kinds, {names}: give instead of {source} the file {target} written by "
+        f"{python(f'import polars as pl; {scan}.{sink}')}, and likewise for others of its kind.",
+        argument,
+    )
 
 
 def check_paths(argument: str, path: PathNames) -> list[str]:

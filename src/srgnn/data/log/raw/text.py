@@ -1,6 +1,5 @@
 """Text files of rows, line by line: their raw lines, the fields of a line, and commands that convert a file."""
 
-import io
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -135,11 +134,3 @@ def command(path: Path, program: str, word: str, suffix: str | None = None) -> s
     plain = path.with_suffix("") if packed else path
     target = shlex.quote(str(plain.with_name(f"{plain.stem}-{word}{suffix or plain.suffix}")))
     return f"{packed} {source} | {program} > {target}" if packed else f"{program} < {source} > {target}"
-
-
-def in_memory(path: Path) -> io.BytesIO:
-    """A text file without the byte order mark at its start; of a log, there is a copy on disk instead."""
-    content = io.BytesIO()
-    raw_lines(path).select("line").sink_csv(content, include_header=False, quote_style="never")
-    content.seek(0)
-    return content

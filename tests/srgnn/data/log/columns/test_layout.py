@@ -219,9 +219,9 @@ def test_event_types_may_be_numbers(tmp_path: Path, log: Path):
             [r"dataset.columns.session='[visit]'", "dataset.columns.item='item, sku'"],
         ),
         (
-            "session,item\u200b,time\n",
-            r"found session, 'item\\u200b', time: remove the invisible characters from 'item\\u200b'\.$",
-            [],
+            "session,item\u200b_id,time\n",
+            r"found session, 'item\\u200b_id', time: 'item\\u200b_id' has invisible characters, so name all columns",
+            ["dataset.header=[session,item_id,time]"],
         ),
     ],
 )

@@ -165,7 +165,13 @@ def test_the_name_of_a_zone_after_its_offset_is_not_read():
     for zone in ("", " (CEST)", " (Central European Summer Time)"):
         javascript = f"Tue Apr 01 2014 10:00:01 GMT+0200{zone}"
         assert read([javascript], "%a %b %d %Y %H:%M:%S GMT%z", "UTC") == ["2014-04-01 08:00:01"]
-    assert read(["2014-04-01 10:00:01 +0200 CEST"], "%Y-%m-%d %H:%M:%S%.f %z", "UTC") == ["2014-04-01 08:00:01"]
+    for zone in ("+0200", "+0200 CEST", "+0200 +02", "+0200 CEST m=+0.001", "+0200 +0200 m=-12.5", "+0200 m=+1"):  # Go
+        assert read([f"2014-04-01 10:00:01 {zone}"], "%Y-%m-%d %H:%M:%S%.f %z", "UTC") == ["2014-04-01 08:00:01"]
+
+
+def test_times_with_a_decimal_comma_are_named_as_such():
+    with pytest.raises(UserError, match="such as '1396310400,5', are numbers with a decimal comma: write a point"):
+        find_format(pl.Series("time", ["1396310400,5", "1396310401,0"]))
 
 
 @pytest.mark.parametrize("value", ["Tue Apr 01 10:00:01 CEST 2014", "2014-04-01 10:00:01 (IST)"])

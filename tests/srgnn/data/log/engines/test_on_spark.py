@@ -71,9 +71,9 @@ def test_every_rule_gives_the_same_sessions_and_manifest_as_polars(tmp_path: Pat
         assert ours.ptr.tolist() == theirs.ptr.tolist()
 
 
-def test_text_files_are_refused_with_what_to_do(tmp_path: Path, spark: Spark, log):
+def test_text_files_are_refused_with_what_to_do_before_spark_starts(tmp_path: Path, log):
     with pytest.raises(UserError, match=r"reads Parquet, and .*log\.csv is csv.*convert it.*engine=duckdb"):
-        ClickLog(log, engine=spark, cache=tmp_path / "cache").load()
+        ClickLog(log, engine=Spark("no such master"), cache=tmp_path / "cache").load()
 
 
 def test_a_failure_of_spark_is_one_sentence(tmp_path: Path, spark: Spark):

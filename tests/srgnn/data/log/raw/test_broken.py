@@ -154,13 +154,14 @@ def test_lines_are_those_of_the_file_after_quoted_line_ends(tmp_path: Path):
 def test_nan_and_infinity_are_missing_values(tmp_path: Path):
     objects = [{"session_id": s, "item_id": i, "timestamp": 1396310400, "price": 1.5} for s, i in ROWS]
     objects[1] |= {"item_id": float("nan"), "note": 'x: NaN, "'}
+    objects[0] |= {"range": [float("nan"), float("nan"), -1]}
     objects[2] |= {"price": float("-inf"), "note": "Infinity é"}
     content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in objects)
     for mark in ("", "\ufeff"):
         for name, data in (("log.jsonl", (mark + content).encode()), ("log.jsonl.gz", gzip.compress(content.encode()))):
             rows = read_rows(written(tmp_path / name, data))
             assert rows.table.select("key", "item").collect().rows() == [ROWS[0], (1, None), ROWS[2]]
-            assert "NaN or Infinity read as missing values in 2 lines" in rows.notices[0].text
+            assert "NaN or Infinity read as missing values in 3 lines" in rows.notices[0].text
             assert rows.layout.frame.collect()["note"].to_list() == [None, 'x: NaN, "', "Infinity é"]
     path = written(tmp_path / "log.jsonl", content + "{\n")
     with pytest.raises(UserError, match=r"lines that are not JSON objects: 1 \(log\.jsonl line 4: '{'\)"):
@@ -180,10 +181,11 @@ def test_half_of_a_character_in_json_makes_no_two_ids_one(tmp_path: Path, half: 
 
 def test_leaving_lines_out_is_offered_only_if_a_row_is_left(tmp_path: Path):
     bad = '1,10,2014-04-01 10:00:00,"a \\" b"\n'
-    path = written(tmp_path / "log.csv", HEADER + bad + bad + "\n")
-    with pytest.raises(UserError, match="quotes after a backslash: 2") as error:
-        ids(path)
-    assert "on_error" not in str(error.value)
+    for nothing in ("\n", ",,,\n", ' ,"",\n'):
+        path = written(tmp_path / "log.csv", HEADER + bad + bad + nothing)
+        with pytest.raises(UserError, match="quotes after a backslash: 2") as error:
+            ids(path)
+        assert "on_error" not in str(error.value)
     written(path, HEADER + bad + LINES[0] + ",x\n")
     with pytest.raises(UserError, match="leave them out with on_error=skip"):
         ids(path)

@@ -1,7 +1,12 @@
 import gzip
 import json
 import os
+import re
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -154,7 +159,6 @@ def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
         ".": r"expected a file, not a directory: for all files in it, give",
         "empty.csv": r"empty\.csv is empty",
         "log.xlsx": r"expected a name that ends in \.csv",
-        "log.*sv": r"expected files of one kind, not csv, tsv; write all in one of them",
         "log.parquet.gz": r"expected a name that ends in .* except \.parquet followed by",
     }.items():
         with pytest.raises(UserError, match=sentence):
@@ -214,3 +218,31 @@ def test_the_error_about_a_missing_file_says_where_to_download_it():
         RawFiles(find_files("path", "nothing.csv", "https://example.org"))
     with pytest.raises(ArgumentError):
         RawFiles(find_files("path", []))
+
+
+def test_text_files_may_have_different_separators(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("session;item\n1;x\n")
+    (tmp_path / "b.tsv").write_text("session\titem\n2\ty, z\n")
+    (tmp_path / "c.txt").write_text('session,item\n3,"y, z"\n')
+    assert read(tmp_path / "*") == [("1", "x"), ("2", "y, z"), ("3", "y, z")]
+
+
+@pytest.mark.parametrize(("kind", "other"), [("csv", "parquet"), ("jsonl", "parquet"), ("csv", "jsonl")])
+def test_the_error_for_files_of_several_kinds_has_the_command_that_converts_one(tmp_path: Path, kind: str, other: str):
+    for name, session in ((kind, 1), (other, 2)):
+        table = pl.DataFrame({"session": [session], "time": [datetime(2014, 4, session)]})
+        path = tmp_path / f"it's.{name}"
+        if name == "csv":
+            table.write_csv(path, separator=";", datetime_format="%Y-%m-%d %H:%M:%S%.f")
+        else:
+            table.write_parquet(path) if name == "parquet" else table.write_ndjson(path)
+    with pytest.raises(UserError, match=r"path= names files of several kinds, .*: give instead of ") as error:
+        find_files("path", str(tmp_path / "*"))
+    command = re.search(r"written by (.*), and likewise", str(error.value))
+    assert command
+    subprocess.run(command[1].replace("python", shlex.quote(sys.executable), 1), shell=True, check=True)
+    converted = tmp_path / ("it's.parquet" if other == "parquet" else "it's.csv")
+    converted.unlink()
+    rows = RawFiles(find_files("path", str(tmp_path / "*"))).rows().collect()
+    assert sorted(map(int, rows["session"])) == [1, 2]
+    assert len(set(rows["time"].cast(pl.String).str.len_chars())) == 1
