@@ -47,7 +47,8 @@ def server(tmp_path: Path):
         httpd.shutdown()
 
 
-def test_a_set_is_downloaded_verified_and_converted(server: PublishedSet, capfd):
+def test_a_set_is_downloaded_verified_and_converted(server: PublishedSet, capfd, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("srgnn.progress.shows_bars", lambda stream: True)
     data = server.load()
     assert [s.tolist() for s in data.train] == [[0, 1, 0], [2, 0]]
     assert [s.tolist() for s in data.test] == [[1, 2, 0], [0, 1]]

@@ -38,7 +38,8 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
     if spaced:
         found = [each for names in spaced.values() for each in names]
         shown = ", ".join(repr(each) for each in dict.fromkeys(found))
-        what = "spaces" if all(map(str.isprintable, found)) else "invisible characters"
+        is_plain = all(each.replace("\t", " ").isprintable() for each in found)
+        what = "spaces" if is_plain else "invisible characters"
         text = f"{name(spaced)}: {what} removed from {counted(len(found), 'column name')} ({shown})"
         if files.kind not in TEXT:
             notices.append(Notice(f"{text}."))

@@ -89,7 +89,7 @@ def check_paths(argument: str, path: PathNames) -> list[str]:
         ArgumentError: if it is neither a name nor a list of names.
     """
     names = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
-    if not all(isinstance(name, str | os.PathLike) for name in names):
+    if not names or not all(isinstance(name, str | os.PathLike) for name in names):
         raise ArgumentError(
             argument, path or "null", "a file, such as log.csv, or a glob in quotes, such as 'logs/*.parquet'"
         )
