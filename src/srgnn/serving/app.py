@@ -22,11 +22,13 @@ from srgnn.serving.messages import (
     Graph,
     Health,
     Problem,
+    Search,
     State,
     body_description,
+    search_form,
 )
 from srgnn.serving.problems import Refusal, invalid
-from srgnn.serving.service import JsonResponse, Service, json_response
+from srgnn.serving.service import Json, Service
 from srgnn.serving.telemetry import Observed
 
 logger = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ def build_app(service: Service) -> FastAPI:
             path,
             call,
             methods=[method],
-            response_class=JsonResponse,
+            response_class=Json,
             responses=_responses(answer, problems if service.api_key is None else (*problems, 401)),
             openapi_extra=None if forms is None else body_description(forms),
             dependencies=keyed,
@@ -91,7 +93,7 @@ def build_app(service: Service) -> FastAPI:
         "/metrics", service.show_metrics, response_class=Response, responses={200: text}, dependencies=keyed
     )
     for path, call, answer in (("/health", service.health, Health), ("/ready", service.ready, State)):
-        app.add_api_route(path, call, response_class=JsonResponse, responses=_responses(answer, ()))
+        app.add_api_route(path, call, response_class=Json, responses=_responses(answer, ()))
     for file in PAGE.iterdir():
         route = "/" if file.name == "index.html" else f"/{file.name}"
         app.add_api_route(route, _file_route(file), methods=["GET", "HEAD"], include_in_schema=False)
@@ -108,13 +110,11 @@ def _responses(answer: Any, problems: Sequence[int]) -> dict[int | str, dict[str
 
 
 def _items_route(service: Service) -> Callable[..., Any]:
-    async def items(
-        query: Annotated[str, Query(max_length=200)] = "",
-        limit: Annotated[int, Query(ge=1, le=service.limits.k)] = min(20, service.limits.k),
-    ) -> Response:
-        return await service.find_items(query, limit)
+    async def items(search: Search) -> Response:
+        return await service.find_items(search.query, search.limit)
 
     items.__doc__ = service.find_items.__doc__
+    items.__annotations__["search"] = Annotated[search_form(service.limits), Query()]
     return items
 
 
@@ -142,20 +142,20 @@ def _handle_problems(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, Refusal)
-        return json_response({"error": error.sentence}, error.status, error.headers)
+        return Json({"error": error.sentence}, error.status, error.headers)
 
     @app.exception_handler(UserError)
     async def user_error(_: Request, error: Exception) -> Response:
         if isinstance(error, ArgumentError):  # without its value, which may be long
-            return json_response({"error": f"{error.argument}: expected {error.expected}."}, 422)
+            return Json({"error": f"{error.argument}: expected {error.expected}."}, 422)
         logger.error("cannot answer", extra={"about": {"error": str(error), "cause": repr(error.__cause__)}})
-        return json_response({"error": str(error)}, 503)
+        return Json({"error": str(error)}, 503)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_query(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         refusal = invalid(error.errors())
-        return json_response({"error": refusal.sentence}, refusal.status)
+        return Json({"error": refusal.sentence}, refusal.status)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: Exception) -> Response:
@@ -165,8 +165,8 @@ def _handle_problems(app: FastAPI) -> None:
             405: f"{request.method} is not possible here: /docs lists what is.",
         }
         sentence = sentences.get(error.status_code, f"{error.detail}.")
-        return json_response({"error": sentence}, error.status_code, dict(error.headers or {}))
+        return Json({"error": sentence}, error.status_code, dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def bug(_: Request, __: Exception) -> Response:
-        return json_response({"error": "The service has a bug: its log says where."}, 500)
+        return Json({"error": "The service has a bug: its log says where."}, 500)

@@ -43,7 +43,7 @@ class Batcher(Generic[R]):
         self.compute, self.batch, self.room, self.observe = answer, batch, waiting, observe
         self.num_waiting = 0
         self._requests: deque[_Request[R]] = deque()
-        self._thread = ThreadPoolExecutor(1, "answers")
+        self._thread: ThreadPoolExecutor | None = None
         self._running: asyncio.Task[None] | None = None
 
     def check_room(self, number: int) -> None:
@@ -71,21 +71,26 @@ class Batcher(Generic[R]):
         return await request.answered
 
     def close(self) -> None:
-        """Ends the thread once it has done what it is at."""
-        self._thread.shutdown()
+        """Ends the thread once it has done what it is at; the next request would start another one."""
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while batch := self._take():
-            outcomes = await loop.run_in_executor(self._thread, self._outcomes, batch)
-            for request, outcome in zip(batch, outcomes, strict=True):
-                if request.answered.done():  # cancelled meanwhile
-                    continue
-                if isinstance(outcome, Exception):
-                    request.answered.set_exception(outcome)
-                else:
-                    request.answered.set_result(outcome)
-        self._running = None
+        self._thread = self._thread or ThreadPoolExecutor(1, "answers")
+        try:
+            while batch := self._take():
+                outcomes = await loop.run_in_executor(self._thread, self._outcomes, batch)
+                for request, outcome in zip(batch, outcomes, strict=True):
+                    if request.answered.done():  # cancelled meanwhile
+                        continue
+                    if isinstance(outcome, Exception):
+                        request.answered.set_exception(outcome)
+                    else:
+                        request.answered.set_result(outcome)
+        finally:
+            self._running = None
 
     def _take(self) -> list[_Request[R]]:
         """The requests of the next batch."""

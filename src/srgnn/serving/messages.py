@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
 from pydantic_core import from_json
 
 from srgnn.recommender import Query, Recommendations
@@ -14,9 +23,15 @@ LONGEST = 1000  # characters of an id: addresses of pages fit
 LARGEST = 2**63  # ids of 64 bits, as tables hold them
 
 
-def _item_id(value: Any) -> int | str:
+def _whole(value: Any) -> Any:
+    """An integer that is written as 5.0, as JSON allows, or the value itself."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _item_id(given: Any) -> int | str:
+    value = _whole(given)
     if (type(value) is str and len(value) <= LONGEST) or (type(value) is int and abs(value) < LARGEST):
-        return value
+        return value  # type: ignore[no-any-return]
     raise ValueError(f"expected an item id, a text of up to {LONGEST} characters or an integer of 64 bits")
 
 
@@ -83,7 +98,7 @@ def recommend_forms(limits: Limits, keeps_sessions: bool) -> dict[str, type[Wish
     session = Annotated[list[ItemId], Field(max_length=limits.clicks)]
     items = Annotated[list[ItemId], Field(max_length=limits.items)]
     wish: dict[str, Any] = {
-        "k": (Annotated[int, Field(ge=1, le=limits.k)], min(20, limits.k)),
+        "k": (Annotated[int, Field(ge=1, le=limits.k), BeforeValidator(_whole)], min(20, limits.k)),
         "without": (items, []),
         "only": (items | None, None),
     }
@@ -104,6 +119,21 @@ def explain_forms(limits: Limits) -> dict[str, type[SessionOnly]]:
 
 
 F = TypeVar("F", bound=Form)
+
+
+class Search(BaseModel):
+    """The query of a search for items; no other name is allowed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    query: Annotated[str, Field(max_length=200)] = ""
+    limit: int = 20
+
+
+def search_form(limits: Limits) -> type[Search]:
+    """The query of a search within limits."""
+    limit = Annotated[int, Field(ge=1, le=limits.k)]
+    return create_model("Search", __base__=Search, limit=(limit, min(20, limits.k)))
 
 
 def parse(body: bytes, forms: Mapping[str, type[F]]) -> F:

@@ -50,10 +50,22 @@ class LoadedModel:
         return loaded
 
     def answer(self, queries: Sequence[Query]) -> list[Answered]:
-        """The answers to queries, computed together; `k` may be larger than the number of items."""
-        most = len(self.recommender.vocabulary)
-        queries = [query if query.k <= most else replace(query, k=most) for query in queries]
-        return [Answered(each, self.fingerprint) for each in self.recommender.answer(queries)]
+        """The answers to queries, computed together.
+
+        Unlike those of :meth:`srgnn.recommender.Recommender.answer`, `k` may be larger than the number of items, and no
+        id of `only` needs to be known: nothing is recommended then.
+        """
+        look_up, most = self.recommender.look_up, len(self.recommender.vocabulary)
+        possible = [each for each in queries if each.only is None or look_up(each.only)[0]]
+        found = iter(self.recommender.answer([replace(each, k=min(each.k, most)) for each in possible]))
+        answers = []
+        for each in queries:
+            if each.only is None or look_up(each.only)[0]:
+                answers.append(next(found))
+            else:
+                known, skipped = look_up(each.session)
+                answers.append(Recommendations([], [], None, None, skipped, by_popularity=not known))
+        return [Answered(each, self.fingerprint) for each in answers]
 
     @cached_property
     def catalogue(self) -> pl.DataFrame:

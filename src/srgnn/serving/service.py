@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
@@ -38,15 +39,11 @@ F = TypeVar("F", bound=Form)
 R = TypeVar("R")
 
 
-class JsonResponse(Response):
-    """A response whose content is JSON already."""
-
-    media_type = "application/json"
-
-
-def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+class Json(JSONResponse):
     """Plain values as a response."""
-    return JsonResponse(to_json(content), status, headers)
+
+    def render(self, content: Any) -> bytes:
+        return to_json(content)
 
 
 class Service:
@@ -88,14 +85,14 @@ class Service:
             if isinstance(form, ManySessions):
                 answered = await self.batcher.answer([form.query(each) for each in form.sessions])
                 contents = [answer_content(each.recommendations) for each in answered]
-                return json_response({"answers": contents, "model": answered[0].model})
+                return Json({"answers": contents, "model": answered[0].model})
             if isinstance(form, OneSession):
                 session: Sequence[int | str] = form.session
             elif isinstance(form, NextClick) and self.store is not None:
                 self.batcher.check_room(1)  # before the click is stored: it will be sent again
                 session = await self.store.add(form.session_id, form.click, self.limits.clicks)
             (answer,) = await self.batcher.answer([form.query(session)])
-            return json_response(answer_content(answer.recommendations) | {"model": answer.model})
+            return Json(answer_content(answer.recommendations) | {"model": answer.model})
 
     async def explain(self, request: Request) -> Response:
         """The graph of a session, with the attention and the messages of SR-GNN if that is the model."""
@@ -103,22 +100,22 @@ class Service:
         model = self.model.current
         async with self._in_time():
             graph = await self._beside(lambda: explain(model.recommender, form.session))
-        return json_response(graph | {"model": model.fingerprint})
+        return Json(graph | {"model": model.fingerprint})
 
     async def find_items(self, query: str, limit: int) -> Response:
         """The items whose id or title contains a text; the most clicked ones for an empty text."""
         model = self.model.current
         async with self._in_time():
             items = await self._beside(lambda: find_items(model, query, limit))
-        return json_response({"items": items, "model": model.fingerprint})
+        return Json({"items": items, "model": model.fingerprint})
 
     async def health(self) -> Response:
         """Whether the process lives."""
-        return json_response({"status": "alive"})
+        return Json({"status": "alive"})
 
     async def ready(self) -> Response:
         """Whether a model is loaded: the service listens only when one is."""
-        return json_response(self._state())
+        return Json(self._state())
 
     async def show_metrics(self) -> Response:
         """Metrics for Prometheus."""
@@ -129,7 +126,7 @@ class Service:
         if self.api_key is None:
             raise Refusal(403, "Reloading by request needs an API key: send the process SIGHUP, or set a key.")
         await self.reload()
-        return json_response(self._state())
+        return Json(self._state())
 
     async def reload(self) -> None:
         """Loads the checkpoint anew.

@@ -1,31 +1,9 @@
-"""A service in this process: requests reach it without a socket."""
-
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-import torch
+from services import write_checkpoint
 
-from srgnn.nn import SRGNNSettings
-from srgnn.serving.app import build_app
 from srgnn.serving.model import ServedModel
-from srgnn.serving.service import Service
-
-ITEMS = ["A", "B", "C", "D", 5]
-TITLES = ["Red lamp", "Blue lamp", "Chair", None, "Red chair"]
-
-
-def write_checkpoint(path: Path, seed: int = 0) -> Path:
-    """Writes the checkpoint of an SR-GNN with random weights over five items."""
-    torch.manual_seed(seed)
-    model = SRGNNSettings(8).build(len(ITEMS))
-    state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    record = {"model": {"num_items": len(ITEMS), "hidden_size": 8}, "vocabulary": ITEMS, "titles": TITLES}
-    torch.save({"state_dict": state, "srgnn": {**record, "clicks": [3, 5, 0, 4, 1]}}, path)
-    return path
 
 
 @pytest.fixture
@@ -36,14 +14,3 @@ def checkpoint(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(checkpoint: Path) -> ServedModel:
     return ServedModel(lambda: checkpoint)
-
-
-def ask(service: Service, talk: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> Any:
-    """What a conversation with a service returns."""
-
-    async def with_client() -> Any:
-        transport = httpx.ASGITransport(build_app(service), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return await talk(client)
-
-    return asyncio.run(with_client())

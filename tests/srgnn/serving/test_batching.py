@@ -101,3 +101,12 @@ def test_a_request_that_was_given_up_is_not_computed():
 
     asyncio.run(talk())
     assert model.batches == [["a"], ["c"]]
+
+
+def test_it_answers_again_after_it_was_closed():
+    model = Model()
+    model.may_answer.set()
+    batcher = Batcher(model.answer, batch=9, waiting=9)
+    for name in "ab":
+        assert asyncio.run(batcher.answer([Query([name])])) == [name]  # in a loop of its own
+        batcher.close()
