@@ -30,7 +30,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 # is imported, and removes it when the first of the programs ends.
 LIBRARIES = [
     *("torch_geometric.nn", "torchmetrics", "lightning.pytorch", "hydra", "polars", "narwhals", "pooch"),
-    *("optuna.importance", "matplotlib.pyplot"),
+    *("optuna.importance", "matplotlib.pyplot", "fastapi", "uvicorn", "prometheus_client"),
 ]
 
 

@@ -138,7 +138,15 @@ class Recommender:
         Raises:
             UserError: if the file is missing or not a checkpoint of this project.
         """
-        saved = Checkpoint.load(checkpoint)
+        return cls.from_checkpoint(Checkpoint.load(checkpoint))
+
+    @classmethod
+    def from_checkpoint(cls, saved: Checkpoint) -> "Recommender":
+        """The recommender of a checkpoint in memory.
+
+        Raises:
+            UserError: if the weights do not fit the model or are not finite.
+        """
         clicks = saved.record.clicks
         return cls(saved.build_model(), saved.vocabulary, None if clicks is None else torch.tensor(clicks))
 

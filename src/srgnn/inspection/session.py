@@ -40,6 +40,11 @@ class Inspection:
     edges: pl.DataFrame
 
 
+def can_inspect(recommender: Recommender) -> bool:
+    """Whether the model is SR-GNN, in which attention and propagation are inspected."""
+    return isinstance(recommender.model, SRGNN)
+
+
 @torch.inference_mode()
 def inspect_session(recommender: Recommender, session: Sequence[int | str]) -> Inspection:
     """Computes attention, message weights and the effect of propagation for one session; unknown ids are left out.

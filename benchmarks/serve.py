@@ -1,0 +1,236 @@
+"""Measures the service under load: `python benchmarks/serve.py`.
+
+Starts `src/serve.py` with a model of random weights, and sends it sessions over loopback from this second process. The
+load is open: requests are due at a fixed rate whether or not earlier ones are answered, and their time counts from when
+they were due. Beside a load of a fixed rate, the highest rate is searched for at which 99 of 100 requests take less
+than 50 ms.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import torch
+
+from srgnn.nn import SRGNNSettings
+from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
+
+SERVE = Path(__file__).resolve().parents[1] / "src" / "serve.py"
+ITEMS = 43_097  # the catalogue of Diginetica
+CLICKS_PER_SESSION = 4  # about the mean of the published logs
+SESSIONS = 1000  # different ones, sent in turn
+CONNECTIONS = 256  # at most; a request that finds none free waits, and its time counts
+BOUND = 0.05  # seconds that 99 of 100 requests may take at the highest rate
+STEP = 1.25  # between the rates of the search
+REFINED = 2  # halvings of the last step
+RUNNING = 0.97  # share of the requests that are answered in time: at a lower one, the queue grows
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a load found: the rate at which requests were due and answered, and their seconds, ascending."""
+
+    rate: float
+    answered: float
+    seconds: Sequence[float]
+    refused: int
+    batch: float
+
+    def percentile(self, percent: float) -> float:
+        """The time within which this share of the requests was answered."""
+        return self.seconds[min(len(self.seconds) - 1, int(len(self.seconds) * percent / 100))]
+
+    @property
+    def within_bound(self) -> bool:
+        """Whether the service keeps up with the rate."""
+        is_running = self.answered >= RUNNING * self.rate and not self.refused
+        return is_running and self.percentile(99) < BOUND
+
+    def __str__(self) -> str:
+        p50, p90, p99 = (f"{1000 * self.percentile(percent):8.1f}" for percent in (50, 90, 99))
+        return f"{self.rate:8,.0f} {self.answered:12,.0f} {p50} {p90} {p99} {self.batch:8.1f} {self.refused:8,}"
+
+
+HEADER = f"{'due/s':>8} {'answered/s':>12} {'p50 ms':>8} {'p90 ms':>8} {'p99 ms':>8} {'batch':>8} {'refused':>8}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=ITEMS)
+    parser.add_argument("--width", type=int, default=100, help="of the item embeddings")
+    parser.add_argument("--k", type=int, default=20, help="items of an answer")
+    parser.add_argument("--rate", type=float, default=500, help="requests per second")
+    parser.add_argument("--seconds", type=float, default=20, help="of each load")
+    parser.add_argument("--no-search", action="store_true", help="leaves out the search for the highest rate")
+    parser.add_argument("--folder", type=Path, help="folder for the checkpoint; a temporary one by default")
+    parser.add_argument("options", nargs="*", help="options of the service, such as threads=1")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        checkpoint = Path(folder, "model.ckpt")
+        write_checkpoint(checkpoint, options.items, options.width)
+        print(f"{options.items:,} items, d = {options.width}, k = {options.k}, {options.seconds:g} s per load")
+        with service(checkpoint, options.options) as url:
+            requests = requests_of(url, options.items, options.k)
+            measure(url, requests, min(50, options.rate), min(5, options.seconds))  # warms up
+            print(HEADER)
+            first = measure(url, requests, options.rate, options.seconds)
+            print(first, flush=True)
+            if not options.no_search:
+                highest = search(url, requests, options.rate, options.seconds)
+                print(f"highest rate with p99 < {1000 * BOUND:g} ms: {highest:,.0f} requests/s")
+
+
+def write_checkpoint(path: Path, items: int, width: int) -> None:
+    """Writes an SR-GNN with random weights."""
+    torch.manual_seed(0)
+    model = SRGNNSettings(width).build(items)
+    arguments = {"num_items": items, "hidden_size": width}
+    Checkpoint(CheckpointRecord(arguments, list(range(items)), clicks=[1] * items), model.state_dict()).save(path)
+
+
+@contextmanager
+def service(checkpoint: Path, options: Sequence[str]) -> Iterator[str]:
+    """Runs the service, and gives its address."""
+    command = [sys.executable, str(SERVE), f"checkpoint={checkpoint}", "port=0", *options]
+    log = checkpoint.with_name("log")
+    with log.open("w") as output, subprocess.Popen(command, stdout=output, cwd=checkpoint.parent) as process:
+        try:
+            while not (found := re.search(r'"event": "listening", "url": "([^"]+)"', log.read_text())):
+                if process.poll() is not None:
+                    sys.exit("The service did not start.")
+                time.sleep(0.1)
+            yield found[1]
+        finally:
+            process.terminate()
+
+
+def requests_of(url: str, items: int, k: int) -> list[bytes]:
+    """HTTP requests for the items after random sessions."""
+    draw = random.Random(0)
+    requests = []
+    for _ in range(SESSIONS):
+        length = min(50, 1 + int(draw.expovariate(1 / (CLICKS_PER_SESSION - 0.5))))
+        body = json.dumps({"session": [draw.randrange(items) for _ in range(length)], "k": k})
+        head = f"POST /recommend HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Type: application/json\r\n"
+        requests.append(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    return requests
+
+
+class Connection(asyncio.Protocol):
+    """A connection over which one request at a time is answered."""
+
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[int] | None = None
+        self.transport: asyncio.Transport | None = None
+        self.received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    async def ask(self, request: bytes) -> int:
+        """The status of the answer to a request."""
+        assert self.transport is not None
+        self.answered, self.received = asyncio.get_running_loop().create_future(), b""
+        self.transport.write(request)
+        return await self.answered
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        head, end, body = self.received.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head.lower())
+        if end and length and len(body) >= int(length[1]) and self.answered is not None:
+            self.answered.set_result(int(head[9:12]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.answered is not None and not self.answered.done():
+            self.answered.set_exception(error or ConnectionResetError())
+
+
+def measure(url: str, requests: Sequence[bytes], rate: float, seconds: float) -> Measured:
+    """Sends requests at a fixed rate."""
+    before = batches(url)
+    took, statuses, lasted = asyncio.run(send(url, requests, rate, max(1, round(rate * seconds))))
+    sessions, number = (after - earlier for after, earlier in zip(batches(url), before, strict=True))
+    refused = sum(status != 200 for status in statuses)
+    return Measured(rate, (len(statuses) - refused) / lasted, sorted(took), refused, sessions / max(1, number))
+
+
+async def send(url: str, requests: Sequence[bytes], rate: float, number: int) -> tuple[list[float], list[int], float]:
+    """Sends requests when they are due; returns their seconds, their statuses, and the seconds of all."""
+    loop, place = asyncio.get_running_loop(), urlsplit(url)
+    free: deque[Connection] = deque()
+    slots = asyncio.Semaphore(CONNECTIONS)
+    took: list[float] = []
+    statuses: list[int] = []
+
+    async def ask(request: bytes, due: float) -> None:
+        async with slots:
+            if free:
+                connection = free.pop()
+            else:
+                _, connection = await loop.create_connection(Connection, place.hostname, place.port)
+            statuses.append(await connection.ask(request))
+            took.append(time.perf_counter() - due)
+            free.append(connection)
+
+    begun, asking = time.perf_counter() + 0.01, set()
+    for i in range(number):
+        due = begun + i / rate
+        if (early := due - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
+        task = asyncio.create_task(ask(requests[i % len(requests)], due))
+        asking.add(task)
+        task.add_done_callback(asking.discard)
+        if i % 16 == 0:
+            await asyncio.sleep(0)  # lets answers in when the load is behind
+    await asyncio.gather(*asking)
+    lasted = time.perf_counter() - begun
+    for connection in free:
+        assert connection.transport is not None
+        connection.transport.close()
+    return took, statuses, lasted
+
+
+def batches(url: str) -> tuple[float, float]:
+    """The numbers of sessions and of batches that the service has answered."""
+    with urlopen(f"{url}/metrics") as response:
+        text = response.read().decode()
+    sessions, number = (
+        float(found[1]) if (found := re.search(rf"^srgnn_batch_sessions_{name} (\S+)", text, re.MULTILINE)) else 0.0
+        for name in ("sum", "count")
+    )
+    return sessions, number
+
+
+def search(url: str, requests: Sequence[bytes], rate: float, seconds: float) -> float:
+    """The highest rate that the service keeps up with within the bound; 0 if it is below one request per second."""
+    held, failed = 0.0, 0.0
+    while rate >= 1:
+        found = measure(url, requests, rate, seconds)
+        print(found, flush=True)
+        if found.within_bound:
+            held = rate
+        else:
+            failed = rate
+        if held and failed and failed / held < STEP ** (0.5**REFINED) * 1.001:
+            break
+        rate = STEP * held if not failed else failed / 2 if not held else (held * failed) ** 0.5
+    return held
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""Requests and answers of the service, validated strictly and described in OpenAPI."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic_core import from_json
+
+from srgnn.recommender import Query, Recommendations
+from srgnn.serving.limits import Limits
+from srgnn.serving.problems import Refusal, errors_of, invalid
+
+LONGEST = 1000  # characters of an id: addresses of pages fit
+LARGEST = 2**63  # ids of 64 bits, as tables hold them
+
+
+def _whole(value: Any) -> Any:
+    """An integer that is written as 5.0, as JSON allows, or the value itself."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _item_id(given: Any) -> int | str:
+    value = _whole(given)
+    if (type(value) is str and len(value) <= LONGEST) or (type(value) is int and abs(value) < LARGEST):
+        return value  # type: ignore[no-any-return]
+    raise ValueError(f"expected an item id, a text of up to {LONGEST} characters or an integer of 64 bits")
+
+
+ItemId: TypeAlias = Annotated[
+    int | str,
+    PlainValidator(_item_id),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": LONGEST},
+                {"type": "integer", "exclusiveMinimum": -LARGEST, "exclusiveMaximum": LARGEST},
+            ]
+        }
+    ),
+]
+
+
+class Form(BaseModel):
+    """A request body: no value is converted, and no other key is allowed."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Wish(Form):
+    """Which items are wanted, see :class:`srgnn.recommender.Query`."""
+
+    k: int = 20
+    new_only: bool = False
+    without: list[ItemId] = []
+    only: list[ItemId] | None = None
+
+    def query(self, session: Sequence[int | str]) -> Query:
+        """The query for a session."""
+        return Query(session, self.k, self.new_only, self.without, self.only)
+
+
+class OneSession(Wish):
+    """One session, oldest click first."""
+
+    session: list[ItemId]
+
+
+class ManySessions(Wish):
+    """Many sessions, which are answered together."""
+
+    sessions: list[list[ItemId]]
+
+
+class NextClick(Wish):
+    """The latest click of a session that the service keeps."""
+
+    session_id: Annotated[str, Field(min_length=1, max_length=200)]
+    click: ItemId
+
+
+class SessionOnly(Form):
+    """One session, oldest click first, to be explained."""
+
+    session: list[ItemId]
+
+
+def recommend_forms(limits: Limits, keeps_sessions: bool) -> dict[str, type[Wish]]:
+    """The forms of a request for recommendations within limits, by the key that tells them apart."""
+    session = Annotated[list[ItemId], Field(max_length=limits.clicks)]
+    items = Annotated[list[ItemId], Field(max_length=limits.items)]
+    wish: dict[str, Any] = {
+        "k": (Annotated[int, Field(ge=1, le=limits.k), BeforeValidator(_whole)], min(20, limits.k)),
+        "without": (items, []),
+        "only": (items | None, None),
+    }
+    sessions = Annotated[list[session], Field(min_length=1, max_length=limits.sessions)]
+    forms: dict[str, type[Wish]] = {
+        "session": create_model("OneSession", __base__=OneSession, session=(session, ...), **wish),
+        "sessions": create_model("ManySessions", __base__=ManySessions, sessions=(sessions, ...), **wish),
+    }
+    if keeps_sessions:
+        forms["session_id"] = create_model("NextClick", __base__=NextClick, **wish)
+    return forms
+
+
+def explain_forms(limits: Limits) -> dict[str, type[SessionOnly]]:
+    """The form of a request for the graph of a session."""
+    session = Annotated[list[ItemId], Field(max_length=limits.clicks)]
+    return {"session": create_model("SessionOnly", __base__=SessionOnly, session=(session, ...))}
+
+
+F = TypeVar("F", bound=Form)
+
+
+class Search(BaseModel):
+    """The query of a search for items; no other name is allowed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    query: Annotated[str, Field(max_length=200)] = ""
+    limit: int = 20
+
+
+def search_form(limits: Limits) -> type[Search]:
+    """The query of a search within limits."""
+    limit = Annotated[int, Field(ge=1, le=limits.k)]
+    return create_model("Search", __base__=Search, limit=(limit, min(20, limits.k)))
+
+
+def parse(body: bytes, forms: Mapping[str, type[F]]) -> F:
+    """The form that a body holds.
+
+    Raises:
+        Refusal: 400 if it is not JSON, 422 if it has another form.
+    """
+    try:
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError as error:  # strict: neither NaN nor half of a character
+        raise Refusal(400, f"The body is not JSON ({error}).") from error
+    found = [name for name in forms if name in content] if isinstance(content, dict) else []
+    if len(found) != 1:
+        expected = f"one of {', '.join(forms)}" if len(forms) > 1 else ", ".join(forms)
+        raise Refusal(422, f"The body has to be an object with {expected}.")
+    try:
+        return forms[found[0]].model_validate(content)
+    except ValidationError as error:
+        raise invalid(errors_of(error)) from error
+
+
+def body_description(forms: Mapping[str, type[Form]]) -> dict[str, Any]:
+    """The OpenAPI description of a body that has one of several forms."""
+    schemas = [form.model_json_schema() for form in forms.values()]
+    schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+class Item(BaseModel):
+    """A recommended item; its score is a number of clicks if the answer is by popularity."""
+
+    id: int | str
+    score: float
+    title: str | None = None
+
+
+class Answer(BaseModel):
+    """The best items after one session, best first, and the ids of the session that are not known."""
+
+    items: list[Item]
+    skipped: list[int | str]
+    by_popularity: bool
+    model: str
+
+
+class PartialAnswer(BaseModel):
+    """The best items after one of many sessions."""
+
+    items: list[Item]
+    skipped: list[int | str]
+    by_popularity: bool
+
+
+class Answers(BaseModel):
+    """The answers to many sessions, in their order."""
+
+    answers: list[PartialAnswer]
+    model: str
+
+
+class FoundItem(BaseModel):
+    """An item of the catalogue, with its number of training clicks."""
+
+    id: int | str
+    title: str | None = None
+    clicks: int | None = None
+
+
+class FoundItems(BaseModel):
+    """The items that fit a search, the best known first."""
+
+    items: list[FoundItem]
+    model: str
+
+
+class Node(BaseModel):
+    """An item of a session: its number of clicks, and the sum of their attention."""
+
+    id: int | str
+    title: str | None = None
+    clicks: int
+    attention: float | None
+
+
+class Edge(BaseModel):
+    """A pair of consecutive clicks, as places in the list of nodes.
+
+    `along` and `against` are the weights of the messages in both directions.
+    """
+
+    source: int
+    target: int
+    times: int
+    along: float | None
+    against: float | None
+
+
+class Graph(BaseModel):
+    """The graph of a session, its nodes in the order of their first clicks; numbers are null if the model has none."""
+
+    nodes: list[Node]
+    edges: list[Edge]
+    skipped: list[int | str]
+    model: str
+
+
+class State(BaseModel):
+    """The model that answers, and its number of items."""
+
+    model: str
+    items: int
+
+
+class Health(BaseModel):
+    """The process lives."""
+
+    status: str
+
+
+class Problem(BaseModel):
+    """The reason why a request is not answered, in one sentence."""
+
+    error: str
+
+
+def answer_content(found: Recommendations) -> dict[str, Any]:
+    """Recommendations as a :class:`PartialAnswer`, in plain values."""
+    items: list[dict[str, Any]] = [{"id": raw, "score": score} for raw, score in found]
+    for item, title in zip(items, found.titles or (), strict=False):
+        if title is not None:
+            item["title"] = title
+    return {"items": items, "skipped": found.skipped, "by_popularity": found.by_popularity}

@@ -1,0 +1,126 @@
+"""The model that the service answers with, and its replacement while requests arrive."""
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from srgnn.recommender import Query, Recommendations, Recommender
+from srgnn.training.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Recommendations, with the fingerprint of the model that made them."""
+
+    recommendations: Recommendations
+    model: str
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A recommender, whole and in memory.
+
+    Args:
+        recommender: The recommender.
+        fingerprint: Hash of its weights and its vocabulary.
+    """
+
+    recommender: Recommender
+    fingerprint: str
+
+    @classmethod
+    def load(cls, path: Path) -> "LoadedModel":
+        """Reads a checkpoint, and answers one session with it.
+
+        Raises:
+            UserError: if it cannot be read, or does not answer.
+        """
+        saved = Checkpoint.load(path)
+        # Weights that stayed in the file would change, or end the process, when something is copied onto it.
+        saved = replace(saved, weights={name: weight.clone() for name, weight in saved.weights.items()})
+        loaded = cls(Recommender.from_checkpoint(saved), fingerprint(saved))
+        loaded.answer([Query(loaded.recommender.vocabulary.ids[:2], k=1)])
+        return loaded
+
+    def answer(self, queries: Sequence[Query]) -> list[Answered]:
+        """The answers to queries, computed together.
+
+        Unlike those of :meth:`srgnn.recommender.Recommender.answer`, `k` may be larger than the number of items, and no
+        id of `only` needs to be known: nothing is recommended then.
+        """
+        look_up, most = self.recommender.look_up, len(self.recommender.vocabulary)
+        possible = [each for each in queries if each.only is None or look_up(each.only)[0]]
+        found = iter(self.recommender.answer([replace(each, k=min(each.k, most)) for each in possible]))
+        answers = []
+        for each in queries:
+            if each.only is None or look_up(each.only)[0]:
+                answers.append(next(found))
+            else:
+                known, skipped = look_up(each.session)
+                answers.append(Recommendations([], [], None, None, skipped, by_popularity=not known))
+        return [Answered(each, self.fingerprint) for each in answers]
+
+    @cached_property
+    def catalogue(self) -> pl.DataFrame:
+        """The items, those with the most training clicks first: `index`, `title`, `clicks`, and `id` and `words` (the
+        title), in small letters."""
+        recommender = self.recommender
+        num_items = len(recommender.vocabulary)
+        table = pl.DataFrame(
+            {
+                "index": range(num_items),
+                "id": [str(raw).lower() for raw in recommender.vocabulary.ids],
+                "title": recommender.titles or [None] * num_items,
+                "clicks": [None] * num_items if recommender.clicks is None else recommender.clicks.tolist(),
+            },
+            schema={"index": pl.Int64, "id": pl.String, "title": pl.String, "clicks": pl.Int64},
+        )
+        words = pl.col("title").fill_null("").str.to_lowercase()
+        return table.with_columns(words=words).sort("clicks", descending=True, nulls_last=True, maintain_order=True)
+
+
+class ServedModel:
+    """The model that answers now. A new one replaces it once it is whole; until then the old one answers.
+
+    Args:
+        locate: Finds the checkpoint; it is called for every (re)load.
+
+    Raises:
+        UserError: if the first one cannot be loaded.
+    """
+
+    def __init__(self, locate: Callable[[], Path]):
+        self._locate = locate
+        self._lock = threading.Lock()
+        self.current = LoadedModel.load(locate())
+
+    def reload(self) -> LoadedModel:
+        """Loads the checkpoint anew and returns the model that answers from now on.
+
+        Raises:
+            UserError: if it cannot be loaded; the old model stays.
+        """
+        with self._lock:  # the last one to begin is the one that stays
+            self.current = LoadedModel.load(self._locate())
+            return self.current
+
+    def answer(self, queries: Sequence[Query]) -> list[Answered]:
+        """The answers to queries, all by one model."""
+        return self.current.answer(queries)
+
+
+def fingerprint(checkpoint: Checkpoint) -> str:
+    """The first 16 hexadecimal digits of a SHA-256 over what answers depend on: model, vocabulary, clicks, weights."""
+    record = checkpoint.record
+    digest = sha256(json.dumps([record.architecture, record.model, record.vocabulary, record.clicks]).encode())
+    for name, weight in sorted(checkpoint.weights.items()):
+        digest.update(name.encode())
+        digest.update(weight.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
