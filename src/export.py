@@ -1,4 +1,4 @@
-"""Writes a checkpoint without the state of its training to one file: `python src/export.py checkpoint=last`."""
+"""Writes a checkpoint as one file: weights, a program, or an index: `python src/export.py output=model.onnx`."""
 
 import os
 from pathlib import Path
@@ -13,14 +13,15 @@ from srgnn.errors import UserError
 
 @program("export")
 def main(config: DictConfig) -> None:
-    from srgnn.training.checkpoint import Checkpoint  # torch takes seconds to load
+    from srgnn.cli.exports import KINDS  # torch takes seconds to load
 
     output = Path(str(config.output))
-    if output.suffix != ".ckpt" or output.exists():
-        raise UserError(f"output={output}: expected the name of a new file that ends in .ckpt.")
+    if output.suffix not in KINDS or output.exists():
+        *others, last = KINDS
+        raise UserError(f"output={output}: expected the name of a new file that ends in {', '.join(others)} or {last}.")
     checkpoint = finished_run(config.checkpoint, config.paths.outputs)
-    Checkpoint.load(checkpoint).save(output)
-    say(f"{os.path.relpath(checkpoint)} is now in {output} ({output.stat().st_size / 1e6:,.1f} MB)")
+    note = KINDS[output.suffix](checkpoint, output, config)
+    say(f"{os.path.relpath(checkpoint)} is now in {output} ({output.stat().st_size / 1e6:,.1f} MB)\n{note}".strip())
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ class TrainableModel(Model, Protocol):
     """
 
     item_embedding: ItemEmbedding
+    item_tables: tuple[str, ...]  # names of the parameters with one row per item
 
     def session_embedding(self, batch: Batch) -> Tensor:
         """The embeddings of a batch of B session graphs, [B, d]."""

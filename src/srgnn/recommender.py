@@ -14,6 +14,7 @@ from srgnn.data.graphs import evaluation_batch_size, whole_sessions
 from srgnn.data.sessions import Sessions, Vocabulary
 from srgnn.errors import ArgumentError, UserError, check_int
 from srgnn.evaluation import Ranker
+from srgnn.index import ItemIndex
 from srgnn.metrics import check_finite
 from srgnn.nn.embedding import SMALLEST_NORM
 from srgnn.training.checkpoint import Checkpoint
@@ -58,7 +59,7 @@ class Recommendations:
     Args:
         items: Raw ids.
         scores: Their scores by the model; numbers of clicks if `by_popularity`.
-        probabilities: Their probabilities among all items; None if they were not asked for.
+        probabilities: Their probabilities among all items; None if they were not asked for, or with an index.
         titles: Their titles; None if the log had no table of items.
         skipped: Ids of the session that are not in the vocabulary, in its order.
         by_popularity: Whether no click of the session was known, so that these are the most clicked items.
@@ -114,13 +115,17 @@ class Recommender:
         vocabulary: Its items.
         clicks: Number of training clicks of every item, [V]: they answer sessions of which no click is known. None
             refuses such sessions.
+        index: An index of its items, which proposes the ones to score; None scores all.
 
     Example:
         >>> Recommender.load("outputs/.../best.ckpt").recommend(["A", "B", "A"], k=10)
     """
 
-    def __init__(self, model: Model, vocabulary: Vocabulary, clicks: Tensor | None = None):
+    def __init__(
+        self, model: Model, vocabulary: Vocabulary, clicks: Tensor | None = None, index: ItemIndex | None = None
+    ):
         self.model = model.eval()
+        self.index = index
         self.vocabulary = vocabulary
         self.titles = vocabulary.titles
         self.clicks = clicks
@@ -132,23 +137,29 @@ class Recommender:
             self.scores = lambda batch: trained.item_embedding.scores(trained.session_embedding(batch), norm)
 
     @classmethod
-    def load(cls, checkpoint: str | Path) -> "Recommender":
+    def load(cls, checkpoint: str | Path, index: str | Path | None = None) -> "Recommender":
         """The recommender of a checkpoint file.
 
+        Args:
+            checkpoint: The checkpoint.
+            index: The file of an :class:`~srgnn.index.ItemIndex` of its items, for large catalogues: the best items are
+                searched for among those that it proposes, and have no probabilities. None scores all items.
+
         Raises:
-            UserError: if the file is missing or not a checkpoint of this project.
+            UserError: if a file is missing or not one of this project, or the index is another checkpoint's.
         """
-        return cls.from_checkpoint(Checkpoint.load(checkpoint))
+        return cls.from_checkpoint(Checkpoint.load(checkpoint), index)
 
     @classmethod
-    def from_checkpoint(cls, saved: Checkpoint) -> "Recommender":
-        """The recommender of a checkpoint in memory.
+    def from_checkpoint(cls, saved: Checkpoint, index: str | Path | None = None) -> "Recommender":
+        """The recommender of a checkpoint in memory, see :meth:`load`.
 
         Raises:
-            UserError: if the weights do not fit the model or are not finite.
+            UserError: if the weights do not fit the model or are not finite, or the index is another checkpoint's.
         """
-        clicks = saved.record.clicks
-        return cls(saved.build_model(), saved.vocabulary, None if clicks is None else torch.tensor(clicks))
+        model, vocabulary, clicks = saved.build_model(), saved.vocabulary, saved.record.clicks
+        loaded = None if index is None else ItemIndex.load(index, model, vocabulary)
+        return cls(model, vocabulary, None if clicks is None else torch.tensor(clicks), loaded)
 
     def recommend(
         self,
@@ -230,12 +241,13 @@ class Recommender:
             k: Number of items.
             without: The items that are left out for each session, none twice; None leaves out nothing.
             only: The items to choose from, ascending, [n]; None for all.
-            with_probabilities: Whether the probabilities among all items are computed, too.
+            with_probabilities: Whether the probabilities among all items are computed, too; never with an index.
 
         Raises:
             UserError: if a session has no click and the clicks of the items are not known, or a score is not finite.
         """
         num_items = len(self.vocabulary)
+        with_probabilities = with_probabilities and self.index is None
         most_left_out = 0 if without is None else int(without.lengths.max())
         top = min(k + most_left_out, num_items if only is None else len(only))
         items = torch.zeros(len(sessions), top, dtype=torch.long)
@@ -267,6 +279,12 @@ class Recommender:
 
     def _retrieve(self, batch: Batch, top: int, only: Tensor | None) -> tuple[Tensor, Tensor]:
         """The best items of a batch and their scores, [B, top] each."""
+        if only is None and self.index is not None:
+            model = cast(TrainableModel, self.model)
+            session = check_finite(model.session_embedding(batch))
+            items, scores = self.index.best(session, model.item_embedding, self.ranker.norm, top)
+            if (items >= 0).all():  # else it proposed too few
+                return items, scores
         if only is None:
             _, items, scores = self.ranker(batch, top)
             return items, scores

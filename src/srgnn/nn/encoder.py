@@ -59,6 +59,7 @@ class SessionEncoder(Module):
     """
 
     in_products = True
+    item_tables: tuple[str, ...] = ("item_embedding.weight",)  # names of the parameters with one row per item
 
     def __init__(self, num_items: int, settings: EncoderSettings):
         super().__init__()

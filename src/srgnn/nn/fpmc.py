@@ -49,6 +49,8 @@ class FPMC(SessionEncoder):
         a batch of B session graphs -> scores [B, V]
     """
 
+    item_tables = ("item_embedding.weight", "click_embedding.weight")
+
     def __init__(self, num_items: int, settings: FPMCSettings | None = None):
         settings = settings or FPMCSettings()
         super().__init__(num_items, settings)

@@ -107,11 +107,11 @@ class Pairs:
     @classmethod
     def of(cls, clicks: Clicks) -> "Pairs":
         """The pairs of the clicks of a batch."""
-        place = torch.arange(len(clicks.session), device=clicks.session.device)
+        place = torch.arange(clicks.session.size(0), device=clicks.session.device)
         first = clicks.ptr[clicks.session]  # [L]
         click = place.repeat_interleave(place - first + 1)  # [P]
-        ptr = index2ptr(click, len(place))
-        earlier = torch.arange(len(click), device=click.device) + (first - ptr[:-1])[click]
+        ptr = index2ptr(click, place.size(0))
+        earlier = torch.arange(click.size(0), device=click.device) + (first - ptr[:-1])[click]
         return cls(click, earlier, ptr)
 
 
@@ -142,7 +142,7 @@ class CausalBlock(Module):
         self.lin_out = Linear(hidden_size, hidden_size)
 
     def forward(self, hidden: Tensor, pairs: "Pairs") -> Tensor:
-        joint = self.lin_attention(self.norm_attention(hidden)).view(len(hidden), 3, self.num_heads, -1)
+        joint = self.lin_attention(self.norm_attention(hidden)).view(hidden.size(0), 3, self.num_heads, -1)
         query, key, value = joint.unbind(dim=1)  # [L, heads, d / heads]
         products = query.index_select(0, pairs.click) * key.index_select(0, pairs.earlier)  # [P, heads, d / heads]
         alpha = segment_softmax(products.sum(dim=-1) * query.size(-1) ** -0.5, pairs.click, pairs.ptr)  # [P, heads]

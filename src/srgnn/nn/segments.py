@@ -40,7 +40,7 @@ def to_end(owner: Tensor, segments: Tensor) -> Tensor:
     Shapes:
         owner [n], ascending, segments [S + 1] -> [n]
     """
-    return segments[1:][owner] - 1 - torch.arange(len(owner), device=owner.device)
+    return segments[1:][owner] - 1 - torch.arange(owner.size(0), device=owner.device)
 
 
 def descending(owner: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,6 +60,6 @@ def _exponentials(logits: Tensor, owner: Tensor, segments: Tensor) -> Tensor:
     """The exponentials of logits, divided by the largest one of their segment, which keeps them finite."""
     # A maximum is the same in any order of the rows, and scattered it takes a twentieth of the time of torch-scatter's
     # over segments.
-    lowest = logits.new_full((len(segments) - 1, logits.size(1)), -torch.inf)
+    lowest = logits.new_full((segments.size(0) - 1, logits.size(1)), -torch.inf)
     largest = lowest.scatter_reduce_(0, owner.view(-1, 1).expand_as(logits), logits.detach(), "amax")
     return (logits - largest.index_select(0, owner)).exp()

@@ -96,7 +96,7 @@ class TAGNN(SessionEncoder):
     def scores_of(self, batch: Batch, items: Tensor) -> Tensor:
         """The scores of some items [K] only, [B, K]."""
         rows = self.item_embedding(torch.cat([batch.x, items]))  # in one lookup, which has one gradient
-        return self._scores(rows[: len(batch.x)], rows[len(batch.x) :], batch)
+        return self._scores(rows[: batch.x.size(0)], rows[batch.x.size(0) :], batch)
 
     def _scores(self, states: Tensor, items: Tensor, batch: Batch) -> Tensor:
         """Embeddings of the nodes [N, d] and of the items to score [K, d] -> [B, K]."""
@@ -108,6 +108,8 @@ class TAGNN(SessionEncoder):
             session, value = self.scale * F.normalize(session), self.scale * F.normalize(value)
         clicks = index2ptr(batch.alias_index.sort().values, states.size(0)).diff()  # of every node, [N]
         vectors = session, query, value, clicks.log().view(-1, 1), batch.batch, batch.ptr
+        if torch.compiler.is_exporting():  # a number of parts would be fixed in the program
+            return _score(items, *vectors)
         parts = torch.split(items, max(1, NUMBERS_PER_CHUNK // states.size(0)))
         if not torch.is_grad_enabled():
             return torch.cat([_score(part, *vectors) for part in parts], dim=1)

@@ -42,6 +42,8 @@ class CheckpointRecord:
         chosen: The chosen entry of `history`; None until one is chosen.
         architecture: Name of the model in :data:`srgnn.models.MODELS`.
         clicks: Number of training clicks of every item, [V]; None in checkpoints of the first format.
+        init_from: The checkpoint whose weights the training began with; empty for fresh ones.
+        added: One entry for each item that was added after the training, see :mod:`srgnn.training.new_items`.
     """
 
     model: dict[str, Any]
@@ -55,6 +57,8 @@ class CheckpointRecord:
     chosen: dict[str, Any] | None = None
     architecture: str = "SR-GNN"  # the only model when checkpoints did not name it yet
     clicks: list[int] | None = None
+    init_from: str = ""
+    added: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         expected: dict[str, bool] = {
@@ -67,10 +71,13 @@ class CheckpointRecord:
             ),
             "clicks": self.clicks is None
             or (len(self.clicks) == len(self.vocabulary) and all(type(each) is int for each in self.clicks)),
-            "history": isinstance(self.history, list) and all(map(_is_dict, self.history)),
+            **{
+                name: isinstance(entries := getattr(self, name), list) and all(map(_is_dict, entries))
+                for name in ("history", "added")
+            },
             "chosen": self.chosen is None or _is_dict(self.chosen),
             **{name: _is_dict(getattr(self, name)) for name in ("data", "config", "versions")},
-            **{name: isinstance(getattr(self, name), str) for name in ("stage", "architecture")},
+            **{name: isinstance(getattr(self, name), str) for name in ("stage", "architecture", "init_from")},
         }
         if wrong := [name for name, is_right in expected.items() if not is_right]:
             raise TypeError(f"wrong {' and '.join(wrong)}")

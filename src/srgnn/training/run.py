@@ -21,9 +21,10 @@ from srgnn.evaluation import main_cutoff
 from srgnn.models import MODELS
 from srgnn.nn import LOSSES, Sampling, SRGNNSettings, build_loss
 from srgnn.training.callbacks import EpochLines, StopGracefully
-from srgnn.training.checkpoint import CheckpointRecord
+from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, load_record
 from srgnn.training.loggers import BeginStage
 from srgnn.training.module import NextItemModule
+from srgnn.training.new_items import check_same_model, take_over
 from srgnn.training.optimizer import OptimizerSettings
 from srgnn.training.trainer import build_trainer, check_trainer
 
@@ -51,6 +52,8 @@ class Run:
         order: Order of the prefixes, see :class:`~srgnn.data.datamodule.SessionDataModule`.
         seed: Seed of the weights, the order, dropout and negatives.
         trainer: Arguments of Lightning's `Trainer`.
+        init_from: A checkpoint of the same model, whose weights the training begins with, see
+            :func:`srgnn.training.new_items.take_over`; None begins with fresh ones.
         config: Configuration to keep in the checkpoints.
 
     Raises:
@@ -72,6 +75,7 @@ class Run:
     order: str = "shuffled"
     seed: int = 0
     trainer: Mapping[str, Any] = field(default_factory=lambda: {"accelerator": "cpu", "devices": 1})
+    init_from: Path | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,6 +95,9 @@ class Run:
             raise ArgumentError("k", self.k, "a list of at least one cut-off")
         self.check_cutoffs(None)
         check_trainer(self.trainer)
+        if self.init_from is not None:
+            object.__setattr__(self, "init_from", Path(self.init_from))
+            check_same_model(self.model, load_record(self.init_from), self.init_from)
 
     def check_cutoffs(self, num_items: int | None) -> None:
         """Checks the cut-offs of the metrics against the number of items, if it is known.
@@ -124,6 +131,7 @@ class Run:
             chosen=chosen,
             architecture=self.model_name,
             clicks=data.train_clicks.tolist(),
+            init_from="" if self.init_from is None else str(self.init_from),
         )
 
 
@@ -185,6 +193,8 @@ def fit(
     seed_everything(run.seed, verbose=False)
     model = cast(TrainableModel, run.model.build(num_items))
     model.observe(train)
+    if run.init_from is not None and resume is None:
+        take_over(model, record.vocabulary, Checkpoint.load(run.init_from))
     loss = build_loss(run.loss, torch.bincount(train.items, minlength=num_items), run.sampling)
     module = NextItemModule(model, loss, run.optimizer, run.k, evaluated_on, run.seed, record)
     datamodule = SessionDataModule(train, evaluation, num_items, run.batch_size, run.seed, run.order)

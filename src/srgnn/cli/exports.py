@@ -1,0 +1,91 @@
+"""Files that a checkpoint is exported to, by their suffix."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from srgnn.cli.config import build_data_set, data_set_of, load
+from srgnn.cli.tables import say
+from srgnn.data.graphs import SessionGraphs
+from srgnn.data.sessions import Sessions
+from srgnn.errors import UserError
+from srgnn.exporting import FORMATS, export
+from srgnn.index import ItemIndex
+from srgnn.recommender import Recommender
+from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, load_record
+
+MEASURED = 2000  # prefixes that both searches answer
+CUT = 20  # items that they search for
+
+
+def write_weights(checkpoint: Path, output: Path, config: DictConfig) -> str:
+    """Writes a checkpoint without the state of its training."""
+    Checkpoint.load(checkpoint).save(output)
+    return ""
+
+
+def write_program(checkpoint: Path, output: Path, config: DictConfig) -> str:
+    """Writes a program without this package, and says how exact it is."""
+    say(f"The model becomes a program ({output.suffix}), which takes a minute ...")
+    difference = export(Checkpoint.load(checkpoint), output, config.k)
+    return f"Its scores are those of the model on random sessions (largest difference {difference:.0e} of the largest)."
+
+
+def write_index(checkpoint: Path, output: Path, config: DictConfig) -> str:
+    """Writes an index of the items, and compares its search with the exact one."""
+    exact = Recommender.load(checkpoint)
+    index = ItemIndex.build(exact.model, exact.vocabulary)
+    index.save(output)
+    indexed = Recommender(exact.model, exact.vocabulary, exact.clicks, index)
+    sessions, targets, source = measured_sessions(load_record(checkpoint), config)
+    found, seconds = [], []
+    for recommender in (exact, indexed):
+        started = time.perf_counter()
+        found.append(recommender.best_items(sessions, min(CUT, len(exact.vocabulary))).items)
+        seconds.append((time.perf_counter() - started) / len(sessions))
+    recall = (found[0].unsqueeze(2) == found[1].unsqueeze(1)).any(dim=2).float().mean()
+    lines = [
+        f"Of the best {CUT} items, the index finds {recall:.2%} ({len(sessions):,} {source}).",
+        f"A session takes {seconds[1] * 1e3:.2f} ms with it and {seconds[0] * 1e3:.2f} ms without, in batches.",
+    ]
+    if targets is not None:
+        without, with_index = (mean_reciprocal_rank(items, targets) for items in found)
+        lines.append(f"mrr@{CUT}: {with_index:.2%} with it, {without:.2%} without ({with_index - without:+.2%}).")
+    return "\n".join(lines)
+
+
+def measured_sessions(record: CheckpointRecord, config: DictConfig) -> tuple[Sessions, Tensor | None, str]:
+    """Prefixes of the test sessions with their targets, or random sessions if the data of the checkpoint is gone."""
+    generator, num_items = torch.Generator().manual_seed(0), len(record.vocabulary)
+    try:
+        if config.dataset is None:
+            config.dataset = data_set_of(record.config, config.paths, config.engine)
+        data = load(config, build_data_set(config))
+        if data.vocabulary.ids != record.vocabulary:
+            raise UserError("The items of the data are not those of the checkpoint.")
+    except UserError as error:
+        say(f"{error}\nRandom sessions take the place of the test sessions.")
+        items = torch.randint(num_items, (MEASURED, 4), generator=generator)
+        return Sessions.from_lists(items.tolist()), None, "random sessions"
+    graphs = SessionGraphs(data.test, data.num_items)
+    chosen = torch.randperm(len(graphs), generator=generator)[:MEASURED]
+    places = zip(graphs.start[chosen].tolist(), graphs.length[chosen].tolist(), strict=True)
+    prefixes = [graphs.items[start : start + length].tolist() for start, length in places]
+    return Sessions.from_lists(prefixes), graphs.targets[chosen], "test prefixes"
+
+
+def mean_reciprocal_rank(items: Tensor, targets: Tensor) -> float:
+    """mrr@k of the best items [S, k]."""
+    is_target = items == targets.view(-1, 1)
+    return float((is_target / torch.arange(1, items.size(1) + 1)).sum(dim=1).mean())
+
+
+KINDS: dict[str, Callable[[Path, Path, DictConfig], str]] = {
+    ".ckpt": write_weights,
+    **dict.fromkeys(FORMATS, write_program),
+    ".index": write_index,
+}
