@@ -99,7 +99,7 @@ def test_similar_items_and_embeddings_are_tables(program, tmp_path: Path):
         (["session=A", "output=recs.csv"], "output=recs.csv needs a file of sessions: give sessions=FILE, or"),
         (["session=A", "k=7"], "k=7: expected an integer from 1 to 6."),
         (["session=A", "new_only=perhaps"], "new_only=perhaps: expected true or false."),
-        (["session=A", "only=x,y"], "only=['x', 'y']: expected at least one known id, such as A."),
+        (["session=A", "k=2", "only=x,y"], "only=['x', 'y']: expected at least one known id, such as A."),
         (["sessions=a.csv"], "output is missing: give output=FILE, whose name ends in .parquet or .csv."),
         (["sessions=none.csv", "output=r.csv"], "There is no file none.csv: name yours with sessions=FILE."),
         (["sessions=a.csv", "output=r.txt"], "output=r.txt: expected a file in an existing folder whose name ends in"),
@@ -112,7 +112,7 @@ def test_similar_items_and_embeddings_are_tables(program, tmp_path: Path):
             "items. Name yours with columns.items=NAME, or with columns.session=NAME columns.item=NAME.",
         ),
         (["sessions=a.csv", "output=a.csv"], "a.csv is there already, and was not made by this command: delete it, or"),
-        (["similar=x"], "similar=x: expected an id of the vocabulary, such as A."),
+        (["similar=x", "k=2"], "similar=x: expected an id of the vocabulary, such as A."),
         (["embeddings=items.txt"], "embeddings=items.txt: expected a file in an existing folder whose name ends in"),
     ],
 )
