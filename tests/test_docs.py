@@ -40,7 +40,7 @@ CHOICES = {
     "protocol": set(PROTOCOLS),
     **{group.name: {path.stem for path in group.glob("*.yaml")} for group in CONF.iterdir() if group.is_dir()},
 }
-PAGES_OF_OPTIONS = ("settings", "models", "data", "scaling", "sweeps")
+PAGES_OF_OPTIONS = ("settings", "models", "data", "scaling", "sweeps", "serving")
 PROGRAMS = {path.stem for path in CONF.glob("*.yaml")}
 
 

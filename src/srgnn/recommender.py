@@ -46,8 +46,7 @@ class Query:
     def __post_init__(self) -> None:
         check_int("k", self.k, 1)
         for name in ("session", "without", "only"):
-            if isinstance(value := getattr(self, name), str):
-                raise ArgumentError(name, value, "a list of item ids, such as ['A', 'B']")
+            check_ids(name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ class Recommender:
                 Sessions.from_lists(known),
                 max(queries[i].k for i in members),
                 Sessions.from_lists(left_out) if any(left_out) else None,
-                None if only is None else self._choice(only),
+                None if only is None else self.choice(only),
                 with_probabilities,
             )
             for row, i in enumerate(members):
@@ -305,8 +304,12 @@ class Recommender:
         others = [self.vocabulary.index(raw) for raw in query.without]
         return list({*(i for i in others if i is not None), *(known if query.new_only else ())})
 
-    def _choice(self, only: Sequence[int | str]) -> Tensor:
-        """The known ones of the items to choose from, ascending."""
+    def choice(self, only: Sequence[int | str]) -> Tensor:
+        """The indices of the known ones of the items to choose from, ascending, [n].
+
+        Raises:
+            ArgumentError: if none is known.
+        """
         found = {index for raw in only if (index := self.vocabulary.index(raw)) is not None}
         if not found:
             raise ArgumentError("only", list(only), f"at least one known id, such as {self.vocabulary.ids[0]}")
@@ -325,6 +328,18 @@ class Recommender:
             by_popularity,
         )
 
+    @property
+    def item_embeddings(self) -> Tensor:
+        """The embeddings of all items, [V, d].
+
+        Raises:
+            UserError: if the model has none.
+        """
+        embedding = getattr(self.model, "item_embedding", None)
+        if embedding is None:
+            raise UserError("The model has no item embeddings: similar items need a model that is trained.")
+        return embedding.weight.detach()  # type: ignore[no-any-return]
+
     @torch.inference_mode()
     def similar_items(self, item: int | str, k: int = 10) -> SimilarItems:
         """The `k` items whose embeddings have the largest cosine with that of `item`, which is not among them.
@@ -340,14 +355,11 @@ class Recommender:
             UserError: if the model has no item embeddings, `item` is not known, `k` is not smaller than the number of
                 items, or an embedding is not finite.
         """
-        embedding = getattr(self.model, "item_embedding", None)
-        if embedding is None:
-            raise UserError("The model has no item embeddings: similar items need a model that is trained.")
+        table = self.item_embeddings
         check_int("k", k, 1, len(self.vocabulary) - 1)
         index = self.vocabulary.index(item)
         if index is None:
             raise ArgumentError("item", item, f"an id of the vocabulary, such as {self.vocabulary.ids[0]}")
-        table = embedding.weight
         norm = torch.linalg.vector_norm(table, dim=1).clamp(min=SMALLEST_NORM)
         cosines = (table @ table[index] / norm / norm[index]).clamp(-1, 1)  # [V]
         check_finite(cosines)[index] = -torch.inf
@@ -365,11 +377,20 @@ class Recommender:
         Raises:
             ArgumentError: if `session` is one text.
         """
-        if isinstance(session, str):
-            raise ArgumentError("session", session, "a list of item ids, such as ['A', 'B']")
+        check_ids("session", session)
         indices = [self.vocabulary.index(raw) for raw in session]
         known = [index for index in indices if index is not None]
         return known, [raw for raw, index in zip(session, indices, strict=True) if index is None]
+
+
+def check_ids(name: str, ids: object) -> None:
+    """Checks that item ids are a list, not one text.
+
+    Raises:
+        ArgumentError: if they are one text.
+    """
+    if isinstance(ids, str):
+        raise ArgumentError(name, ids, "a list of item ids, such as ['A', 'B']")
 
 
 def _grouped(keys: Sequence[Hashable]) -> Iterable[tuple[Any, list[int]]]:

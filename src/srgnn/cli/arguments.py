@@ -17,6 +17,9 @@ FILES = (
     "recommendations",
     "runs",
     "output",
+    "sessions",
+    "embeddings",
+    "similar_items",
     "dataset.path",
     "dataset.test_path",
     "dataset.items.path",
@@ -24,7 +27,7 @@ FILES = (
 TEXTS = (  # options, and groups of options, whose values are text
     *FILES,
     "against",
-    "session",
+    *("session", "without", "only", "similar", "shard", "columns"),
     *(f"dataset.{name}" for name in ("where", "columns", "nested", "separator", "quote", "time_format", "time_zone")),
     *(f"dataset.items.{name}" for name in ("id", "title", "separator", "quote")),
     *("engine.master", "engine.temp_directory"),
@@ -99,7 +102,9 @@ def is_within(name: str, groups: Sequence[str]) -> bool:
 
 
 def session_of(given: Any) -> list[str]:
-    """The item ids of `session=`: `A,B,A`, or a list where an id holds a comma, `['A,1',B]`."""
+    """The item ids of `session=`: `A,B,A`, a list where an id holds a comma, `['A,1',B]`, or nothing."""
+    if given == "":
+        return []
     ids = given if isinstance(given, Sequence) and not isinstance(given, str) else str(given).split(",")
     return [str(raw) if ids is given else raw.strip() for raw in ids]
 

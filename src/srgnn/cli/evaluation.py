@@ -17,11 +17,10 @@ from srgnn.errors import ArgumentError, UserError, check_int
 from srgnn.evaluation import Ranking, rank
 from srgnn.memory import keep_freed_memory
 from srgnn.metrics import rank_metrics
-from srgnn.saving import whole_file
+from srgnn.table_files import check_table_path, write_table
 from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.trainer import evaluation_device
 
-FORMATS = (".parquet", ".csv")
 MOVED = ("path", "test_path", "strict")  # options of a data set whose files are in another place now
 
 
@@ -44,11 +43,8 @@ def evaluate_checkpoint(config: DictConfig) -> None:
     data_set = build_data_set(config)
     k = [config.k] if isinstance(config.k, int) else list(config.k)
     recommendations = Path(config.recommendations) if config.recommendations else None
-    if recommendations and (recommendations.suffix not in FORMATS or not recommendations.parent.is_dir()):
-        raise UserError(
-            f"recommendations={recommendations}: expected a file in an existing folder whose name ends in "
-            f"{' or '.join(FORMATS)}."
-        )
+    if recommendations:
+        check_table_path("recommendations", recommendations)
     if not k:
         raise ArgumentError("k", k, "a list of at least one cut-off")
     for cut in k:
@@ -96,9 +92,4 @@ def write_recommendations(path: Path, ranking: Ranking, graphs: SessionGraphs, d
             "scores": pl.Series(ranking.scores.numpy()).cast(pl.List(pl.Float32)),
         }
     )
-    with whole_file(path, "the recommendations") as temporary, temporary.open("wb") as file:
-        if path.suffix == ".csv":
-            place = pl.int_ranges(1, pl.col("items").list.len() + 1)
-            table.with_columns(place=place).explode("place", "items", "scores").write_csv(file)
-        else:
-            table.write_parquet(file)
+    write_table(path, "the recommendations", table.lazy(), "items", "scores")

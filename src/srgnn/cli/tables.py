@@ -21,7 +21,7 @@ from srgnn.cli.runs import SweptRun
 
 if TYPE_CHECKING:  # torch and PyG take seconds to load
     from srgnn.data import SessionData
-    from srgnn.recommender import Recommendations
+    from srgnn.recommender import Recommendations, SimilarItems
 
 WIDE = 1000  # characters: no table is wider
 BAR = 20  # characters of the longest bar
@@ -190,6 +190,20 @@ def print_recommendations(session: Sequence[str], best: Recommendations) -> None
     console.print(table)
     if best.skipped:
         console.print(f"Skipped, because unknown: {', '.join(map(str, best.skipped))}")
+
+
+def print_similar(item: str, similar: SimilarItems) -> None:
+    """Prints the items nearest to an item, with titles if there are any."""
+    table = Table(title=f"Similar to {item}", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("", justify="right")
+    table.add_column("item")
+    if similar.titles:
+        table.add_column("title")
+    table.add_column("cosine", justify="right")
+    for place, (other, cosine) in enumerate(similar):
+        title = [similar.titles[place] or ""] if similar.titles else []
+        table.add_row(str(place + 1), str(other), *title, f"{cosine:.3f}")
+    console.print(table)
 
 
 def print_sweep(folder: Path, runs: Sequence[SweptRun]) -> None:
