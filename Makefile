@@ -1,14 +1,17 @@
-# Two commands: `make train` and `make test`. Both set up .venv on their first run.
+# `make train`, then `make demo` for its page in the browser; `make test`. Each sets up .venv on its first run.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 
-.PHONY: train test check docs pictures scatter clean
+.PHONY: train demo test check docs pictures scatter clean
 
 train: $(VENV)/.ready
 	$(BIN)/python src/train.py
+
+demo: $(VENV)/.ready
+	$(BIN)/python src/serve.py checkpoint=last
 
 test: check docs
 	$(BIN)/python -m pytest

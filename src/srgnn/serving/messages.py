@@ -62,10 +62,11 @@ class Wish(Form):
     new_only: bool = False
     without: list[ItemId] = []
     only: list[ItemId] | None = None
+    probabilities: bool = False
 
     def query(self, session: Sequence[int | str]) -> Query:
         """The query for a session."""
-        return Query(session, self.k, self.new_only, self.without, self.only)
+        return Query(session, self.k, self.new_only, self.without, self.only, self.probabilities)
 
 
 class OneSession(Wish):
@@ -168,6 +169,7 @@ class Item(BaseModel):
 
     id: int | str
     score: float
+    probability: float | None = None
     title: str | None = None
 
 
@@ -263,6 +265,8 @@ class Problem(BaseModel):
 def answer_content(found: Recommendations) -> dict[str, Any]:
     """Recommendations as a :class:`PartialAnswer`, in plain values."""
     items: list[dict[str, Any]] = [{"id": raw, "score": score} for raw, score in found]
+    for item, probability in zip(items, found.probabilities or (), strict=False):
+        item["probability"] = probability
     for item, title in zip(items, found.titles or (), strict=False):
         if title is not None:
             item["title"] = title
