@@ -31,7 +31,7 @@ def _whole(value: Any) -> Any:
 def _item_id(given: Any) -> int | str:
     value = _whole(given)
     if (type(value) is str and len(value) <= LONGEST) or (type(value) is int and abs(value) < LARGEST):
-        return value  # type: ignore[no-any-return]
+        return value
     raise ValueError(f"expected an item id, a text of up to {LONGEST} characters or an integer of 64 bits")
 
 
