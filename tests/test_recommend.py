@@ -122,3 +122,11 @@ def test_wrong_options_give_one_sentence(program, tmp_path: Path, options: list[
     assert process.returncode == 1
     assert process.stderr.startswith(f"Error: {sentence}")
     assert process.stderr.count("\n") == 1
+
+
+def test_the_benchmark_prints_sessions_per_second(program):
+    tiny = ["--items=50", "--width=8", "--sessions=200", "--k=5", "--rounds=1"]
+    process = program("../benchmarks/recommend.py", *tiny)
+    assert process.returncode == 0, process.stderr
+    for title in ("one by one", "a table", "a table, new_only", "a file, to a file"):
+        assert any(line.startswith(f"{title}  ") for line in process.stdout.splitlines())
