@@ -101,7 +101,7 @@ def build_trainer(
         UserError: if Lightning refuses the arguments.
     """
     if arguments.get("precision") == "bf16-mixed" and evaluation_device(arguments).type == "cpu" and not has_bfloat16():
-        _warn_of_float32()
+        warn_of_float32()
         arguments = {**arguments, "precision": "32-true"}
     is_shown, is_bar = arguments.get("enable_progress_bar", True), shows_bars(sys.stdout)
     progress = [TQDMProgressBar(refresh_rate=READ_EVERY) if is_bar else ProgressLines()] if is_shown else []
@@ -132,7 +132,7 @@ def build_trainer(
 
 
 @cache
-def _warn_of_float32() -> None:
+def warn_of_float32() -> None:
     log.warning("precision=bf16-mixed: this CPU has no instructions for bfloat16, so training stays in float32.")
 
 

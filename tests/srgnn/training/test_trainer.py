@@ -10,7 +10,7 @@ from srgnn.errors import ArgumentError, UserError
 from srgnn.nn import GCEGNNSettings
 from srgnn.training.protocols import select
 from srgnn.training.run import Run
-from srgnn.training.trainer import build_trainer, check_trainer, evaluation_device, num_processes
+from srgnn.training.trainer import build_trainer, check_trainer, evaluation_device, num_processes, warn_of_float32
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,7 @@ def test_a_missing_gpu_is_reported():
 
 def test_a_cpu_without_bfloat16_trains_in_float32_and_says_so(tmp_path: Path, monkeypatch, caplog):
     arguments = {"accelerator": "cpu", "devices": 1, "precision": "bf16-mixed"}
+    warn_of_float32.cache_clear()  # an earlier test may have been warned on such a CPU
     for is_able, precision in ((True, "bf16-mixed"), (False, "32-true")):
         monkeypatch.setattr("srgnn.training.trainer.has_bfloat16", lambda is_able=is_able: is_able)
         assert build_trainer(arguments, [], 1, None, tmp_path).precision == precision
