@@ -1,7 +1,5 @@
 """Answers over HTTP with a checkpoint: `python src/serve.py checkpoint=last port=8080`."""
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
 from srgnn.cli.config import build, plain, program
@@ -28,9 +26,9 @@ def main(config: DictConfig) -> None:
         limits = Limits(**plain(config.limits))
     if config.threads is not None:
         torch.set_num_threads(check_int("threads", config.threads, 1))
-    store = None if config.store is None else build(config, "store")
+    store = build(config, "store") if "store" in config else None
     api_key = None if config.api_key is None else str(config.api_key)
-    model = ServedModel(lambda: Path(finished_run(config.checkpoint, config.paths.outputs)))
+    model = ServedModel(lambda: finished_run(config.checkpoint, config.paths.outputs))
     log_json_lines()
     with options_of(config):
         serve(Service(model, limits, store, api_key), str(config.host), config.port)
