@@ -1,5 +1,7 @@
 """Answers over HTTP with a checkpoint: `python src/serve.py checkpoint=last port=8080`."""
 
+from pathlib import Path
+
 from omegaconf import DictConfig
 
 from srgnn.cli.config import build, plain, program
@@ -28,7 +30,8 @@ def main(config: DictConfig) -> None:
         torch.set_num_threads(check_int("threads", config.threads, 1))
     store = build(config, "store") if "store" in config else None
     api_key = None if config.api_key is None else str(config.api_key)
-    model = ServedModel(lambda: finished_run(config.checkpoint, config.paths.outputs))
+    index = None if config.index is None else Path(str(config.index))
+    model = ServedModel(lambda: finished_run(config.checkpoint, config.paths.outputs), index)
     log_json_lines()
     with options_of(config):
         serve(Service(model, limits, store, api_key), str(config.host), config.port)
