@@ -25,7 +25,9 @@ from urllib.request import urlopen
 
 import torch
 
+from srgnn.index import ItemIndex
 from srgnn.nn import SRGNNSettings
+from srgnn.recommender import Recommender
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
 
 SERVE = Path(__file__).resolve().parents[1] / "src" / "serve.py"
@@ -74,6 +76,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=20, help="items of an answer")
     parser.add_argument("--rate", type=float, default=500, help="requests per second")
     parser.add_argument("--seconds", type=float, default=20, help="of each load")
+    parser.add_argument("--index", action="store_true", help="searches with an index of the items")
     parser.add_argument("--no-search", action="store_true", help="leaves out the search for the highest rate")
     parser.add_argument("--folder", type=Path, help="folder for the checkpoint; a temporary one by default")
     parser.add_argument("options", nargs="*", help="options of the service, such as threads=1")
@@ -81,8 +84,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         checkpoint = Path(folder, "model.ckpt")
         write_checkpoint(checkpoint, options.items, options.width)
+        given = list(options.options)
+        if options.index:
+            recommender = Recommender.load(checkpoint)
+            index = checkpoint.with_name("items.index")
+            ItemIndex.build(recommender.model, recommender.vocabulary).save(index)
+            given.append(f"index={index}")
         print(f"{options.items:,} items, d = {options.width}, k = {options.k}, {options.seconds:g} s per load")
-        with service(checkpoint, options.options) as url:
+        with service(checkpoint, given) as url:
             requests = requests_of(url, options.items, options.k)
             measure(url, requests, min(50, options.rate), min(5, options.seconds))  # warms up
             print(HEADER)
@@ -182,7 +191,7 @@ async def send(url: str, requests: Sequence[bytes], rate: float, number: int) ->
             if free:
                 connection = free.pop()
             else:
-                _, connection = await loop.create_connection(Connection, place.hostname, place.port)
+                _, connection = await loop.create_connection(Connection, place.hostname or "", place.port or 80)
             statuses.append(await connection.ask(request))
             took.append(time.perf_counter() - due)
             free.append(connection)

@@ -28,9 +28,10 @@ def main(config: DictConfig) -> None:
         limits = Limits(**plain(config.limits))
     if config.threads is not None:
         torch.set_num_threads(check_int("threads", config.threads, 1))
-    store = None if config.store is None else build(config, "store")
+    store = build(config, "store") if "store" in config else None
     api_key = None if config.api_key is None else str(config.api_key)
-    model = ServedModel(lambda: Path(finished_run(config.checkpoint, config.paths.outputs)))
+    index = None if config.index is None else Path(str(config.index))
+    model = ServedModel(lambda: finished_run(config.checkpoint, config.paths.outputs), index)
     log_json_lines()
     with options_of(config):
         serve(Service(model, limits, store, api_key), str(config.host), config.port)

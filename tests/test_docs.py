@@ -156,6 +156,8 @@ def test_every_relative_link_leads_to_a_file(page: Path):
         ("tune", []),
         ("evaluate", []),
         ("recommend", []),
+        ("serve", ["store=memory"]),
+        ("serve", ["store=redis"]),
     ],
 )
 def test_every_option_is_described(program: str, choices: list[str]):

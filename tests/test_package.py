@@ -24,6 +24,7 @@ def test_imports_point_downward_without_cycles():
     [
         ("srgnn.data", ["torch_geometric", "lightning", "hydra"]),
         ("srgnn.recommender", ["lightning", "hydra", "omegaconf", "wandb"]),
+        ("srgnn.serving.server", ["lightning", "hydra", "omegaconf", "wandb"]),
         ("srgnn.training.protocols", ["hydra", "omegaconf", "wandb"]),
         ("srgnn.cli.config", ["torch_geometric", "lightning", "wandb"]),
     ],
@@ -46,7 +47,8 @@ def test_an_installed_copy_has_the_programs_and_their_configuration(tmp_path: Pa
     names = {str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("*") if path.is_file()}
     programs = {f"srgnn/programs/{path.name}" for path in (ROOT / "src").glob("*.py")}
     settings = {f"srgnn/conf/{path.relative_to(ROOT / 'conf')}" for path in (ROOT / "conf").rglob("*.yaml")}
-    assert programs | settings | {"srgnn/py.typed"} <= names
+    page = {f"srgnn/serving/page/{name}" for name in ("index.html", "app.js", "style.css")}
+    assert programs | settings | page | {"srgnn/py.typed"} <= names
 
     code = f"""
 import sys
@@ -59,4 +61,4 @@ main()
         process = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert process.returncode == 0, process.stderr
     process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert "Usage: srgnn compare|evaluate|export|prepare|recommend|train|tune" in process.stderr
+    assert "Usage: srgnn compare|evaluate|export|prepare|recommend|serve|train|tune" in process.stderr

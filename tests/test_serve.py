@@ -164,15 +164,26 @@ def test_wrong_options_give_one_sentence(program, tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for options, sentence in (
+            ([], "There is no finished run in outputs: train one with"),
             (["checkpoint=none.ckpt"], "There is no checkpoint none.ckpt: "),
-            (["limits.k=0"], "limits.k=0: expected an integer of at least 1."),
-            (["threads=0"], "threads=0: expected an integer of at least 1."),
-            (["store=memory", "store.sessions=0"], "store.sessions=0: expected an integer of at least 1."),
-            (["store=redis", "store.url=localhost"], "store.url=localhost: expected an address such as redis://"),
-            (["api_key=''"], "api_key='': expected a text"),
-            ([f"port={port}"], f"Cannot listen on 127.0.0.1, port {port} (Address already in use): choose others with"),
+            (["stoer=memory"], "stoer=memory: there is no option stoer; the configuration has checkpoint, host, "),
+            (["checkpoint=model.ckpt", "limits.k=0"], "limits.k=0: expected an integer of at least 1."),
+            (["checkpoint=model.ckpt", "threads=0"], "threads=0: expected an integer of at least 1."),
+            (
+                ["checkpoint=model.ckpt", "store=memory", "store.sessions=0"],
+                "store.sessions=0: expected an integer of at least 1.",
+            ),
+            (
+                ["checkpoint=model.ckpt", "store=redis", "store.url=localhost"],
+                "store.url=localhost: expected an address such as redis://",
+            ),
+            (["checkpoint=model.ckpt", "api_key=''"], "api_key='': expected a text"),
+            (
+                ["checkpoint=model.ckpt", f"port={port}"],
+                f"Cannot listen on 127.0.0.1, port {port} (Address already in use): choose others with",
+            ),
         ):
-            process = program("serve.py", "checkpoint=model.ckpt", *options)
+            process = program("serve.py", *options)
             assert process.returncode == 1
             assert process.stderr.startswith(f"Error: {sentence}")
             assert process.stderr.count("\n") == 1

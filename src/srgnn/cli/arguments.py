@@ -13,6 +13,7 @@ from srgnn.errors import for_hydra, typed
 FILES = (
     "paths",
     "checkpoint",
+    "index",
     "resume",
     "recommendations",
     "runs",

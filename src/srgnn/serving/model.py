@@ -36,16 +36,16 @@ class LoadedModel:
     fingerprint: str
 
     @classmethod
-    def load(cls, path: Path) -> "LoadedModel":
-        """Reads a checkpoint, and answers one session with it.
+    def load(cls, path: Path, index: Path | None = None) -> "LoadedModel":
+        """Reads a checkpoint, and an index of its items if one is given, and answers one session.
 
         Raises:
-            UserError: if it cannot be read, or does not answer.
+            UserError: if they cannot be read, do not belong together, or do not answer.
         """
         saved = Checkpoint.load(path)
         # Weights that stayed in the file would change, or end the process, when something is copied onto it.
         saved = replace(saved, weights={name: weight.clone() for name, weight in saved.weights.items()})
-        loaded = cls(Recommender.from_checkpoint(saved), fingerprint(saved))
+        loaded = cls(Recommender.from_checkpoint(saved, index), fingerprint(saved))
         loaded.answer([Query(loaded.recommender.vocabulary.ids[:2], k=1)])
         return loaded
 
@@ -91,15 +91,16 @@ class ServedModel:
 
     Args:
         locate: Finds the checkpoint; it is called for every (re)load.
+        index: The file of an index of its items, which is read anew with it; None scores all items.
 
     Raises:
         UserError: if the first one cannot be loaded.
     """
 
-    def __init__(self, locate: Callable[[], Path]):
-        self._locate = locate
+    def __init__(self, locate: Callable[[], Path], index: Path | None = None):
+        self._locate, self._index = locate, index
         self._lock = threading.Lock()
-        self.current = LoadedModel.load(locate())
+        self.current = LoadedModel.load(locate(), index)
 
     def reload(self) -> LoadedModel:
         """Loads the checkpoint anew and returns the model that answers from now on.
@@ -108,7 +109,7 @@ class ServedModel:
             UserError: if it cannot be loaded; the old model stays.
         """
         with self._lock:  # the last one to begin is the one that stays
-            self.current = LoadedModel.load(self._locate())
+            self.current = LoadedModel.load(self._locate(), self._index)
             return self.current
 
     def answer(self, queries: Sequence[Query]) -> list[Answered]:

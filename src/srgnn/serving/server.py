@@ -72,10 +72,12 @@ def serve(service: Service, host: str, port: int) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if service.api_key is None and not is_loopback(listener.getsockname()[0]):
         logger.warning("Other machines can use this service, because it has no api_key and listens on %s.", host)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again at the end
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logger.info("listening", extra={"about": about})
-    _Server(config, service).run([listener])
-    logger.info("stopped")
+    try:
+        _Server(config, service).run([listener])
+    finally:  # uvicorn raises the signal again
+        logger.info("stopped")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -89,7 +91,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        reason = (error.strerror or type(error).__name__).partition(" (")[0]  # the address follows
         raise UserError(
             f"Cannot listen on {host}, port {port} ({reason}): choose others with host= and port=.", "host", "port"
         ) from error

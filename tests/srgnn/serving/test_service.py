@@ -11,6 +11,7 @@ from services import ITEMS, TITLES, ask, matches, write_checkpoint
 from srgnn.baselines import BASELINES
 from srgnn.data import Vocabulary
 from srgnn.errors import ArgumentError, UserError
+from srgnn.index import ItemIndex
 from srgnn.recommender import Query, Recommender
 from srgnn.serving.graph import explain
 from srgnn.serving.limits import Limits
@@ -37,6 +38,23 @@ def test_answers_are_those_of_the_recommender(model: ServedModel, checkpoint: Pa
             assert matches(answer, recommender.recommend(session, **wish))
 
     ask(Service(model), talk)
+
+
+def test_an_index_proposes_the_items_and_has_to_be_that_of_the_checkpoint(model: ServedModel, checkpoint: Path):
+    pytest.importorskip("faiss")
+    recommender = model.current.recommender
+    index = checkpoint.with_name("items.index")
+    ItemIndex.build(recommender.model, recommender.vocabulary).save(index)
+    indexed = ServedModel(lambda: checkpoint, index)
+
+    async def talk(client: httpx.AsyncClient) -> None:
+        answer = (await client.post("/recommend", json={"session": ["A", "B"], "k": 2})).json()
+        assert matches(answer, recommender.recommend(["A", "B"], 2))
+
+    ask(Service(indexed), talk)
+    write_checkpoint(checkpoint, seed=1)
+    with pytest.raises(UserError):
+        indexed.reload()
 
 
 def test_nothing_is_recommended_where_no_item_to_choose_from_is_known(model: ServedModel):
