@@ -166,7 +166,7 @@ def test_wrong_options_give_one_sentence(program, tmp_path: Path):
         for options, sentence in (
             ([], "There is no finished run in outputs: train one with"),
             (["checkpoint=none.ckpt"], "There is no checkpoint none.ckpt: "),
-            (["stoer=memory"], "stoer=memory: there is no option stoer; the configuration has checkpoint, host, "),
+            (["stoer=memory"], "stoer=memory: there is no option stoer; the configuration has checkpoint, "),
             (["checkpoint=model.ckpt", "limits.k=0"], "limits.k=0: expected an integer of at least 1."),
             (["checkpoint=model.ckpt", "threads=0"], "threads=0: expected an integer of at least 1."),
             (
