@@ -11,7 +11,7 @@ from srgnn.data import SessionData, Vocabulary
 from srgnn.errors import ArgumentError, UserError
 from srgnn.models import MODELS
 from srgnn.nn import SRGNNSettings
-from srgnn.recommender import FEW, Query, Recommender
+from srgnn.recommender import Query, Recommender
 
 
 @pytest.fixture
@@ -87,13 +87,14 @@ def test_many_sessions_are_answered_as_each_one_alone(name: str, small: SessionD
     assert together[2].skipped == ["unknown"]
 
 
-def test_the_scores_of_few_sessions_are_held_and_those_of_many_are_not(small: SessionData):
+def test_few_scores_are_held_and_many_are_not_and_both_find_the_same(small: SessionData, monkeypatch):
     recommender = Recommender(SRGNNSettings(8).build(small.num_items), small.vocabulary)
-    sessions = [[small.vocabulary.ids[i] for i in session] for session in small.test][: FEW + 1]
-    for found, session in zip(recommender.recommend_many(sessions, 9), sessions, strict=True):
-        alone = recommender.recommend(session, 9)
-        assert found.items == alone.items
-        assert found.scores == pytest.approx(alone.scores, abs=1e-5)
+    sessions = [[small.vocabulary.ids[i] for i in session] for session in small.test][:9]
+    held = recommender.answer([Query(session, 9) for session in sessions])
+    monkeypatch.setattr("srgnn.recommender.HELD", 0)
+    for found, other in zip(held, recommender.answer([Query(session, 9) for session in sessions]), strict=True):
+        assert found.items == other.items
+        assert found.scores == pytest.approx(other.scores, abs=1e-5)
 
 
 def test_items_are_left_out_and_the_next_best_move_up(checkpoint: Path):

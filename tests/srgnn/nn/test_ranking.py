@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from srgnn.metrics import target_ranks, top_items
-from srgnn.nn.ranking import rank_tiles
+from srgnn.nn.ranking import best_products, rank_tiles
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -21,6 +21,10 @@ def test_ranks_and_best_items_are_those_of_all_scores(sizes: tuple[int, int], no
     torch.testing.assert_close(scores.gather(1, best), best_scores)
     assert all(len(row.unique()) == top for row in best)
     assert torch.equal(rank_tiles(session, items, norm, target)[0], ranks)
+    best, best_scores = best_products(session, items, norm, top)
+    torch.testing.assert_close(best_scores, top_items(scores, top)[0])
+    torch.testing.assert_close(scores.gather(1, best), best_scores)
+    assert all(len(row.unique()) == top for row in best)
 
 
 def test_ties_count_against_the_target():
