@@ -9,8 +9,8 @@ import httpx
 import pytest
 import torch
 
+from srgnn.answers import Recommendations
 from srgnn.nn import SRGNNSettings
-from srgnn.recommender import Recommendations
 
 ITEMS = ["A", "B", "C", "D", 5]
 TITLES = ["Red lamp", "Blue lamp", "Chair", None, "Red chair"]

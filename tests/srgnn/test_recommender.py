@@ -6,12 +6,13 @@ import polars as pl
 import pytest
 import torch
 
+from srgnn.answers import Query
 from srgnn.baselines import Popularity
 from srgnn.data import SessionData, Vocabulary
 from srgnn.errors import ArgumentError, UserError
 from srgnn.models import MODELS
 from srgnn.nn import SRGNNSettings
-from srgnn.recommender import Query, Recommender
+from srgnn.recommender import Recommender
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from srgnn.cli.launched import is_main_process
 from srgnn.cli.runs import SweptRun
 
 if TYPE_CHECKING:  # torch and PyG take seconds to load
+    from srgnn.answers import Recommendations, SimilarItems
     from srgnn.data import SessionData
-    from srgnn.recommender import Recommendations, SimilarItems
 
 WIDE = 1000  # characters: no table is wider
 BAR = 20  # characters of the longest bar

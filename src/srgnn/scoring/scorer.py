@@ -13,9 +13,10 @@ import torch
 from pyarrow import types
 from torch import Tensor
 
+from srgnn.answers import check_ids
 from srgnn.data.sessions import Sessions, pointers
 from srgnn.errors import UserError, check_bool, check_int
-from srgnn.recommender import Recommender, check_ids
+from srgnn.recommender import Recommender
 
 ROWS = 4096  # sessions that are answered at a time: their answers stay small beside the model
 CELLS = 2**17  # items that are ranked for them at a time, with those that are left out: 1.5 MB

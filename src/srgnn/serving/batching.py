@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from srgnn.recommender import Query
+from srgnn.answers import Query
 from srgnn.serving.problems import busy
 
 R = TypeVar("R")

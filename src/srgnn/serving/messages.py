@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from srgnn.recommender import Query, Recommendations
+from srgnn.answers import Query, Recommendations
 from srgnn.serving.limits import Limits
 from srgnn.serving.problems import Refusal, errors_of, invalid
 
@@ -56,7 +56,7 @@ class Form(BaseModel):
 
 
 class Wish(Form):
-    """Which items are wanted, see :class:`srgnn.recommender.Query`."""
+    """Which items are wanted, see :class:`srgnn.answers.Query`."""
 
     k: int = 20
     new_only: bool = False

@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 import torch
 
-from srgnn.recommender import Query, Recommendations, Recommender
+from srgnn.answers import Query, Recommendations
+from srgnn.recommender import Recommender
 from srgnn.training.checkpoint import Checkpoint
 
 

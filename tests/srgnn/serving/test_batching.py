@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from srgnn.recommender import Query
+from srgnn.answers import Query
 from srgnn.serving.batching import Batcher
 from srgnn.serving.problems import Refusal
 

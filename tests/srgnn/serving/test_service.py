@@ -8,11 +8,12 @@ import httpx
 import pytest
 from services import ITEMS, TITLES, ask, matches, write_checkpoint
 
+from srgnn.answers import Query
 from srgnn.baselines import BASELINES
 from srgnn.data import Vocabulary
 from srgnn.errors import ArgumentError, UserError
 from srgnn.index import ItemIndex
-from srgnn.recommender import Query, Recommender
+from srgnn.recommender import Recommender
 from srgnn.serving.graph import explain
 from srgnn.serving.limits import Limits
 from srgnn.serving.model import Answered, LoadedModel, ServedModel
