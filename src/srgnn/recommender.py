@@ -93,12 +93,7 @@ class Recommender:
         Unknown ids are left out of the session and listed as `skipped` in the result. If none is known, or there is
         none, the result holds the items with the most training clicks.
 
-        Args:
-            session: Raw item ids, oldest click first.
-            k: Number of items.
-            new_only: Whether the items of the session itself are left out.
-            without: Further items to leave out.
-            only: The items to choose from; None for all.
+        The arguments are those of :class:`~srgnn.answers.Query`.
 
         Raises:
             UserError: if `session` is one text, `k` is larger than the number of items, no id of `only` is known, or a
@@ -183,9 +178,13 @@ class Recommender:
         for first in range(0, len(filled), size):
             rows = filled[first : first + size]
             batch = graphs[graphs.first[rows]]
-            items[rows], scores[rows] = self._retrieve(batch, top, only)
-            if probabilities is not None:
-                probabilities[rows] = self.model.probabilities(self.scores(batch)).gather(1, items[rows])
+            if probabilities is None:
+                items[rows], scores[rows] = self._retrieve(batch, top, only)
+                continue
+            of_all = check_finite(self.scores(batch))  # [b, V], for the ranks and for the probabilities
+            scores[rows], found = (of_all if only is None else of_all[:, only]).topk(top)
+            items[rows] = found if only is None else only[found]
+            probabilities[rows] = self.model.probabilities(of_all).gather(1, items[rows])
         if without is not None:
             keys = torch.arange(len(sessions)).view(-1, 1) * num_items + items
             is_out = torch.isin(keys, without.owner * num_items + without.items)

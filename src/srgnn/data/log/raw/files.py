@@ -29,8 +29,6 @@ from srgnn.data.log.writing import writing
 from srgnn.errors import UserError, typed
 
 IS_TEST = "_is_test"  # the column that marks the rows of test files
-
-
 SAMPLE = 1000  # number of rows from which the types of JSON fields and the form of ids and times are inferred
 
 
@@ -207,13 +205,8 @@ class RawFiles:
 
     def unlike(self) -> Findings:
         """The JSON lines with values of another kind than in most lines: a slow search."""
-        return Findings(
-            [
-                line
-                for each, known in zip(self.paths, self.known_paths, strict=True)
-                for line in find_unlike(each, known)
-            ]
-        )
+        pairs = zip(self.paths, self.known_paths, strict=True)
+        return Findings([line for path, known_path in pairs for line in find_unlike(path, known_path)])
 
     def without_marks(self, folder: Path) -> "RawFiles":
         """Copies the files of JSON lines that start with a byte order mark to `folder`, without it."""
