@@ -196,22 +196,21 @@ class Recommender:
 
     def _retrieve(self, batch: Batch, top: int, only: Tensor | None) -> tuple[Tensor, Tensor]:
         """The best items of a batch and their scores, [B, top] each."""
-        if only is None and self.index is not None:
-            model = cast(TrainableModel, self.model)
+        if only is not None:
+            of_choice = check_finite(self.model.scores_of(batch, only)).topk(top)
+            return only[of_choice.indices], of_choice.values
+        model = cast(TrainableModel, self.model)
+        if self.index is not None:
             session = check_finite(model.session_embedding(batch))
             items, scores = self.index.best(session, model.item_embedding, self.ranker.norm, top)
             if (items >= 0).all():  # else it proposed too few
                 return items, scores
-        if only is None and self.ranker.in_tiles and batch.num_graphs * len(self.vocabulary) <= HELD:
-            model = cast(TrainableModel, self.model)
+        if self.ranker.in_tiles and batch.num_graphs * len(self.vocabulary) <= HELD:
             session = model.session_embedding(batch)
             check_finite(session.norm(dim=1) * self.ranker.longest)  # no score is larger
             return best_products(session, model.item_embedding.weight, self.ranker.norm, top)
-        if only is None:
-            _, items, scores = self.ranker(batch, top)
-            return items, scores
-        of_choice = check_finite(self.model.scores_of(batch, only)).topk(top)
-        return only[of_choice.indices], of_choice.values
+        _, items, scores = self.ranker(batch, top)
+        return items, scores
 
     def _most_popular(self, top: int, only: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.clicks is None or self.popular is None:
