@@ -158,6 +158,8 @@ class SessionData:
         folder: The columnar cache that it was saved to or loaded from; None before that.
         test_ids: The raw ids of the test sessions, [S]; None if the source does not give them. Where visits are cut by
             time, the ids of their users.
+        vectors: A vector for the text of every item, [V, t]; zeros for an item without one. None if no item has one.
+            They are not part of the cache.
     """
 
     train: Sessions
@@ -166,6 +168,7 @@ class SessionData:
     manifest: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     test_ids: pl.Series | None = None
+    vectors: Tensor | None = None
 
     @property
     def num_items(self) -> int:

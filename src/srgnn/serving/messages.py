@@ -20,7 +20,8 @@ from srgnn.serving.limits import Limits
 from srgnn.serving.problems import Refusal, errors_of, invalid
 
 LONGEST = 1000  # characters of an id: addresses of pages fit
-LARGEST = 2**63  # ids of 64 bits, as tables hold them
+# Ids of 64 bits, as tables hold them, but for the last 807: bounds in OpenAPI are floats, whose text keeps this one.
+LARGEST = 9_223_372_036_854_775_000
 
 
 def _whole(value: Any) -> Any:
@@ -30,7 +31,7 @@ def _whole(value: Any) -> Any:
 
 def _item_id(given: Any) -> int | str:
     value = _whole(given)
-    if (type(value) is str and len(value) <= LONGEST) or (type(value) is int and abs(value) < LARGEST):
+    if (type(value) is str and len(value) <= LONGEST) or (type(value) is int and abs(value) <= LARGEST):
         return value
     raise ValueError(f"expected an item id, a text of up to {LONGEST} characters or an integer of 64 bits")
 
@@ -42,7 +43,7 @@ ItemId: TypeAlias = Annotated[
         {
             "anyOf": [
                 {"type": "string", "maxLength": LONGEST},
-                {"type": "integer", "exclusiveMinimum": -LARGEST, "exclusiveMaximum": LARGEST},
+                {"type": "integer", "minimum": -LARGEST, "maximum": LARGEST},
             ]
         }
     ),

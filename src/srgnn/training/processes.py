@@ -16,7 +16,10 @@ import torch.distributed as dist
 from srgnn.errors import LostProcess
 from srgnn.training.callbacks import Interrupted
 
-SECONDS = 1.0  # to wait for the exit code of a process whose connection is lost
+SECONDS = 3.0  # that the main thread gets to raise an error itself
+SECONDS_TO_END = (
+    10.0  # that a process whose connection is lost gets to report its error: on a busy machine it needs some
+)
 LOST = re.compile(r"gloo/transport|Connection (closed|reset|refused)|Broken pipe|TCPStore|recv|sendBytes")
 REASON = re.compile(r"Connection (closed|reset) by peer|Connection refused|Broken pipe|[Tt]imed out|out of memory")
 FIRST = "SRGNN_FIRST_PROCESS"  # a variable: the process that has started this one, for those that Lightning starts
@@ -44,7 +47,7 @@ class _Watch(threading.Thread):
             if lost is None and any(child.poll() == INTERRUPTED for child in _children):
                 lost = SystemExit(INTERRUPTED)
             # The main thread raises the error, unless it waits in torch for the one that is lost.
-            if lost is not None and not self.is_over.wait(3 * SECONDS):
+            if lost is not None and not self.is_over.wait(SECONDS):
                 if isinstance(lost, LostProcess):
                     log.error("Error: %s", lost)
                 _kill_children()
@@ -97,7 +100,7 @@ def _lost_connection(error: BaseException) -> BaseException | None:
     is_lost = isinstance(error, dist.DistBackendError | dist.DistNetworkError | dist.DistStoreError)
     if not is_lost and not (type(error) is RuntimeError and LOST.search(str(error))):
         return None
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + SECONDS_TO_END
     while _children and time.monotonic() < deadline:
         if lost := _lost_child():
             return lost

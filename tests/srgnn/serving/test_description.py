@@ -1,5 +1,6 @@
 """Requests drawn from the OpenAPI description, valid and invalid ones: each gets an answer that the description has."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from services import write_checkpoint
 
 from srgnn.serving.app import build_app
 from srgnn.serving.limits import Limits
+from srgnn.serving.messages import LARGEST
 from srgnn.serving.model import ServedModel
 from srgnn.serving.service import Service
 from srgnn.serving.store import MemoryStore
@@ -42,3 +44,8 @@ def test_every_answer_is_as_described(described: Any, route: str, mode: str):
         case.call_and_validate(headers={"Authorization": "Bearer key"})
 
     check()
+
+
+def test_the_largest_id_is_described_to_its_last_digit():
+    """Bounds in OpenAPI are floats, and who reads their text must not be refused."""
+    assert int(Decimal(str(float(LARGEST)))) == LARGEST
