@@ -70,10 +70,12 @@ class Ranker:
         self.embedding: ItemEmbedding | None = getattr(model, "item_embedding", None)
         self.rank = getattr(model, "rank", None)
         self.shard = None if self.embedding is None else self.embedding.shard
-        self.in_tiles = device.type == "cpu" and getattr(model, "in_products", False)
-        if self.embedding is not None and self.in_tiles:
-            self.norm = self.embedding.norm()
-            self.longest = self.embedding.weight.norm(dim=1).max()
+        self.in_products = getattr(model, "in_products", False)
+        self.in_tiles = self.in_products and device.type == "cpu"
+        if self.embedding is not None and self.in_products:
+            self.items = self.embedding.table()
+            self.norm = self.embedding.norm(self.items)
+            self.longest = self.items.norm(dim=1).max()
             if self.shard is not None:
                 self.shard.sum(self.longest)  # no shorter, and NaN if one is
 
@@ -94,9 +96,12 @@ class Ranker:
             if self.in_tiles:
                 session = self.model.session_embedding(batch)  # type: ignore[attr-defined]
                 check_finite(session.norm(dim=1) * self.longest)  # no score is larger
-                items: Tensor = self.embedding.weight  # type: ignore[union-attr]
-                return rank_tiles(session, items, self.norm, batch.y, top, self.shard)
-            scores = self.model(batch)
+                return rank_tiles(session, self.items, self.norm, batch.y, top, self.shard)
+            if self.in_products:
+                session = self.model.session_embedding(batch)  # type: ignore[attr-defined]
+                scores = self.embedding.scores(session, self.items, self.norm)  # type: ignore[union-attr]
+            else:
+                scores = self.model(batch)
             if self.shard is not None:
                 check_finite(self.shard.sum(scores.abs().amax(dim=1)))  # in all processes, or they would part
                 return rank_block(scores, batch.y, top, self.shard)

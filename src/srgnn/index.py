@@ -54,8 +54,9 @@ class ItemIndex:
         """
         embedding = embedding_of(model)
         faiss = _faiss()
-        norm = embedding.norm()
-        table = embedding.weight if norm is None else embedding.weight / norm.view(-1, 1)
+        table = embedding.table()
+        norm = embedding.norm(table)
+        table = table if norm is None else table / norm.view(-1, 1)
         rows = np.ascontiguousarray(table.detach().numpy(), dtype=np.float32)
         num_items, width = rows.shape
         num_lists = max(1, min(round(LISTS_PER_ROOT * math.sqrt(num_items)), num_items // POINTS_PER_LIST))
@@ -142,7 +143,8 @@ def embedding_of(model: Model) -> ItemEmbedding:
 def digest_of(embedding: ItemEmbedding, vocabulary: Vocabulary) -> str:
     """The hash of an item table and the ids of its rows (SHA-256)."""
     digest = hashlib.sha256(json.dumps([vocabulary.ids, embedding.normalized]).encode())
-    digest.update(np.ascontiguousarray(embedding.weight.detach().numpy()).data)
+    for tensor in embedding.sources or (embedding.weight.detach(),):
+        digest.update(np.ascontiguousarray(tensor.numpy()).data)
     return digest.hexdigest()
 
 

@@ -51,8 +51,8 @@ class Recommender:
         self.ranker = Ranker(model, torch.device("cpu"))
         self.scores: Callable[[Batch], Tensor] = model
         if model.in_products:
-            trained, norm = cast(TrainableModel, model), self.ranker.norm  # of all items: once, not for every session
-            self.scores = lambda batch: trained.item_embedding.scores(trained.session_embedding(batch), norm)
+            trained, of_items = cast(TrainableModel, model), (self.ranker.items, self.ranker.norm)
+            self.scores = lambda batch: trained.item_embedding.scores(trained.session_embedding(batch), *of_items)
 
     @classmethod
     def load(cls, checkpoint: str | Path, index: str | Path | None = None) -> "Recommender":
@@ -208,7 +208,7 @@ class Recommender:
         if self.ranker.in_tiles and batch.num_graphs * len(self.vocabulary) <= HELD:
             session = model.session_embedding(batch)
             check_finite(session.norm(dim=1) * self.ranker.longest)  # no score is larger
-            return best_products(session, model.item_embedding.weight, self.ranker.norm, top)
+            return best_products(session, self.ranker.items, self.ranker.norm, top)
         _, items, scores = self.ranker(batch, top)
         return items, scores
 
@@ -260,7 +260,7 @@ class Recommender:
         embedding = getattr(self.model, "item_embedding", None)
         if embedding is None:
             raise UserError("The model has no item embeddings: similar items need a model that is trained.")
-        return embedding.weight.detach()  # type: ignore[no-any-return]
+        return embedding.table().detach()  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def similar_items(self, item: int | str, k: int = 10) -> SimilarItems:

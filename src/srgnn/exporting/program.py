@@ -63,7 +63,7 @@ class ScoringProgram(Module):
             parameter.requires_grad_(False)
         self.num_items = model.item_embedding.num_embeddings
         self.k = None if k is None else check_int("k", k, 1, self.num_items)
-        self.register_buffer("norm", model.item_embedding.norm())
+        self.register_buffer("norm", model.item_embedding.norm(model.item_embedding.weight))
 
     def forward(self, items: Tensor) -> Outputs:
         with Traceable():

@@ -36,6 +36,7 @@ class ItemEmbedding(Embedding):
         super().__init__(num_items, hidden_size)
         self.normalized = normalized
         self.shard: RowShard | None = None
+        self.sources: tuple[Tensor, ...] | None = None
 
     def share_out(self, mesh: DeviceMesh) -> None:
         """Keeps only the block of rows that this process holds of a table shared out over the processes of a mesh.
@@ -46,32 +47,42 @@ class ItemEmbedding(Embedding):
         self.shard = RowShard(self.num_embeddings, mesh)
         self.weight = Parameter(self.weight.detach()[self.shard.first : self.shard.last].clone())
 
-    def forward(self, items: Tensor) -> Tensor:
+    def table(self) -> Tensor:
+        """The rows of all items, before they are normalised, [V, d]; of this block, if the table is shared out."""
+        return self.weight
+
+    def rows(self, items: Tensor) -> Tensor:
+        """Rows of :meth:`table`, [N] -> [N, d], from whichever process holds them."""
         if self.shard is None:
-            rows = super().forward(items)
-        else:
-            rows = LookUp.apply(self.weight, items, self.shard, self.sparse)  # type: ignore[no-untyped-call]
+            return super().forward(items)
+        found: Tensor = LookUp.apply(self.weight, items, self.shard, self.sparse)  # type: ignore[no-untyped-call]
+        return found
+
+    def forward(self, items: Tensor) -> Tensor:
+        rows = self.rows(items)
         return F.normalize(rows, eps=SMALLEST_NORM) if self.normalized else rows
 
-    def norm(self) -> Tensor | None:
-        """What the scores of every item in `weight` are divided by, [V], or None if by nothing."""
+    def norm(self, table: Tensor) -> Tensor | None:
+        """What the scores of every item of :meth:`table` are divided by, [V, d] -> [V], or None if by nothing."""
         if not self.normalized:
             return None
-        norm: Tensor = torch.linalg.vector_norm(self.weight, dim=1)
+        norm: Tensor = torch.linalg.vector_norm(table, dim=1)
         return norm.clamp(min=SMALLEST_NORM)
 
-    def scores(self, session: Tensor, norm: Tensor | None = None) -> Tensor:
+    def scores(self, session: Tensor, table: Tensor | None = None, norm: Tensor | None = None) -> Tensor:
         """Products of session embeddings with all items, [B, d] -> [B, V], without a normalised copy of the table.
 
         If the table is shared out, the items are those in the block of this process.
 
         Args:
             session: Session embeddings.
-            norm: The result of :meth:`norm`, for several calls with the same weights; None computes it.
+            table, norm: The results of :meth:`table` and :meth:`norm`, for several calls with the same weights; None
+                computes them.
         """
+        table = self.table() if table is None else table
         with torch.autocast(session.device.type, enabled=False):  # in 16 bits many scores would be equal
-            scores = session.to(self.weight.dtype) @ self.weight.T
-        norm = self.norm() if norm is None else norm
+            scores = session.to(table.dtype) @ table.T
+        norm = self.norm(table) if norm is None else norm
         return scores if norm is None else scores / norm
 
     def with_table(self, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,8 +93,15 @@ class ItemEmbedding(Embedding):
         Separate lookups would fill, add and read two gradients of that size. The buffer is the gradient
         that the loss passes for the table, so the loss must not use it afterwards.
         """
-        rows, table = _WithTable.apply(self.weight, items, self.normalized, self.shard)  # type: ignore[no-untyped-call]
+        rows, table = _WithTable.apply(self.table(), items, self.normalized, self.shard)  # type: ignore[no-untyped-call]
         return rows, table
+
+    def merged(self) -> "ItemEmbedding":
+        """A plain table of the same rows, for a model that is trained no further.
+
+        Where it is computed, its last bits depend on the machine, and `sources` are the tensors that it comes from.
+        """
+        return self
 
 
 class _WithTable(torch.autograd.Function):

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.data import Batch
 
-from srgnn.errors import ArgumentError, check_float, check_int
+from srgnn.errors import ArgumentError, check_choice, check_float, check_int
 from srgnn.nn.embedding import ItemEmbedding
+from srgnn.nn.text import TEXTS, TextItemEmbedding, start_from_texts
 
 if TYPE_CHECKING:
     from srgnn.data.sessions import Sessions
@@ -23,6 +24,9 @@ class EncoderSettings:
         scale: Factor of the cosine of session and item; their product is the score, as in NISER (Gupta et al., 2019).
             None, the default, scores by the plain product of the embeddings.
         dropout: Share of the entries of the item embeddings dropped before they enter the model, in training only.
+        text: What vectors of the items' texts are for (:mod:`srgnn.nn.text`): `initial` begins the training with them,
+            `added` adds a learned linear map of them to the rows of the ids, `only` takes that map alone, and `none`
+            leaves them unused.
 
     Raises:
         ArgumentError: for a value that is not allowed.
@@ -32,6 +36,7 @@ class EncoderSettings:
     hidden_size: int = 100
     scale: float | None = None
     dropout: float = 0.0
+    text: str = "none"
 
     def __post_init__(self) -> None:
         check_int("hidden_size", self.hidden_size, 1)
@@ -39,6 +44,7 @@ class EncoderSettings:
             check_float("scale", self.scale, 0, exclusive=True)
         if check_float("dropout", self.dropout, 0) >= 1:
             raise ArgumentError("dropout", self.dropout, "a share below 1")
+        check_choice("text", self.text, TEXTS)
 
 
 class SessionEncoder(Module):
@@ -59,14 +65,19 @@ class SessionEncoder(Module):
     """
 
     in_products = True
-    item_tables: tuple[str, ...] = ("item_embedding.weight",)  # names of the parameters with one row per item
+    item_tables: tuple[str, ...] = ("item_embedding.weight",)  # names of the tensors with one row per item
 
     def __init__(self, num_items: int, settings: EncoderSettings):
         super().__init__()
         self.num_items = check_int("num_items", num_items, 1)
         self.settings = settings
         self.scale, self.dropout = settings.scale, settings.dropout
-        self.item_embedding = ItemEmbedding(num_items, settings.hidden_size, normalized=settings.scale is not None)
+        size, normalized = settings.hidden_size, settings.scale is not None
+        if settings.text in ("added", "only"):
+            self.item_embedding: ItemEmbedding = TextItemEmbedding(num_items, size, normalized, settings.text)
+            self.item_tables = (*self.item_tables, "item_embedding.vectors")
+        else:
+            self.item_embedding = ItemEmbedding(num_items, size, normalized)
 
     def reset_parameters(self) -> None:
         r"""Draws all parameters uniformly within :math:`\pm 1 / \sqrt d`, as the code of SR-GNN's authors does."""
@@ -76,6 +87,26 @@ class SessionEncoder(Module):
 
     def observe(self, train: "Sessions") -> None:
         """Counts what the model has to know of the training sessions before the first step; by default nothing."""
+
+    def read_texts(self, vectors: Tensor | None, clicks: Tensor) -> None:
+        """Takes over what is known of the items' texts, before the first step.
+
+        Args:
+            vectors: The vector of every item's text, [V, t], zeros for an item without one; None if there are none.
+            clicks: Number of training clicks of every item, [V].
+
+        Raises:
+            ArgumentError: if the model uses texts, and there are none.
+        """
+        text = self.settings.text
+        if text == "none":
+            return
+        if vectors is None:
+            raise ArgumentError("text", text, "none, since the data has no vectors of its items' texts")
+        if isinstance(self.item_embedding, TextItemEmbedding):
+            self.item_embedding.read_texts(vectors, clicks)
+        else:
+            start_from_texts(self.item_embedding, vectors)
 
     def looked_up(self, batch: Batch) -> Tensor:
         """The items whose embeddings :meth:`encode` needs; by default the nodes of the session graphs, [N]."""

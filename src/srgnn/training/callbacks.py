@@ -131,6 +131,21 @@ class ProgressLines(Callback):
             log.info("%s, %.0f s", line, now - self.started)
 
 
+class TextFirst(Callback):
+    """Holds the rows of ids in the first epochs, in which the map of the items' texts is trained without them.
+
+    Args:
+        epochs: Number of these epochs.
+    """
+
+    def __init__(self, epochs: int):
+        self.epochs = epochs
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        model: Any = pl_module.model
+        model.item_embedding.holds_all = trainer.current_epoch < self.epochs
+
+
 class EpochLines(Callback):
     """Logs one line per epoch, which stays on the screen when the progress bar moves on.
 

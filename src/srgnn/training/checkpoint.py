@@ -7,17 +7,18 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 import polars as pl
 import torch
 from torch import Tensor
 
-from srgnn.contracts import Model
+from srgnn.contracts import Model, TrainableModel
 from srgnn.data.sessions import Vocabulary
 from srgnn.errors import UserError
 from srgnn.metrics import is_finite
 from srgnn.models import MODELS
+from srgnn.nn.embedding import ItemEmbedding
 from srgnn.saving import ObservedFile, remove, whole_file
 from srgnn.training import checkpoint_folder
 
@@ -143,6 +144,9 @@ class Checkpoint:
                 "diverged; train again with a smaller lr=, or use an earlier checkpoint.",
                 "lr",
             )
+        embedding: ItemEmbedding | None = getattr(model, "item_embedding", None)
+        if embedding is not None:
+            cast(TrainableModel, model).item_embedding = embedding.merged()
         return model.eval()
 
     def save(self, path: Path) -> None:

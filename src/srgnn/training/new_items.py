@@ -17,6 +17,8 @@ from srgnn.models import MODELS
 from srgnn.nn.embedding import SMALLEST_NORM
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, build_empty
 
+VECTORS, PROJECTION = "item_embedding.vectors", "item_embedding.projection"  # of a model that knows texts
+
 Likeness = Sequence[int | str] | Tensor
 
 
@@ -30,8 +32,9 @@ def add_items(
 
     Args:
         checkpoint: The checkpoint of a trained model.
-        items: For each new raw id, the ids of items that it resembles, of whose rows it gets the mean, or its vector
-            [d] as a tensor. Rows count with length 1 where the model scores cosines.
+        items: For each new raw id, the ids of items that it resembles, of whose rows it gets the mean, or its vector as
+            a tensor: that of its text [t], if the model knows texts, else its row [d]. Rows count with length 1 where
+            the model scores cosines.
         titles: Titles of new items.
 
     Raises:
@@ -44,7 +47,7 @@ def add_items(
     record, vocabulary = checkpoint.record, checkpoint.vocabulary
     model = build_empty(record)
     tables: tuple[str, ...] = getattr(model, "item_tables", ())
-    if not tables or any(True for _ in cast(torch.nn.Module, model).buffers()):
+    if not tables or _counts(cast(torch.nn.Module, model), tables):
         raise UserError(
             f"{record.architecture} keeps counts of its training sessions, in which no new item occurs: train it again "
             "on newer data."
@@ -55,8 +58,7 @@ def add_items(
     weights = dict(checkpoint.weights)
     for name in tables:
         table = weights[name]
-        units = cast(TrainableModel, model).item_embedding.normalized
-        rows = [_row(table, vocabulary, raw, items[raw], units, len(tables)) for raw in ids]
+        rows = [_row(name, table, vocabulary, raw, items[raw], cast(TrainableModel, model)) for raw in ids]
         weights[name] = torch.cat([table, torch.stack(rows).to(table.dtype)]) if rows else table
     time = datetime.now(UTC).isoformat(timespec="seconds")
     known = [None] * len(vocabulary) if record.titles is None else record.titles
@@ -80,11 +82,21 @@ def _check_new(ids: Sequence[int | str], vocabulary: Vocabulary) -> None:
             raise ArgumentError("items", raw, "an id that the checkpoint does not have yet")
 
 
-def _row(table: Tensor, vocabulary: Vocabulary, raw: int | str, like: Likeness, units: bool, num_tables: int) -> Tensor:
-    """The row of a new item, [d]."""
+def _counts(model: torch.nn.Module, tables: Sequence[str]) -> bool:
+    """Whether a model keeps something beside its weights and the tables of its items."""
+    return bool(model.state_dict().keys() - dict(model.named_parameters()).keys() - {*tables})
+
+
+def _row(
+    name: str, table: Tensor, vocabulary: Vocabulary, raw: int | str, like: Likeness, model: TrainableModel
+) -> Tensor:
+    """The row of a new item in one of the tables of a model, [d]."""
     if isinstance(like, Tensor):
-        if num_tables > 1:
+        learned = [each for each in model.item_tables if each != VECTORS]
+        if len(learned) > 1:
             raise ArgumentError("items", raw, "the ids of similar items: this model has more than one vector per item")
+        if VECTORS in model.item_tables and name != VECTORS:
+            return table.new_zeros(table.size(1))  # the row of an id of which nothing is learned
         if like.shape != table.shape[1:] or not like.isfinite().all():
             raise ArgumentError("items", raw, f"a vector of {table.size(1)} finite numbers, or ids of similar items")
         return like
@@ -95,7 +107,8 @@ def _row(table: Tensor, vocabulary: Vocabulary, raw: int | str, like: Likeness, 
         unknown = like[found.index(None)]
         raise ArgumentError("items", raw, f"similar items that the checkpoint has; {unknown} is not one of them")
     rows = table[torch.tensor(found)]
-    mean: Tensor = (F.normalize(rows, eps=SMALLEST_NORM) if units else rows).mean(dim=0)
+    in_units = model.item_embedding.normalized and VECTORS not in model.item_tables
+    mean: Tensor = (F.normalize(rows, eps=SMALLEST_NORM) if in_units else rows).mean(dim=0)
     return mean
 
 
@@ -109,12 +122,21 @@ def take_over(model: TrainableModel, vocabulary: Sequence[int | str], checkpoint
         model: A model that :func:`check_same_model` accepts.
         vocabulary: The raw ids of its items.
         checkpoint: The checkpoint.
+
+    Raises:
+        UserError: if the vectors of the items' texts have other sizes.
     """
     before = Vocabulary(checkpoint.record.vocabulary)
     places = [(row, old) for row, raw in enumerate(vocabulary) if (old := before.index(raw)) is not None]
     rows, olds = torch.tensor(places, dtype=torch.long).view(-1, 2).T
     with torch.no_grad():
         for name, parameter in cast(torch.nn.Module, model).named_parameters():
+            if name.endswith(PROJECTION) and parameter.shape != checkpoint.weights[name].shape:
+                raise UserError(
+                    f"The vectors of the items' texts have {len(parameter)} numbers, those of init_from= "
+                    f"{len(checkpoint.weights[name])}: use the same language model.",
+                    "init_from",
+                )
             if name in model.item_tables:
                 parameter[rows] = checkpoint.weights[name][olds].to(parameter.dtype)
             else:

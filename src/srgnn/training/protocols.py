@@ -70,7 +70,8 @@ def validated(run: Run, data: SessionData, logger: Logger | None, resume: Path |
         resume = None
     checkpoint = run.folder / "best.ckpt"
     if run.refit:
-        fit(run, run.record(data, "refit", best_epoch), data.train, None, best_epoch["epoch"], logger, resume)
+        record, epochs = run.record(data, "refit", best_epoch), best_epoch["epoch"]
+        fit(run, record, data.train, None, epochs, logger, resume, vectors=data.vectors)
         checkpoint = run.folder / "refit.ckpt"
     test = _test(run, checkpoint, data, logger)
     return Result(test.metrics if test else {}, checkpoint, test, chosen=best_epoch)
@@ -106,7 +107,7 @@ def select(
     start = _resumable(resume, data, ("select",))
     training, validation = split_validation(run, data)
     record = replace(run.record(data, "select"), history=start.history if start else [])
-    return fit(run, record, training, validation, run.max_epochs, logger, resume, callbacks)
+    return fit(run, record, training, validation, run.max_epochs, logger, resume, callbacks, data.vectors)
 
 
 def best_of(run: Run, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def paper(run: Run, data: SessionData, logger: Logger | None, resume: Path | Non
     """Trains on everything and takes the best test epoch of each metric: selection on test, as in the papers."""
     start = _resumable(resume, data, ("paper",))
     record = replace(run.record(data, "paper"), history=start.history if start else [])
-    history = fit(run, record, data.train, data.test, run.max_epochs, logger, resume)
+    history = fit(run, record, data.train, data.test, run.max_epochs, logger, resume, vectors=data.vectors)
     best = {name: max(history, key=lambda epoch: epoch[name]) for name in history[0] if name != "epoch"}
     checkpoint = run.folder / "best.ckpt"
     test = _test(run, checkpoint, data, None)

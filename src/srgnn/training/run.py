@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
 
 from srgnn.contracts import ModelSettings, TrainableModel
 from srgnn.data.datamodule import ORDERS, SessionDataModule
@@ -20,7 +21,7 @@ from srgnn.errors import ArgumentError, check_bool, check_choice, check_float, c
 from srgnn.evaluation import main_cutoff
 from srgnn.models import MODELS
 from srgnn.nn import LOSSES, Sampling, SRGNNSettings, build_loss
-from srgnn.training.callbacks import EpochLines, StopGracefully
+from srgnn.training.callbacks import EpochLines, StopGracefully, TextFirst
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, load_record
 from srgnn.training.loggers import BeginStage
 from srgnn.training.module import NextItemModule
@@ -52,6 +53,8 @@ class Run:
         order: Order of the prefixes, see :class:`~srgnn.data.datamodule.SessionDataModule`.
         seed: Seed of the weights, the order, dropout and negatives.
         trainer: Arguments of Lightning's `Trainer`.
+        text_first: Number of epochs at the beginning in which the rows of ids are held while the map of the texts is
+            trained, for a model with `text=added`.
         init_from: A checkpoint of the same model, whose weights the training begins with, see
             :func:`srgnn.training.new_items.take_over`; None begins with fresh ones.
         config: Configuration to keep in the checkpoints.
@@ -75,6 +78,7 @@ class Run:
     order: str = "shuffled"
     seed: int = 0
     trainer: Mapping[str, Any] = field(default_factory=lambda: {"accelerator": "cpu", "devices": 1})
+    text_first: int = 0
     init_from: Path | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
@@ -87,6 +91,8 @@ class Run:
         check_float("valid_fraction", self.valid_fraction, 0, exclusive=True)
         for name in ("max_epochs", "patience", "batch_size"):
             check_int(name, getattr(self, name), 1)
+        if check_int("text_first", self.text_first, 0) and getattr(self.model, "text", None) != "added":
+            raise ArgumentError("text_first", self.text_first, "0 for a model without text=added")
         check_int("seed", self.seed, 0, 2**32 - 1)  # the range of NumPy's seeds
         check_bool("refit", self.refit)
         check_choice("loss", self.loss, LOSSES)
@@ -144,6 +150,7 @@ def fit(
     logger: Logger | None = None,
     resume: Path | None = None,
     callbacks: Sequence[Callback] = (),
+    vectors: Tensor | None = None,
 ) -> list[dict[str, Any]]:
     """Trains once from the initial weights, and leaves `last.ckpt` and the best or last epoch in the run's folder.
 
@@ -157,6 +164,7 @@ def fit(
         logger: Logger of the metrics; None logs nothing.
         resume: Checkpoint of this stage to resume from; None starts from the beginning.
         callbacks: Further callbacks of Lightning.
+        vectors: The vectors of the items' texts, see :attr:`~srgnn.data.sessions.SessionData.vectors`.
 
     Returns:
         The metrics of every epoch, including those of `record.history`.
@@ -186,16 +194,20 @@ def fit(
         ModelCheckpoint(filename="best" if monitor else record.stage, monitor=monitor, mode="max", **keep),
         ModelCheckpoint(filename=last.stem, every_n_epochs=1, **keep),
     ]
+    if run.text_first:
+        callbacks.append(TextFirst(run.text_first))
     if monitor:
         callbacks.append(EarlyStopping(monitor, mode="max", patience=run.patience))
 
     num_items = record.model["num_items"]
     seed_everything(run.seed, verbose=False)
     model = cast(TrainableModel, run.model.build(num_items))
+    clicks = torch.bincount(train.items, minlength=num_items)
     model.observe(train)
+    model.read_texts(vectors, clicks)
     if run.init_from is not None and resume is None:
         take_over(model, record.vocabulary, Checkpoint.load(run.init_from))
-    loss = build_loss(run.loss, torch.bincount(train.items, minlength=num_items), run.sampling)
+    loss = build_loss(run.loss, clicks, run.sampling)
     module = NextItemModule(model, loss, run.optimizer, run.k, evaluated_on, run.seed, record)
     datamodule = SessionDataModule(train, evaluation, num_items, run.batch_size, run.seed, run.order)
     trainer = build_trainer(run.trainer, callbacks, max_epochs, logger, run.folder)

@@ -23,7 +23,7 @@ from srgnn.training import checkpoint_folder
 from srgnn.training.checkpoint import MODEL, build_empty, load_record
 
 SHARDS, COPIES = "tensor_parallel", "data_parallel"  # Lightning's names of the dimensions of a mesh
-TABLE = "item_embedding.weight"  # in the names of tensors
+TABLES = ("item_embedding.weight", "item_embedding.vectors")  # in the names of tensors with one row per item
 OPTIMIZER = "optimizer."  # before the names of its tensors
 
 
@@ -131,11 +131,13 @@ def whole_tensors(tensors: Mapping[str, Tensor], embedding: ItemEmbedding) -> di
     shard = embedding.shard
     if shard is None:
         return dict(tensors)
-    block, whole = embedding.weight.shape, torch.Size((shard.num_rows, embedding.embedding_dim))
+
+    def whole(block: Tensor) -> DTensor:
+        shape = torch.Size((shard.num_rows, block.size(1)))
+        return DTensor.from_local(block, shard.mesh, [Shard(0)], run_check=False, shape=shape, stride=block.stride())
+
     return {
-        name: DTensor.from_local(value, shard.mesh, [Shard(0)], run_check=False, shape=whole, stride=value.stride())
-        if TABLE in name and value.shape == block
-        else value
+        name: whole(value) if any(table in name for table in TABLES) and value.dim() == 2 else value
         for name, value in tensors.items()
     }
 

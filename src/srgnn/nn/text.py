@@ -1,0 +1,134 @@
+"""Item embeddings that know the texts of the items, from vectors that a language model made of them.
+
+As in LLMGR (Guo et al., 2024, arXiv 2402.16539), one linear map brings the vector of a text into the space of the item
+ids; no language model is asked in training or afterwards.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+from torch.nn import Module, Parameter
+
+from srgnn.nn.embedding import ItemEmbedding
+from srgnn.nn.sharding import LookUp
+
+TEXTS = ("none", "initial", "added", "only")
+
+
+class TextItemEmbedding(ItemEmbedding):
+    r"""Item embeddings with a row of the id, and a linear map of the vector of the text:
+
+    .. math:: e_i = w_i + W^\top v_i
+
+    The rows of ids begin as zeros, so that an item begins as its text says, and stay zeros where nothing can be learned
+    for them: `is_held` says which, and `holds_all` holds those of all items with a text, for a first stage that trains
+    the map alone. Items without text have a row of their id like those of any model.
+
+    Args:
+        num_items: Number of items :math:`V`.
+        hidden_size: Width :math:`d`.
+        normalized: Whether rows are divided by their L2 norm wherever they are used.
+        text: `added`, or `only`, which holds the rows of all items with a text at zero.
+
+    Shapes:
+        items [N] -> [N, d]; `weight` [V, d], `vectors` [V, t], `projection` [t, d]
+    """
+
+    vectors: Tensor
+    has_text: Tensor
+    is_held: Tensor
+
+    def __init__(self, num_items: int, hidden_size: int, normalized: bool, text: str):
+        super().__init__(num_items, hidden_size, normalized)
+        self.text = text
+        # Their sizes are known with the texts, or from a checkpoint.
+        self.projection = Parameter(torch.empty(0, hidden_size))
+        self.register_buffer("vectors", torch.empty(num_items, 0))
+        for name in ("has_text", "is_held"):
+            self.register_buffer(name, torch.empty(0, dtype=torch.bool), persistent=False)
+        self.register_load_state_dict_pre_hook(_take_sizes)  # type: ignore[no-untyped-call]
+        self.holds_all = False
+
+    @torch.no_grad()
+    def read_texts(self, vectors: Tensor, clicks: Tensor) -> None:
+        """Takes over the vectors, draws the map, and sets the rows of items with a text to zero.
+
+        Args:
+            vectors: The vector of every item's text, [V, t], zeros for an item without one.
+            clicks: Number of training clicks of every item, [V]. The rows of items without any are held at zero.
+        """
+        bound = self.embedding_dim**-0.5
+        self.vectors = vectors.to(self.weight)
+        self.projection = Parameter(self.weight.new_empty(vectors.size(1), self.embedding_dim).uniform_(-bound, bound))
+        self.has_text = (vectors != 0).any(dim=1)
+        self.weight[self.has_text] = 0
+        self.is_held = self.has_text if self.text == "only" else self.has_text & (clicks == 0)
+        self.weight.register_hook(self._hold)  # type: ignore[no-untyped-call]
+
+    def _hold(self, gradient: Tensor) -> Tensor:
+        held = self.has_text if self.holds_all else self.is_held
+        if gradient.is_sparse:
+            rows, values = gradient._indices(), gradient._values()
+            kept = values.masked_fill(held[rows[0]].view(-1, 1), 0)
+            return torch.sparse_coo_tensor(rows, kept, gradient.shape, check_invariants=False)
+        return gradient.masked_fill(held.view(-1, 1), 0) if held.any() else gradient
+
+    def share_out(self, mesh: DeviceMesh) -> None:
+        super().share_out(mesh)
+        block = slice(self.shard.first, self.shard.last)  # type: ignore[union-attr]
+        for name in ("vectors", "has_text", "is_held"):
+            setattr(self, name, getattr(self, name)[block].clone())
+        self.weight.register_hook(self._hold)  # type: ignore[no-untyped-call]
+        # Each process has the gradient of its own rows, and the mean over the processes is taken of what it has.
+        self.projection.register_hook(lambda gradient: gradient * mesh.size())  # type: ignore[no-untyped-call]
+
+    def table(self) -> Tensor:
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return torch.addmm(self.weight, self.vectors, self.projection)
+
+    def rows(self, items: Tensor) -> Tensor:
+        if self.shard is not None:
+            found: Tensor = LookUp.apply(self.table(), items, self.shard, False)  # type: ignore[no-untyped-call]
+            return found
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return super().rows(items) + F.embedding(items, self.vectors) @ self.projection
+
+    @torch.no_grad()
+    def merged(self) -> ItemEmbedding:
+        with torch.device("meta"):
+            plain = ItemEmbedding(self.num_embeddings, self.embedding_dim, self.normalized)
+        plain.weight = Parameter(self.table())
+        plain.sources = (self.weight.detach(), self.vectors, self.projection.detach())
+        return plain
+
+
+def _take_sizes(module: Module, state: dict[str, Any], prefix: str, *arguments: Any) -> None:
+    """Gives the vectors and the map the sizes that they have in a state dict."""
+    for name in ("vectors", "projection"):
+        stored, ours = state.get(prefix + name), getattr(module, name)
+        if isinstance(stored, Tensor) and stored.shape != ours.shape:
+            new = torch.empty_like(stored, device=ours.device)
+            setattr(module, name, Parameter(new) if name == "projection" else new)
+
+
+@torch.no_grad()
+def start_from_texts(embedding: ItemEmbedding, vectors: Tensor) -> None:
+    """Sets the rows of items with a text to the main components of their vectors, as large as freshly drawn rows.
+
+    Of vectors that are narrower than the rows, the other numbers stay as they were drawn.
+
+    Args:
+        embedding: The item embeddings, whose rows are drawn.
+        vectors: The vector of every item's text, [V, t], zeros for an item without one.
+    """
+    has_text = (vectors != 0).any(dim=1)
+    of_texts = vectors[has_text].to(embedding.weight)
+    centered = of_texts - of_texts.mean(dim=0)
+    directions = torch.linalg.eigh((centered.T @ centered).double()).eigenvectors.flip(1)  # largest first
+    components = centered @ directions[:, : embedding.embedding_dim].to(centered)  # [n, min(t, d)]
+    if components.any():
+        scaled = components * (embedding.weight.std() / components.std())
+        embedding.weight[has_text.nonzero().view(-1), : scaled.size(1)] = scaled
