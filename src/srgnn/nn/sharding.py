@@ -111,6 +111,19 @@ class LookUp(torch.autograd.Function):
         return gradient, None, None, None
 
 
+class Sum(torch.autograd.Function):
+    """:meth:`RowShard.sum` with a gradient: each process keeps that of its own values, as in :class:`LookUp`."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, shard: RowShard) -> Tensor:
+        return shard.sum(values.clone())
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return grad, None
+
+
 def add_rows(block: Tensor, values: Tensor, rows: Tensor, shard: RowShard | None) -> Tensor:
     """Adds values [N, d] to rows [N] of a table in place, or to those that are in the block of this process."""
     if shard is None:

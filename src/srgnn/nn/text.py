@@ -13,7 +13,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.nn import Module, Parameter
 
 from srgnn.nn.embedding import ItemEmbedding
-from srgnn.nn.sharding import LookUp
+from srgnn.nn.sharding import Sum
 
 TEXTS = ("none", "initial", "added", "only")
 
@@ -90,11 +90,13 @@ class TextItemEmbedding(ItemEmbedding):
             return torch.addmm(self.weight, self.vectors, self.projection)
 
     def rows(self, items: Tensor) -> Tensor:
-        if self.shard is not None:
-            found: Tensor = LookUp.apply(self.table(), items, self.shard, False)  # type: ignore[no-untyped-call]
-            return found
+        of_ids = super().rows(items)
         with torch.autocast(self.weight.device.type, enabled=False):
-            return super().rows(items) + F.embedding(items, self.vectors) @ self.projection
+            if self.shard is None:
+                return of_ids + F.embedding(items, self.vectors) @ self.projection
+            place, is_here = self.shard.local(items)
+            of_texts = torch.where(is_here.view(-1, 1), F.embedding(place, self.vectors) @ self.projection, 0)
+            return of_ids + Sum.apply(of_texts, self.shard)  # type: ignore[no-untyped-call, no-any-return]
 
     @torch.no_grad()
     def merged(self) -> ItemEmbedding:

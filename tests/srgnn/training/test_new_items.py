@@ -51,6 +51,36 @@ def test_rows_count_with_length_1_where_cosines_are_scored():
     torch.testing.assert_close(cosines[0], cosines[1])
 
 
+def test_a_new_item_of_a_model_that_knows_texts_gets_its_row_from_its_text(tmp_path: Path):
+    model = SRGNNSettings(4, text="added").build(4)
+    model.read_texts(torch.randn(4, 3), torch.ones(4))
+    model.item_embedding.weight.data.normal_()
+    before = saved(text="added")
+    before = Checkpoint(before.record, model.state_dict())
+    vector = before.weights["item_embedding.vectors"][0] * 2
+    grown = add_items(before, {"new": vector, "mean": ["A", "B"]})
+    table, old = grown.build_model().item_embedding.weight, before.build_model().item_embedding.weight
+    assert torch.equal(table[:4], old)
+    torch.testing.assert_close(table[4], vector @ model.item_embedding.projection)
+    torch.testing.assert_close(table[5], (old[0] + old[1]) / 2)
+    with pytest.raises(UserError, match="a vector of 3 finite numbers"):
+        add_items(before, {"new": torch.ones(4)})
+
+
+def test_a_training_begins_with_a_checkpoint_only_if_its_texts_are_of_one_language_model():
+    model = SRGNNSettings(4, text="added").build(4)
+    model.read_texts(torch.randn(4, 3), torch.ones(4))
+    before = Checkpoint(saved(text="added").record, model.state_dict())
+    other = SRGNNSettings(4, text="added").build(4)
+    other.read_texts(torch.randn(4, 5), torch.ones(4))
+    with pytest.raises(UserError, match=r"texts have 5 numbers, those of init_from= 3: use the same language model\.$"):
+        take_over(other, IDS, before)
+    same = SRGNNSettings(4, text="added").build(4)
+    same.read_texts(torch.randn(4, 3), torch.ones(4))
+    take_over(same, IDS, before)
+    assert torch.equal(same.item_embedding.projection, model.item_embedding.projection)
+
+
 def test_a_new_item_is_recommended_after_it_was_saved(tmp_path: Path):
     add_items(saved("FPMC"), {"new": ["A"]}).save(tmp_path / "new.ckpt")
     found = Recommender.load(tmp_path / "new.ckpt").recommend(["new", "B"], k=5)

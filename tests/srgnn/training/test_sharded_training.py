@@ -7,6 +7,7 @@ import pickle
 import random
 import resource
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from srgnn.training.sharding import ShardedStrategy
 LOG = SyntheticLog(sessions=300, items_per_category=5)
 
 
+TEXTS = torch.randn(LOG.num_items, 6, generator=torch.Generator().manual_seed(0)).index_fill(0, torch.tensor([3]), 0)
+
+
 def run(folder: Path, **options: Any) -> Run:
     trainer = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, **options.pop("trainer", {})}
     settings = {"max_epochs": 2, "optimizer": OptimizerSettings(lr=0.01), "trainer": trainer, **options}
@@ -39,7 +43,7 @@ def train_together(folder: Path, count: int, copies: int = 1, **options: Any) ->
     strategy = functools.partial(ShardedStrategy, data_parallel_size=copies)
     resume = options.pop("resume", None)
     trainer = {"devices": count, "strategy": strategy, **options.pop("trainer", {})}
-    return train(run(folder, trainer=trainer, **options), LOG.load(), resume=resume)
+    return train(run(folder, trainer=trainer, **options), replace(LOG.load(), vectors=TEXTS), resume=resume)
 
 
 def assert_near(one: Result, other: Result) -> None:
@@ -104,6 +108,27 @@ def test_other_settings_train_as_in_one_process(
 ):
     alone = train(run(tmp_path / "alone", refit=False, **options), small)
     first, _ = processes(2, functools.partial(train_together, tmp_path / "together", 2, refit=False, **options))
+    assert_near(alone, first)
+
+
+@pytest.mark.parametrize(
+    ("text", "loss", "count", "copies"),
+    [
+        ("added", "cross_entropy", 2, 1),
+        ("added", "sampled_softmax", 3, 1),
+        ("added", "cross_entropy", 4, 2),
+        ("only", "cross_entropy", 2, 1),
+        ("initial", "cross_entropy", 2, 1),
+    ],
+)
+def test_texts_are_shared_out_with_the_table(
+    processes: Any, small: SessionData, tmp_path: Path, text: str, loss: str, count: int, copies: int
+):
+    model = SRGNNSettings(hidden_size=8, scale=5, text=text)
+    options: dict[str, Any] = {"model": model, "loss": loss, "sampling": Sampling(negatives=64)}
+    options["text_first"] = int(text == "added")
+    alone = train(run(tmp_path / "alone", **options), replace(small, vectors=TEXTS))
+    first, *_ = processes(count, functools.partial(train_together, tmp_path / "together", count, copies, **options))
     assert_near(alone, first)
 
 
