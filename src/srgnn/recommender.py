@@ -1,28 +1,22 @@
 """Recommendations by raw item ids, from a checkpoint. Needs neither Hydra nor Lightning."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch
 
 from srgnn.answers import BestItems, Query, Recommendations, SimilarItems, check_ids
-from srgnn.contracts import Model, TrainableModel
-from srgnn.data.graphs import evaluation_batch_size, whole_sessions
+from srgnn.contracts import Model
 from srgnn.data.sessions import Sessions, Vocabulary
 from srgnn.errors import ArgumentError, UserError, check_int
-from srgnn.evaluation import Ranker
 from srgnn.index import ItemIndex
 from srgnn.metrics import check_finite
 from srgnn.nn.embedding import SMALLEST_NORM
-from srgnn.nn.ranking import best_products
+from srgnn.retrieval import Retrieval
 from srgnn.training.checkpoint import Checkpoint
-
-# Up to this number of scores, 32 MB, they are held at once: on two cores, 128 sessions among 43,097 items are ranked so
-# in half the time of tiles, and one in a quarter.
-HELD = 2**23
+from srgnn.training.new_items import Likeness, add_items
 
 
 class Recommender:
@@ -43,16 +37,11 @@ class Recommender:
         self, model: Model, vocabulary: Vocabulary, clicks: Tensor | None = None, index: ItemIndex | None = None
     ):
         self.model = model.eval()
-        self.index = index
         self.vocabulary = vocabulary
         self.titles = vocabulary.titles
         self.clicks = clicks
-        self.popular = None if clicks is None else clicks.sort(descending=True, stable=True).indices
-        self.ranker = Ranker(model, torch.device("cpu"))
-        self.scores: Callable[[Batch], Tensor] = model
-        if model.in_products:
-            trained, of_items = cast(TrainableModel, model), (self.ranker.items, self.ranker.norm)
-            self.scores = lambda batch: trained.item_embedding.scores(trained.session_embedding(batch), *of_items)
+        self.retrieval = Retrieval(self.model, len(vocabulary), clicks, index)
+        self.saved: Checkpoint | None = None
 
     @classmethod
     def load(cls, checkpoint: str | Path, index: str | Path | None = None) -> "Recommender":
@@ -77,7 +66,32 @@ class Recommender:
         """
         model, vocabulary, clicks = saved.build_model(), saved.vocabulary, saved.record.clicks
         loaded = None if index is None else ItemIndex.load(index, model, vocabulary)
-        return cls(model, vocabulary, None if clicks is None else torch.tensor(clicks), loaded)
+        recommender = cls(model, vocabulary, None if clicks is None else torch.tensor(clicks), loaded)
+        recommender.saved = saved
+        return recommender
+
+    def add_items(
+        self, items: Mapping[int | str, Likeness], titles: Mapping[int | str, str] | None = None
+    ) -> "Recommender":
+        """A recommender that knows further items, without any training; this one stays as it is.
+
+        Its checkpoint is `saved`, whose method `save` keeps the items.
+
+        The arguments are those of :func:`~srgnn.training.new_items.add_items`.
+
+        Raises:
+            UserError: see there; and for a recommender that has an index, or was made without a checkpoint.
+
+        Example:
+            >>> grown = Recommender.load("best.ckpt").add_items({"new": ["A", "B"]})
+        """
+        if self.saved is None:
+            raise UserError("Items are added to a checkpoint: make the recommender with Recommender.load.")
+        if self.retrieval.index is not None:
+            raise UserError(
+                "An index does not find items that are added later: load the checkpoint without it.", "index"
+            )
+        return self.from_checkpoint(add_items(self.saved, items, titles))
 
     def recommend(
         self,
@@ -127,7 +141,7 @@ class Recommender:
         for (only, with_probabilities), members in _grouped(kinds):
             known = [sessions[i][0] for i in members]
             left_out = [self._left_out(queries[i], sessions[i][0]) for i in members]
-            best = self.best_items(
+            best = self.retrieval.best_items(
                 Sessions.from_lists(known),
                 max(queries[i].k for i in members),
                 Sessions.from_lists(left_out) if any(left_out) else None,
@@ -137,89 +151,6 @@ class Recommender:
             for row, i in enumerate(members):
                 answers[i] = self._in_raw_ids(best, row, queries[i].k, sessions[i][1], not known[row])
         return [answers[i] for i in range(len(queries))]
-
-    @torch.inference_mode()
-    def best_items(
-        self,
-        sessions: Sessions,
-        k: int,
-        without: Sessions | None = None,
-        only: Tensor | None = None,
-        with_probabilities: bool = False,
-    ) -> BestItems:
-        """The best `k` items of many sessions, all as indices.
-
-        Args:
-            sessions: The clicks; sessions without any get the items with the most training clicks.
-            k: Number of items.
-            without: The items that are left out for each session, none twice; None leaves out nothing.
-            only: The items to choose from, ascending, [n]; None for all.
-            with_probabilities: Whether the probabilities among all items are computed, too; never with an index.
-
-        Raises:
-            UserError: if a session has no click and the clicks of the items are not known, or a score is not finite.
-        """
-        num_items = len(self.vocabulary)
-        with_probabilities = with_probabilities and self.index is None
-        most_left_out = 0 if without is None else int(without.lengths.max())
-        top = min(k + most_left_out, num_items if only is None else len(only))
-        items = torch.zeros(len(sessions), top, dtype=torch.long)
-        scores = torch.zeros(len(sessions), top)
-        probabilities = torch.zeros(len(sessions), top) if with_probabilities else None
-        is_empty = sessions.lengths == 0
-        if is_empty.any():
-            items[is_empty], scores[is_empty] = self._most_popular(top, only)
-            if probabilities is not None:
-                probabilities[is_empty] = scores[is_empty] / max(1, int(self.clicks.sum()))  # type: ignore[union-attr]
-        filled = (~is_empty).nonzero().view(-1)
-        holds_scores = with_probabilities or not (self.ranker.in_tiles or self.ranker.rank)
-        graphs = whole_sessions(sessions, num_items)
-        size = evaluation_batch_size(num_items, holds_scores=holds_scores)
-        for first in range(0, len(filled), size):
-            rows = filled[first : first + size]
-            batch = graphs[graphs.first[rows]]
-            if probabilities is None:
-                items[rows], scores[rows] = self._retrieve(batch, top, only)
-                continue
-            of_all = check_finite(self.scores(batch))  # [b, V], for the ranks and for the probabilities
-            scores[rows], found = (of_all if only is None else of_all[:, only]).topk(top)
-            items[rows] = found if only is None else only[found]
-            probabilities[rows] = self.model.probabilities(of_all).gather(1, items[rows])
-        if without is not None:
-            keys = torch.arange(len(sessions)).view(-1, 1) * num_items + items
-            is_out = torch.isin(keys, without.owner * num_items + without.items)
-            order = is_out.int().sort(dim=1, stable=True).indices  # the others move up
-            items = items.masked_fill(is_out, -1).gather(1, order)
-            scores = scores.masked_fill(is_out, -torch.inf).gather(1, order)
-            probabilities = None if probabilities is None else probabilities.gather(1, order)
-        return BestItems(items[:, :k], scores[:, :k], None if probabilities is None else probabilities[:, :k])
-
-    def _retrieve(self, batch: Batch, top: int, only: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The best items of a batch and their scores, [B, top] each."""
-        if only is not None:
-            of_choice = check_finite(self.model.scores_of(batch, only)).topk(top)
-            return only[of_choice.indices], of_choice.values
-        model = cast(TrainableModel, self.model)
-        if self.index is not None:
-            session = check_finite(model.session_embedding(batch))
-            items, scores = self.index.best(session, model.item_embedding, self.ranker.norm, top)
-            if (items >= 0).all():  # else it proposed too few
-                return items, scores
-        if self.ranker.in_tiles and batch.num_graphs * len(self.vocabulary) <= HELD:
-            session = model.session_embedding(batch)
-            check_finite(session.norm(dim=1) * self.ranker.longest)  # no score is larger
-            return best_products(session, self.ranker.items, self.ranker.norm, top)
-        _, items, scores = self.ranker(batch, top)
-        return items, scores
-
-    def _most_popular(self, top: int, only: Tensor | None) -> tuple[Tensor, Tensor]:
-        if self.clicks is None or self.popular is None:
-            raise UserError(
-                "No item of a session is known, and the checkpoint does not hold the popularity of the items, which "
-                "answers such sessions: train the model again with this version."
-            )
-        items = self.popular if only is None else self.popular[torch.isin(self.popular, only)]
-        return items[:top], self.clicks[items[:top]].float()
 
     def _left_out(self, query: Query, known: list[int]) -> list[int]:
         """The indices of the items that a query leaves out."""

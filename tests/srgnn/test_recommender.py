@@ -50,6 +50,19 @@ def test_a_session_without_a_known_id_gets_the_most_clicked_items_and_says_so(ch
     assert found.skipped == session
 
 
+def test_items_are_added_to_a_recommender_and_kept_in_its_checkpoint(checkpoint: Path, tmp_path: Path):
+    before = Recommender.load(checkpoint)
+    grown = before.add_items({"E": ["A"]}, titles={"E": "A lamp"})
+    assert len(before.vocabulary) == 4
+    found = grown.recommend(["E", "B"], k=5)
+    assert not found.skipped
+    assert dict(found)["E"] == pytest.approx(dict(found)["A"])
+    grown.saved.save(tmp_path / "grown.ckpt")
+    assert list(Recommender.load(tmp_path / "grown.ckpt").recommend(["E", "B"], k=5)) == list(found)
+    with pytest.raises(UserError, match=r"^Items are added to a checkpoint"):
+        Recommender(before.model, before.vocabulary).add_items({"E": ["A"]})
+
+
 def test_without_the_clicks_of_the_items_such_a_session_gives_one_sentence():
     recommender = Recommender(SRGNNSettings(4).build(3), Vocabulary([10, 20, 30]))
     with pytest.raises(UserError, match="does not hold the popularity of the items"):
@@ -92,7 +105,7 @@ def test_few_scores_are_held_and_many_are_not_and_both_find_the_same(small: Sess
     recommender = Recommender(SRGNNSettings(8).build(small.num_items), small.vocabulary)
     sessions = [[small.vocabulary.ids[i] for i in session] for session in small.test][:9]
     held = recommender.answer([Query(session, 9) for session in sessions])
-    monkeypatch.setattr("srgnn.recommender.HELD", 0)
+    monkeypatch.setattr("srgnn.retrieval.HELD", 0)
     for found, other in zip(held, recommender.answer([Query(session, 9) for session in sessions]), strict=True):
         assert found.items == other.items
         assert found.scores == pytest.approx(other.scores, abs=1e-5)

@@ -45,7 +45,7 @@ def write_index(checkpoint: Path, output: Path, config: DictConfig) -> str:
     found, seconds = [], []
     for recommender in (exact, indexed):
         started = time.perf_counter()
-        found.append(recommender.best_items(sessions, min(CUT, len(exact.vocabulary))).items)
+        found.append(recommender.retrieval.best_items(sessions, min(CUT, len(exact.vocabulary))).items)
         seconds.append((time.perf_counter() - started) / len(sessions))
     recall = (found[0].unsqueeze(2) == found[1].unsqueeze(1)).any(dim=2).float().mean()
     lines = [

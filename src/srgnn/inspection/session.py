@@ -134,7 +134,7 @@ def leave_one_out(recommender: Recommender, session: Sequence[int | str], target
         raise ArgumentError("target", target, f"an id of the vocabulary, such as {recommender.vocabulary.ids[0]}")
     shorter = [known[:step] + known[step + 1 :] for step in range(len(known))]
     batch = Batch.from_data_list([session_graph(torch.tensor(clicks)) for clicks in (known, *shorter)])
-    scores = check_finite(recommender.scores(batch))  # [1 + l, V]
+    scores = check_finite(recommender.retrieval.scores(batch))  # [1 + l, V]
     table = pl.DataFrame(
         {
             "step": [None, *range(1, len(known) + 1)],

@@ -159,7 +159,8 @@ class Scorer:
         while first < len(order):
             rows = order[first : first + max(1, CELLS // (self.k + int(left_out.lengths[order[first]])))]
             out = _chosen(left_out, rows)
-            best = recommender.best_items(_chosen(sessions, rows), self.k, out if len(out.items) else None, loaded.only)
+            without = out if len(out.items) else None
+            best = recommender.retrieval.best_items(_chosen(sessions, rows), self.k, without, loaded.only)
             items[rows, : best.items.shape[1]] = best.items
             scores[rows, : best.items.shape[1]] = best.scores
             first += len(rows)
