@@ -17,6 +17,7 @@ from srgnn.errors import typed
 WORDS = (
     *("unknown", "none", "null", "nan", "empty", "blank", "missing", "not set", "not available", "not applicable"),
     *("no value", "n/d", "n.d.", "na.", "n.a", "undef", "void", "no data", "1.#qnan", "1.#ind", "nullptr", "nul"),
+    *("inf", "infinity"),
     *("#null!", "#value!", "#ref!", "#name?", "#div/0!", "object object", "00000000-0000-0000-0000-000000000000"),
 )
 # The same with brackets, quotes or signs, such as (not set) and "null"; and signs alone, such as - and ??.
@@ -29,7 +30,7 @@ WORD = (
 SHORTENED = r"^-?\d(?:\.\d+[eE]\+?|[eE]\+)\d+$"  # a large integer as spreadsheets and floats show it
 WHOLE = r"^-?\d+\.0+$"  # an integer as pandas writes it where another value is missing
 COMMA = r"^-?\d+,0+$"  # the same where the decimal sign is a comma
-NUMBERS = r"^\d+(?:[ ,;|]+\d+){2,}$"  # a list of ids
+NUMBERS = r"^\d+(?:(?:(?:[ ,;|]|-?>)+\d+){2,}|(?:[ ,;]|-?>)+\d+)$"  # a list of ids; one such as 12|34 may be a key
 IN_DOUBLE_QUOTES = r'^".+"$'  # as a reader leaves them behind a tab, or far below the header behind a space
 NOTHING = (0, -1)  # numbers that stand for no session
 NOTHING_SHARE = 0.01  # of the rows,
@@ -122,7 +123,9 @@ def _of_commas(tables: Tables, table: Frame, layout: Layout, role: str) -> list[
 
 
 def _of_records(tables: Tables, table: Frame, layout: Layout, role: str) -> list[Notice]:
-    number, example = _matches(tables, table.filter(~nw.col(role).str.contains(WORD)), role, f"{RECORD}|{NUMBERS}")
+    number, example = _matches(
+        tables, table.filter(~nw.col(role).str.contains(f"{WORD}|{COMMA}")), role, f"{RECORD}|{NUMBERS}"
+    )
     if not number:
         return []
     text = (

@@ -24,7 +24,7 @@ NIL = "00000000-0000-0000-0000-000000000000"  # the UUID that stands for none
 
 
 @pytest.mark.parametrize(
-    "word", ["-", "??", "(not set)", "Unknown", "[null]", "<none>", '"null"', "N/D", "#REF!", "#DIV/0!", NIL]
+    "word", ["-", "??", "(not set)", "Unknown", "[null]", "<none>", '"null"', "N/D", "#REF!", "#DIV/0!", "-Inf", NIL]
 )
 def test_words_that_may_stand_for_nothing_are_a_warning(tmp_path: Path, log: Path, word: str, engine: str):
     quoted = '"{}"'.format(word.replace('"', '""'))
@@ -41,7 +41,7 @@ def test_words_that_may_stand_for_nothing_are_a_warning(tmp_path: Path, log: Pat
 
 
 @pytest.mark.parametrize(
-    "item", ["item-", "unknown pleasures", "a?", "none-such", "--help me", "lamp [null]", "1e5", "5E10"]
+    "item", ["item-", "unknown pleasures", "a?", "none-such", "--help me", "lamp [null]", "1e5", "5E10", "7|8", "7-8"]
 )
 def test_ids_with_such_words_in_them_are_no_warning(tmp_path: Path, log: Path, item: str, engine: str):
     log.write_text(log.read_text().replace(",12,", f",{item},"))
@@ -79,9 +79,12 @@ def test_shortened_ids_are_a_warning(tmp_path: Path, log: Path, engine: str):
             "[7, 8]",
             "export the id in them as a column of its own, or make each value of a list a row with nested=item.",
         ),
-        (
-            "7 8 9",
-            "export the id in them as a column of its own, or make each value of a list a row with nested=item.",
+        *(
+            (
+                numbers,
+                "export the id in them as a column of its own, or make each value of a list a row with nested=item.",
+            )
+            for numbers in ("7 8 9", "7|8|9", "7 8", "7, 8", "7;8", "7 > 8", "7->8")
         ),
     ],
 )

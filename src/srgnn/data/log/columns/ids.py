@@ -130,6 +130,11 @@ def without_records(ids: pl.Expr, sample: pl.DataFrame) -> pl.Expr:
     return pl.when(~ids.str.contains(RECORD)).then(ids) if is_text else ids
 
 
+def values_alone(sample: pl.Series) -> pl.Series:
+    """First values of a column of JSON lines without the text of records and lists, which are no ids."""
+    return sample.filter(~sample.str.contains(RECORD).fill_null(False)) if sample.dtype == pl.String else sample
+
+
 def exact_limit(dtype: pl.DataType) -> int:
     """The integer from which on floats of a type are not exact."""
     return LIMITS.get(type(dtype), EXACT)

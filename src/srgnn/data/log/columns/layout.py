@@ -7,7 +7,7 @@ import polars as pl
 
 from srgnn.data.log.arguments import check_names, listed
 from srgnn.data.log.columns.formats import find_format
-from srgnn.data.log.columns.ids import MISSING, id_reader, number_reader, text_reader, without_records
+from srgnn.data.log.columns.ids import MISSING, id_reader, number_reader, text_reader, values_alone, without_records
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import lists_in_step, unpacked
 from srgnn.data.log.columns.oddities import Oddity, find_oddities
@@ -160,6 +160,8 @@ def find_layout(files: RawFiles, form: LogFormat, wide: Collection[str] = ()) ->
     missing = listed(form.missing)
     roles = [role for role in ("key", "item", "order") if role in names]
     samples: dict[str, pl.Series] = {role: _with_later_bytes(frame, sample[names[role]]) for role in roles}
+    if files.kind in JSON:  # else a record that is left out would turn integers into text
+        samples = {role: values_alone(each) for role, each in samples.items()}
 
     def reader(role: str, is_wide: bool) -> pl.Expr:
         if role == "order":

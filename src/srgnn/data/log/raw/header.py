@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from srgnn.data.log.raw.content import carriage_returns, utf16
-from srgnn.data.log.raw.separators import check_spaces, find_signs, long_separator
+from srgnn.data.log.raw.separators import SEPARATORS, check_spaces, find_separator, find_signs, long_separator
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
 from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
 from srgnn.data.log.words import counted
@@ -18,7 +18,6 @@ from srgnn.errors import ArgumentError, UserError
 
 IS_HEADER = "_is_header"  # the column that marks header lines among the rows
 LINES = 1000  # a header does not start below this line
-SEPARATORS = (",", ";", "\t", "|", "\x01")  # the last one is that of Hive
 COMMENT = "#"
 
 
@@ -78,7 +77,7 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
     line = lines[height]
     if "\r" in (line if quote is None else "".join(line.split(quote)[::2])):
         raise carriage_returns(path)
-    separator, top = _top(path, lines, height, separator, quote)
+    separator, top = _top(path, lines, height, header, separator, quote)
     check_spaces(path, lines, separator, quote)
     if top is not None:
         if header is None or any(record.has_number for record in top.above) or len(top.record.fields) != len(header):
@@ -175,12 +174,15 @@ def _surplus(lines: Sequence[str], width: int, separator: str, quote: str | None
 
 
 def _top(
-    path: Path, lines: Sequence[str], height: int, separator: str | None, quote: str | None
+    path: Path,
+    lines: Sequence[str],
+    height: int,
+    header: Sequence[str] | None,
+    separator: str | None,
+    quote: str | None,
 ) -> tuple[str, Top | None]:
     """The separator, and the first record of the table if lines with fewer fields stand above it."""
-    if separator is None and _is_tsv(path):
-        separator = "\t"
-    first = separator or _separator(path, lines[height])
+    first = separator or find_separator(path, lines[height:], header, quote)
     top = find_top(lines, height, first, quote)
     if top is not None or separator is not None:
         return first, top
@@ -189,14 +191,6 @@ def _top(
     certain = (other for other, top in found.items() if top.is_header)
     other = next(certain, None if first in lines[height] else next(iter(found), None))
     return (first, None) if other is None else (other, found[other])
-
-
-def _separator(path: Path, line: str) -> str:
-    return "\t" if _is_tsv(path) else max(SEPARATORS, key=line.count)
-
-
-def _is_tsv(path: Path) -> bool:
-    return ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]
 
 
 def _record(lines: Sequence[str], start: int, separator: str, quote: str | None) -> tuple[Parsed, int]:
@@ -225,11 +219,12 @@ def _comments(
     number = len(block)
     if header is not None:  # the first of these lines that has all columns is a row
         widths = [
-            len(parse(lines[index], separator or _separator(path, lines[index]), quote).fields) for index in block
+            len(parse(lines[index], separator or find_separator(path, [lines[index]], header, quote), quote).fields)
+            for index in block
         ]
         number = next((index for index, width in enumerate(widths) if width == len(header) > 1), number)
     elif block and first < len(lines):
-        separator = separator or _separator(path, lines[first])
+        separator = separator or find_separator(path, lines[first:], header, quote)
         last, following = (parse(lines[index], separator, quote).fields for index in (block[-1], first))
         number -= len(last) == len(following) > 1 and any(field[:1].isdigit() for field in following)
     return number, block[number] if number < len(block) else first if block else 0

@@ -1,4 +1,4 @@
-"""Separators that are not read as they stand: several signs between two words, or spaces beside a quote."""
+"""The separator of a text file; and what is not read as it stands: several signs, or spaces beside a quote."""
 
 import re
 from collections import Counter
@@ -9,7 +9,34 @@ from pathlib import Path
 from srgnn.data.log.raw.text import command, python
 from srgnn.errors import UserError
 
+SEPARATORS = (",", ";", "\t", "|", "\x01")  # the last one is that of Hive
+LINES = 20  # that decide the separator
+PADDED = re.compile(r"\t*([,;|\x01])\t*")
 SIGNS = re.compile(r"""(?<=[\w"'])[^\w"']+(?=[\w"'])""")
+
+
+def find_separator(path: Path, lines: Sequence[str], header: Sequence[str] | None, quote: str | None) -> str:
+    """The separator that both the first line and most of the lines below have most often.
+
+    Tabs beside another separator are padding. In a file called `.tsv`, any other tab separates.
+
+    Args:
+        path: The file.
+        lines: Its lines from the header or the first row on, at least one.
+        header: The names of all columns, whose number the first line should have; None if the file names them.
+        quote: The character around fields that hold separators; None if quotes are part of the text.
+    """
+    parts = [line if quote is None else "".join(line.split(quote)[::2]) for line in lines if line.strip()]
+    plain = [PADDED.sub(r"\1", line) for line in parts[:LINES]]
+    if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]] and any("\t" in line for line in plain):
+        return "\t"
+
+    def rank(separator: str) -> tuple[bool, int, int]:
+        counts = [line.count(separator) for line in plain]
+        has_width = header is not None and 0 < counts[0] == len(header) - 1
+        return has_width, min(counts[0], sorted(counts)[len(counts) // 2]), counts[0]
+
+    return max(SEPARATORS, key=rank)
 
 
 def find_signs(line: str) -> str:

@@ -52,6 +52,24 @@ def test_a_line_that_names_the_separator_is_honoured(tmp_path: Path, above: str)
     assert ids(written(path, above + CSV), separator=",") == ROWS
 
 
+@pytest.mark.parametrize("separator", [",", ";", "|"])
+@pytest.mark.parametrize("padded", ["{}\t\t", "\t{}\t", "\t\t{}"])
+@pytest.mark.parametrize("name", ["log.csv", "log.tsv"])
+@pytest.mark.parametrize("all_lines", [False, True])
+def test_tabs_beside_a_separator_are_padding(tmp_path: Path, separator: str, padded: str, name: str, all_lines: bool):
+    head, *rows = [line.replace(",", padded.format(separator)) for line in CSV.splitlines()]
+    rows = rows if all_lines else CSV.replace(",", separator).splitlines()[1:]
+    assert ids(written(tmp_path / name, "\n".join([head, *rows]))) == ROWS
+
+
+@pytest.mark.parametrize("separator", ["\t", ";", "|"])
+def test_the_separator_is_that_of_the_header_and_the_rows(tmp_path: Path, separator: str):
+    text = CSV.replace(",", separator).replace("note", "red, green, blue, and, so, on")
+    assert ids(written(tmp_path / "log.csv", text)) == ROWS
+    rows = "".join(line.replace(",", separator) + f"{separator}a, b, c, d, e, f\n" for line in LINES)
+    assert ids(written(tmp_path / "log.csv", rows), header=NAMES) == ROWS
+
+
 def test_a_hash_before_the_first_name_or_id_is_no_comment(tmp_path: Path):
     assert ids(written(tmp_path / "log.csv", "#" + CSV)) == ROWS
     path = written(tmp_path / "tags.csv", "# a comment\n#a,10,2014-04-01\n#b,11,2014-04-02\n")
