@@ -44,6 +44,7 @@ PROBLEMS = {
     401: "The API key is missing or wrong",
     403: "The service does not allow this",
     408: "The body did not arrive in time",
+    409: "The model that answers cannot take this",
     413: "The body is too large",
     415: "The body has another content type",
     422: "A value is not accepted",
@@ -87,6 +88,7 @@ def build_app(service: Service) -> FastAPI:
     add("/recommend", "POST", service.recommend, Answer | Answers, of_bodies, service.recommend_forms)
     add("/explain", "POST", service.explain, Graph, of_bodies, service.explain_forms)
     add("/items", "GET", _items_route(service), FoundItems, (422, 503, 504))
+    add("/items", "POST", service.add_item, State, (*of_bodies, 403, 409), service.new_item_forms)
     add("/reload", "POST", service.reload_on_request, State, (403, 503))
     text = {"description": "The metrics", "content": {"text/plain": {}}}
     app.add_api_route(

@@ -19,7 +19,8 @@ from srgnn.answers import Query, Recommendations
 from srgnn.serving.limits import Limits
 from srgnn.serving.problems import Refusal, errors_of, invalid
 
-LONGEST = 1000  # characters of an id: addresses of pages fit
+LONGEST = 1000  # characters of an id or a title: addresses of pages fit
+WIDEST = 10_000  # numbers of a vector: language models give some hundred to some thousand
 # Ids of 64 bits, as tables hold them, but for the last 807: bounds in OpenAPI are floats, whose text keeps this one.
 LARGEST = 9_223_372_036_854_775_000
 
@@ -93,6 +94,31 @@ class SessionOnly(Form):
     """One session, oldest click first, to be explained."""
 
     session: list[ItemId]
+
+
+class NewItem(Form):
+    """An item that is not trained."""
+
+    id: ItemId
+    title: Annotated[str, Field(max_length=LONGEST)] | None = None
+
+
+class LikeOthers(NewItem):
+    """A new item with the ids of items that it is like."""
+
+    like: list[ItemId]
+
+
+class WithVector(NewItem):
+    """A new item with the vector of its text."""
+
+    vector: Annotated[list[float], Field(min_length=1, max_length=WIDEST)]
+
+
+def new_item_forms(limits: Limits) -> dict[str, type[NewItem]]:
+    """The forms of a request that adds an item within limits, by the key that tells them apart."""
+    like = Annotated[list[ItemId], Field(min_length=1, max_length=limits.items)]
+    return {"like": create_model("LikeOthers", __base__=LikeOthers, like=(like, ...)), "vector": WithVector}
 
 
 def recommend_forms(limits: Limits, keeps_sessions: bool) -> dict[str, type[Wish]]:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -14,6 +14,7 @@ import torch
 from srgnn.answers import Query, Recommendations
 from srgnn.recommender import Recommender
 from srgnn.training.checkpoint import Checkpoint
+from srgnn.training.new_items import Likeness
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,18 @@ class ServedModel:
         """
         with self._lock:  # the last one to begin is the one that stays
             self.current = LoadedModel.load(self._locate(), self._index)
+            return self.current
+
+    def add_items(self, items: Mapping[int | str, Likeness], titles: Mapping[int | str, str]) -> LoadedModel:
+        """Adds items that are not trained, until the checkpoint is loaded anew; returns the model that knows them.
+
+        Raises:
+            UserError: see :meth:`srgnn.recommender.Recommender.add_items`; the old model stays.
+        """
+        with self._lock:
+            grown = self.current.recommender.add_items(items, titles)
+            assert grown.saved is not None
+            self.current = LoadedModel(grown, fingerprint(grown.saved))
             return self.current
 
     def answer(self, queries: Sequence[Query]) -> list[Answered]:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import torch
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -18,11 +19,14 @@ from srgnn.serving.items import find_items
 from srgnn.serving.limits import Limits
 from srgnn.serving.messages import (
     Form,
+    LikeOthers,
     ManySessions,
     NextClick,
     OneSession,
+    WithVector,
     answer_content,
     explain_forms,
+    new_item_forms,
     parse,
     recommend_forms,
 )
@@ -75,6 +79,7 @@ class Service:
         )
         self.recommend_forms = recommend_forms(self.limits, self.store is not None)
         self.explain_forms = explain_forms(self.limits)
+        self.new_item_forms = new_item_forms(self.limits)
         self._aside = 0
 
     async def recommend(self, request: Request) -> Response:
@@ -108,6 +113,20 @@ class Service:
         async with self._in_time():
             items = await self._beside(lambda: find_items(model, query, limit))
         return Json({"items": items, "model": model.fingerprint})
+
+    async def add_item(self, request: Request) -> Response:
+        """Adds an item that is not trained: it is recommended from now on, until the checkpoint is loaded anew."""
+        if self.api_key is None:
+            raise Refusal(403, "Adding items needs an API key: set one.")
+        form = await self._form(request, self.new_item_forms)
+        likeness = torch.tensor(form.vector) if isinstance(form, WithVector) else cast(LikeOthers, form).like
+        titles = {} if form.title is None else {form.id: form.title}
+        async with self._in_time():
+            try:
+                await self._beside(lambda: self.model.add_items({form.id: likeness}, titles))
+            except UserError as error:
+                raise Refusal(409, str(error)) from error
+        return Json(self._state())
 
     async def health(self) -> Response:
         """Whether the process lives."""

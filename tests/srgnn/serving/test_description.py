@@ -30,7 +30,16 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 @pytest.mark.parametrize(
     "route",
-    ["POST /recommend", "POST /explain", "GET /items", "POST /reload", "GET /metrics", "GET /health", "GET /ready"],
+    [
+        "POST /recommend",
+        "POST /explain",
+        "GET /items",
+        "POST /items",
+        "POST /reload",
+        "GET /metrics",
+        "GET /health",
+        "GET /ready",
+    ],
 )
 def test_every_answer_is_as_described(described: Any, route: str, mode: str):
     method, path = route.split()

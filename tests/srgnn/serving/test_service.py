@@ -243,7 +243,13 @@ def test_a_key_is_asked_for_wherever_there_is_something_to_learn_or_to_change(mo
     service = Service(model, api_key="secret-ü")
 
     async def talk(client: httpx.AsyncClient) -> None:
-        for method, path in (("POST", "/recommend"), ("POST", "/explain"), ("POST", "/reload"), ("GET", "/items")):
+        for method, path in (
+            ("POST", "/recommend"),
+            ("POST", "/explain"),
+            ("POST", "/reload"),
+            ("GET", "/items"),
+            ("POST", "/items"),
+        ):
             for key in (None, "secret", "secret-ü "):
                 headers = {} if key is None else {"Authorization": f"Bearer {key}"}
                 response = await client.request(method, path, headers={k: v.encode() for k, v in headers.items()})
@@ -286,6 +292,64 @@ def test_a_new_checkpoint_replaces_the_old_one_and_a_broken_one_does_not(model: 
         assert 'srgnn_reloads_total{outcome="loaded"} 1.0' in metrics
 
     ask(service, talk)
+
+
+KEY = {"Authorization": "Bearer key"}
+
+
+def test_items_are_added_until_the_checkpoint_is_loaded_anew(model: ServedModel):
+    old = model.current.fingerprint
+
+    async def talk(client: httpx.AsyncClient) -> None:
+        for new in ({"id": "E", "like": ["A"], "title": "A lamp"}, {"id": "F", "vector": [0.5] * 8}):
+            added = (await client.post("/items", json=new, headers=KEY)).json()
+        assert added == {"model": model.current.fingerprint, "items": len(ITEMS) + 2}
+        assert added["model"] != old
+        answer = (await client.post("/recommend", json={"session": ["E", "B"], "k": 7}, headers=KEY)).json()
+        scores = {item["id"]: item["score"] for item in answer["items"]}
+        assert scores["E"] == pytest.approx(scores["A"])
+        assert not answer["skipped"]
+        found = (await client.get("/items?query=a lamp", headers=KEY)).json()["items"]
+        assert found == [{"id": "E", "title": "A lamp", "clicks": 0}]
+        assert (await client.post("/reload", headers=KEY)).json() == {"model": old, "items": len(ITEMS)}
+
+    ask(Service(model, api_key="key"), talk)
+
+
+@pytest.mark.parametrize(
+    ("item", "status", "sentence"),
+    [
+        ({"id": "A", "like": ["B"]}, 409, "an id that the checkpoint does not have yet"),
+        ({"id": "E", "like": ["x"]}, 409, "similar items that the checkpoint has; x is not one of them"),
+        ({"id": "E", "vector": [1.0]}, 409, "a vector of 8 finite numbers"),
+        ({"id": "E", "vector": [1e300] * 8}, 409, "a vector of 8 finite numbers"),
+        ({"id": 7, "like": ["A"]}, 409, "ids of the type of the others, str"),
+        ({"id": "E"}, 422, "The body has to be an object with one of like, vector."),
+        ({"id": "E", "like": ["A"], "vector": [1.0]}, 422, "The body has to be an object with one of like, vector."),
+        ({"id": "E", "vector": "many"}, 422, "vector: input should be a valid list."),
+        ({"id": "E", "like": []}, 422, "like: list should have at least 1 item"),
+        ({"like": ["A"]}, 422, "id: field required."),
+    ],
+)
+def test_an_item_that_cannot_be_added_leaves_the_model_as_it_is(
+    model: ServedModel, item: dict, status: int, sentence: str
+):
+    old = model.current
+
+    async def talk(client: httpx.AsyncClient) -> None:
+        response = await client.post("/items", json=item, headers=KEY)
+        assert sentence in response.json()["error"]
+        assert response.status_code == status
+
+    ask(Service(model, api_key="key"), talk)
+    assert model.current is old
+
+
+def test_without_a_key_nobody_adds_items(model: ServedModel):
+    async def talk(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post("/items", json={"id": "E", "like": ["A"]})
+
+    assert ask(Service(model), talk).status_code == 403
 
 
 def test_without_a_key_nobody_reloads_by_request(model: ServedModel):
