@@ -131,13 +131,14 @@ def _by_length(comparison: Comparison, metric: str) -> Sheet:
 
 
 def _by_clicks(comparison: Comparison, metric: str) -> Sheet:
-    marks = {(row, name): _mark(each) for (row, of, name), each in comparison.by_clicks.items() if of == metric}
+    tested = {(row, name): each for (row, of, name), each in comparison.by_clicks.items() if of == metric}
+    marks = {key: _mark(each) for key, each in tested.items()}
     rows = _in_groups(comparison, comparison.classes, lambda row, name: row.at_clicks(name, metric), marks)
     notes = []
-    if comparison.by_clicks:
+    if tested:
         notes.append(
-            f"* p < 0.05, ** p < 0.01 against {comparison.reference}, corrected for the {len(comparison.by_clicks)} "
-            f"comparisons by clicks; a class with fewer than {FEWEST} {_units(comparison)} is not tested."
+            f"* p < 0.05, ** p < 0.01 against {comparison.reference}, as above, corrected for the {len(tested)} "
+            f"comparisons of this table; a class with fewer than {FEWEST} {_units(comparison)} is not tested."
         )
     return Sheet(f"{metric} by the training clicks of the target", "percent", [*comparison.classes], rows, notes)
 

@@ -86,7 +86,7 @@ def draw_clicks(comparison: Comparison) -> Figure:
         comparison: A comparison whose rows know their metrics by clicks.
     """
     known = [row for row in comparison.rows if row.tests[0].by_clicks]
-    return _draw_groups(comparison, comparison.classes, known, Row.at_clicks, "training clicks of the target")
+    return _draw_groups(comparison, comparison.classes, known, Row.at_clicks, "target's clicks")
 
 
 def _draw_groups(

@@ -225,8 +225,9 @@ def compare(
     session = comparison.session
     intervals: dict[tuple[str, str], Interval] = {}
     found: dict[tuple[str, str], Difference] = {}
-    in_class: dict[tuple[str, str, str], Difference] = {}
+    by_clicks: dict[tuple[str, str, str], Compared] = {}
     for metric in comparison.tested:
+        in_class: dict[tuple[str, str, str], Difference] = {}
         baseline = gains(first.ranks, metric)
         for row in ranked:
             assert row.ranks is not None
@@ -240,12 +241,13 @@ def compare(
                 sample = units(difference[mask], session[mask])
                 if len(sample) >= FEWEST:
                     in_class[row.name, metric, name] = paired_bootstrap(sample, draws, seed)
+        by_clicks |= _corrected(in_class)  # for the comparisons of one table
     return replace(
         comparison,
         reference=reference,
         intervals=intervals,
         differences=_corrected(found),
-        by_clicks=_corrected(in_class),
+        by_clicks=by_clicks,
         resample=resample,
         draws=draws,
     )

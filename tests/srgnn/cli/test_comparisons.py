@@ -265,7 +265,7 @@ def test_classes_of_clicks_have_tables_with_significance_and_the_factor_above_ch
     ]
     assert recall.rows[1][1].is_best
     assert mrr.header == ["0", "20+"]
-    assert "for the 8 comparisons by clicks" in recall.notes[0]
+    assert "for the 4 comparisons of this table" in recall.notes[0]
     print_sheet(recall)
     assert "12.50" in capsys.readouterr().out
     cold = records([comparison]).filter(row="SR-GNN batch_size=2", target_clicks="0")

@@ -39,4 +39,4 @@ def test_the_picture_by_length_says_how_many_rows_it_leaves_out():
 def test_the_picture_by_clicks_names_the_classes():
     picture = draw_clicks(comparison(2))
     assert [tick.get_text() for tick in picture.axes[0].get_xticklabels()] == ["0\n100 %"]
-    assert picture.axes[0].get_xlabel().startswith("training clicks of the target")
+    assert picture.axes[0].get_xlabel().startswith("target's clicks")
