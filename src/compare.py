@@ -9,7 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from srgnn.cli.arguments import as_typed
-from srgnn.cli.comparison_tables import latex, markdown, print_sheet, records, sheets
+from srgnn.cli.comparison_records import records
+from srgnn.cli.comparison_tables import latex, markdown, print_sheet, sheets
 from srgnn.cli.comparisons import LARGEST, compared_rows, find_runs, reference_of, runs_option
 from srgnn.cli.config import program
 from srgnn.cli.errors import one_sentence, options_of
@@ -63,7 +64,7 @@ def write(folder: Path, comparisons: Sequence[Comparison]) -> None:
     if find_spec("matplotlib") is None:
         say("Pictures need matplotlib: pip install 'srgnn[plots]'.")
         return
-    from srgnn.comparison.draw import draw_lengths, draw_metrics
+    from srgnn.comparison.draw import draw_clicks, draw_lengths, draw_metrics
     from srgnn.figures import save
 
     names = []
@@ -75,6 +76,9 @@ def write(folder: Path, comparisons: Sequence[Comparison]) -> None:
         if comparison.lengths:
             save(draw_lengths(comparison), folder / f"lengths{suffix}")
             names.append(f"lengths{suffix}")
+        if len(comparison.classes) > 1:
+            save(draw_clicks(comparison), folder / f"clicks{suffix}")
+            names.append(f"clicks{suffix}")
     if names:
         say(f"Pictures: {', '.join(names)}, each as .png and .svg")
 

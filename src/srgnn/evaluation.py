@@ -11,7 +11,14 @@ from torch_geometric.data import Batch
 
 from srgnn.contracts import SessionModel
 from srgnn.data.graphs import SessionGraphs, evaluation_batch_size
-from srgnn.metrics import check_finite, rank_metrics, recommendation_metrics, target_ranks, top_items
+from srgnn.metrics import (
+    check_finite,
+    metrics_by_clicks,
+    rank_metrics,
+    recommendation_metrics,
+    target_ranks,
+    top_items,
+)
 from srgnn.nn.embedding import ItemEmbedding
 from srgnn.nn.ranking import rank_block, rank_tiles
 from srgnn.progress import Progress
@@ -44,11 +51,14 @@ class Measurement:
         metrics: recall@k, mrr@k and ndcg@k; coverage, popularity and novelty at one cut-off. See :mod:`srgnn.metrics`.
         by_length: The same for the prefixes of each of :data:`LENGTHS`, with their number as `prefixes`; lengths
             without a prefix are left out.
+        by_clicks: recall@k, mrr@k and ndcg@k by the training clicks of the target, see
+            :func:`srgnn.metrics.metrics_by_clicks`.
         ranks: The rank of every target, [P].
     """
 
     metrics: dict[str, float]
     by_length: dict[str, dict[str, float]]
+    by_clicks: dict[str, dict[str, float]]
     ranks: Tensor
 
 
@@ -152,7 +162,7 @@ def evaluate(model: SessionModel, graphs: SessionGraphs, k: Sequence[int], name:
 def measure(
     model: SessionModel, graphs: SessionGraphs, clicks: Tensor, k: Sequence[int], name: str = ""
 ) -> Measurement:
-    """Computes all metrics over all prefixes, and over those of each length, in one pass.
+    """Computes all metrics over all prefixes, over those of each length, and by the clicks of the target, in one pass.
 
     Coverage, popularity and novelty are those of the best 20 items, or of the largest cut-off if 20 is not one.
 
@@ -188,7 +198,8 @@ def measure(
                 **recommendation_metrics(of_items, clicks, cut),
             }
     metrics = rank_metrics(all_ranks, k) | recommendation_metrics(recommended.sum(dim=0), clicks, cut)
-    return Measurement(metrics, by_length, all_ranks)
+    by_clicks = metrics_by_clicks(all_ranks, clicks[graphs.targets.cpu()], graphs.num_items, k)
+    return Measurement(metrics, by_length, by_clicks, all_ranks)
 
 
 def main_cutoff(k: Sequence[int]) -> int:

@@ -1,6 +1,6 @@
 """Full-ranking metrics, from the rank of the target among all items, and metrics of what is recommended."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,10 @@ from torchmetrics import Metric
 
 from srgnn.errors import UserError
 
+# Training clicks of a target, from and to, whose metrics are shown side by side: none, fewer than the five clicks that
+# the papers ask of an item, and more.
+CLICKS = {"0": (0, 0), "1-4": (1, 4), "5-19": (5, 19), "20+": (20, None)}
+COLD = "0"
 GROUP = 32  # items whose maximum is taken first: two cache lines of float32
 
 
@@ -124,3 +128,42 @@ def rank_metrics(ranks: Tensor, k: Sequence[int]) -> dict[str, float]:
     metrics = RankMetrics(k, sync_on_compute=False)
     metrics.update(ranks)
     return {name: float(value) for name, value in metrics.compute().items()}
+
+
+def click_classes(target_clicks: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Each of :data:`CLICKS` that has a target, with a mask of its targets, [P].
+
+    Args:
+        target_clicks: Number of training clicks of every target, [P].
+    """
+    for name, (first, last) in CLICKS.items():
+        mask = target_clicks >= first
+        if last is not None:
+            mask &= target_clicks <= last
+        if mask.any():
+            yield name, mask
+
+
+def metrics_by_clicks(
+    ranks: Tensor, target_clicks: Tensor, num_items: int, k: Sequence[int]
+) -> dict[str, dict[str, float]]:
+    """Computes recall@k, mrr@k and ndcg@k by how often the target was clicked in training.
+
+    Args:
+        ranks: The rank of every target, [P].
+        target_clicks: Number of training clicks of every target, [P].
+        num_items: Number of candidates.
+        k: Cut-offs of the metrics.
+
+    Returns:
+        The metrics for each of :data:`CLICKS`, with the number of its `prefixes`; classes without a prefix are left
+        out. The class of targets without a click also has `above_chance@k`: recall@k divided by that of a random
+        order, which is k / `num_items`.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name, mask in click_classes(target_clicks):
+        metrics = rank_metrics(ranks[mask], k)
+        found[name] = {"prefixes": int(mask.sum()), **metrics}
+        if name == COLD:
+            found[name] |= {f"above_chance@{cut}": metrics[f"recall@{cut}"] * num_items / cut for cut in set(k)}
+    return found

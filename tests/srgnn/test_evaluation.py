@@ -7,7 +7,7 @@ from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import Sessions
 from srgnn.errors import UserError
 from srgnn.evaluation import evaluate, measure, rank, rank_table
-from srgnn.metrics import rank_metrics, recommendation_metrics, target_ranks
+from srgnn.metrics import metrics_by_clicks, rank_metrics, recommendation_metrics, target_ranks
 from srgnn.nn import SRGNNSettings
 
 
@@ -49,7 +49,9 @@ def test_evaluate_measures_anything_that_scores(graphs: SessionGraphs):
     assert evaluate(lambda batch: torch.zeros(batch.num_graphs, graphs.num_items), graphs, [5])["recall@5"] == 0
 
 
-def test_a_measurement_holds_all_metrics_overall_and_by_length(small: SessionData, graphs: SessionGraphs, monkeypatch):
+def test_a_measurement_holds_all_metrics_overall_by_length_and_by_clicks(
+    small: SessionData, graphs: SessionGraphs, monkeypatch
+):
     monkeypatch.setattr("srgnn.evaluation.evaluation_batch_size", lambda num_items, device, holds_scores: 40)
     scores = torch.randn(len(graphs), graphs.num_items)
     found = measure(Table(scores), graphs, small.train_clicks, [1, 5])
@@ -69,6 +71,9 @@ def test_a_measurement_holds_all_metrics_overall_and_by_length(small: SessionDat
                 **recommendation_metrics(recommended, small.train_clicks, 5),
             }
         )
+    clicks = small.train_clicks[graphs.targets]
+    assert sum(each["prefixes"] for each in found.by_clicks.values()) == len(graphs)
+    assert found.by_clicks == metrics_by_clicks(found.ranks, clicks, graphs.num_items, [1, 5])
     recommended = best.flatten().bincount(minlength=graphs.num_items)
     assert found.metrics == pytest.approx(
         evaluate(Table(scores), graphs, [1, 5]) | recommendation_metrics(recommended, small.train_clicks, 5)

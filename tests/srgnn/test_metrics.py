@@ -7,6 +7,7 @@ from srgnn.errors import UserError
 from srgnn.metrics import (
     RankMetrics,
     check_finite,
+    metrics_by_clicks,
     rank_metrics,
     recommendation_metrics,
     target_ranks,
@@ -101,3 +102,24 @@ def test_coverage_popularity_and_novelty_on_paper():
     assert recommendation_metrics(recommended, clicks, 2) == pytest.approx(
         {"coverage@2": 3 / 5, "popularity@2": (2 * 4 + 2 + 0) / 4 / 4, "novelty@2": (2 * 1 + 2 + 3) / 4}
     )
+
+
+def test_metrics_by_clicks_part_the_targets_at_none_five_and_twenty():
+    ranks = torch.tensor([1, 4, 2, 9, 9, 1, 3])
+    clicks = torch.tensor([0, 0, 1, 4, 5, 19, 20])
+    found = metrics_by_clicks(ranks, clicks, 50, [2])
+    assert {name: each["prefixes"] for name, each in found.items()} == {"0": 2, "1-4": 2, "5-19": 2, "20+": 1}
+    assert {name: each["recall@2"] for name, each in found.items()} == {"0": 0.5, "1-4": 0.5, "5-19": 0.5, "20+": 0}
+    assert {name: each["mrr@2"] for name, each in found.items()} == {"0": 0.5, "1-4": 0.25, "5-19": 0.5, "20+": 0}
+    assert found["0"]["above_chance@2"] == 12.5  # a random order has recall 2 / 50
+    assert not any("above_chance@2" in found[name] for name in ("1-4", "5-19", "20+"))
+
+
+def test_classes_without_a_target_are_left_out():
+    assert list(metrics_by_clicks(torch.tensor([1, 2]), torch.tensor([30, 4]), 50, [2])) == ["1-4", "20+"]
+
+
+def test_a_random_order_of_cold_targets_is_at_chance():
+    ranks = torch.randint(1, 1001, (100_000,), generator=torch.Generator().manual_seed(0))
+    found = metrics_by_clicks(ranks, torch.zeros_like(ranks), 1000, [20])
+    assert found["0"]["above_chance@20"] == pytest.approx(1, abs=0.1)

@@ -1,17 +1,18 @@
 """Tables of a comparison: on the terminal, in Markdown, CSV and LaTeX."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import polars as pl
 from rich.text import Text
 
+from srgnn.cli.comparison_records import average
 from srgnn.cli.tables import console, new_table, print_wide
-from srgnn.comparison.rows import Comparison, Row
+from srgnn.comparison.rows import FEWEST, Compared, Comparison, Row
+from srgnn.metrics import COLD
 
 LEVELS = ((0.01, "**"), (0.05, "*"))  # of the corrected p-values, with their marks
+TIMES_CHANCE = f"{COLD}, times chance"
 PERCENT = ("recall", "mrr", "ndcg", "coverage", "popularity")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
 LATEX |= {"<": "$<$", ">": "$>$"}
@@ -53,14 +54,32 @@ class Sheet:
 
 
 def sheets(comparison: Comparison) -> list[Sheet]:
-    """The tables of a comparison: the metrics, the differences from the reference, and metrics by length."""
+    """The tables of a comparison: metrics, differences from the reference, metrics by length and by clicks."""
     found = [_metrics(comparison)]
     if comparison.differences:
         found.append(_differences(comparison))
     if comparison.lengths:
         cut = comparison.cutoffs[-1]
         found += [_by_length(comparison, f"{name}@{cut}") for name in ("recall", "mrr")]
-    return found
+    return found + by_clicks(comparison)
+
+
+def by_clicks(comparison: Comparison) -> list[Sheet]:
+    """The tables of a comparison by the training clicks of the target; none if all targets are of one class.
+
+    Targets without a click have a further column: recall as a multiple of that of a random order.
+    """
+    if len(comparison.classes) < 2:
+        return []
+    cut = comparison.cutoffs[-1]
+    recall, mrr = (_by_clicks(comparison, f"{name}@{cut}") for name in ("recall", "mrr"))
+    if COLD in comparison.classes:
+        chance = [row.at_clicks(COLD, f"above_chance@{cut}") for row in comparison.rows]
+        cells = [Cell(), *(Cell("" if value is None else f"{value:.2f}") for value in chance)]
+        rows = [[*row, cell] for row, cell in zip(recall.rows, cells, strict=True)]
+        note = f"{TIMES_CHANCE}: recall of the targets without a click, divided by that of a random order."
+        recall = replace(recall, header=[*recall.header, TIMES_CHANCE], rows=rows, notes=[*recall.notes, note])
+    return [recall, mrr]
 
 
 def _metrics(comparison: Comparison) -> Sheet:
@@ -73,12 +92,11 @@ def _metrics(comparison: Comparison) -> Sheet:
     for row in comparison.rows:
         cells = [Cell(row.name)]
         for name in [*ranked, *others]:
-            difference = comparison.differences.get((row.name, name))
-            mark = "" if difference is None else next((m for p, m in LEVELS if difference.corrected < p), "")
+            mark = _mark(comparison.differences.get((row.name, name)))
             is_best = name in best and best[name] is not None and _mean(row, name) == best[name]
             cells.append(Cell(_value(row, name), mark, is_best))
-        seconds = _average(test.seconds for test in row.tests)
-        memory = _average(test.memory for test in row.tests)
+        seconds = average(test.seconds for test in row.tests)
+        memory = average(test.memory for test in row.tests)
         resumed = "+" if any(test.resumed for test in row.tests) else ""
         cells.append(Cell("" if seconds is None else f"{seconds:,.0f}{resumed}"))
         cells.append(Cell("" if memory is None else f"{memory:.1f}"))
@@ -88,10 +106,9 @@ def _metrics(comparison: Comparison) -> Sheet:
     if any(len(row.tests) > 1 for row in comparison.rows):
         notes.insert(0, "± is the standard deviation over the seeds.")
     if comparison.differences:
-        unit = "test sessions" if comparison.resample == "session" else "test prefixes"
         notes.insert(
             0,
-            f"* p < 0.05, ** p < 0.01 against {comparison.reference}: paired bootstrap over the {unit}, "
+            f"* p < 0.05, ** p < 0.01 against {comparison.reference}: paired bootstrap over the {_units(comparison)}, "
             f"{comparison.draws:,} draws, two-sided, corrected by Holm's method for the {len(comparison.differences)} "
             "comparisons of this table.",
         )
@@ -109,20 +126,50 @@ def _differences(comparison: Comparison) -> Sheet:
 
 
 def _by_length(comparison: Comparison, metric: str) -> Sheet:
-    lengths = comparison.lengths
-    rows = [[Cell("prefixes"), *(Cell(f"{count:,}") for count in lengths.values())]]
-    best = {
-        length: max((row.at_length(length, metric) or 0.0 for row in comparison.rows), default=0.0)
-        for length in lengths
-    }
+    rows = _in_groups(comparison, comparison.lengths, lambda row, length: row.at_length(length, metric))
+    return Sheet(f"{metric} by the clicks of the session so far", "percent", [*comparison.lengths], rows)
+
+
+def _by_clicks(comparison: Comparison, metric: str) -> Sheet:
+    tested = {(row, name): each for (row, of, name), each in comparison.by_clicks.items() if of == metric}
+    marks = {key: _mark(each) for key, each in tested.items()}
+    rows = _in_groups(comparison, comparison.classes, lambda row, name: row.at_clicks(name, metric), marks)
+    notes = []
+    if tested:
+        notes.append(
+            f"* p < 0.05, ** p < 0.01 against {comparison.reference}, as above, corrected for the {len(tested)} "
+            f"comparisons of this table; a class with fewer than {FEWEST} {_units(comparison)} is not tested."
+        )
+    return Sheet(f"{metric} by the training clicks of the target", "percent", [*comparison.classes], rows, notes)
+
+
+def _in_groups(
+    comparison: Comparison,
+    counts: Mapping[str, int],
+    value: Callable[[Row, str], float | None],
+    marks: Mapping[tuple[str, str], str] | None = None,
+) -> list[list[Cell]]:
+    """The number of prefixes of each group, and for each row its values in them."""
+    rows = [[Cell("prefixes"), *(Cell(f"{count:,}") for count in counts.values())]]
+    best = {name: max((value(row, name) or 0.0 for row in comparison.rows), default=0.0) for name in counts}
     for row in comparison.rows:
-        values = {length: row.at_length(length, metric) for length in lengths}
+        values = {name: value(row, name) for name in counts}
         cells = [
-            Cell("" if value is None else f"{100 * value:.2f}", is_best=value is not None and value == best[length])
-            for length, value in values.items()
+            Cell(
+                "" if each is None else f"{100 * each:.2f}", (marks or {}).get((row.name, name), ""), each == best[name]
+            )
+            for name, each in values.items()
         ]
         rows.append([Cell(row.name), *cells])
-    return Sheet(f"{metric} by the clicks of the session so far", "percent", [*lengths], rows)
+    return rows
+
+
+def _mark(difference: Compared | None) -> str:
+    return "" if difference is None else next((mark for p, mark in LEVELS if difference.corrected < p), "")
+
+
+def _units(comparison: Comparison) -> str:
+    return "test sessions" if comparison.resample == "session" else "test prefixes"
 
 
 def print_sheet(sheet: Sheet) -> None:
@@ -197,46 +244,6 @@ def _in_latex(text: str) -> str:
     return "$-$".join("".join(LATEX.get(char, char) for char in part) for part in parts)
 
 
-def records(comparisons: Iterable[Comparison]) -> pl.DataFrame:
-    """All figures in long form: one row for each comparison, row, metric and length, as fractions."""
-    found: list[dict[str, Any]] = []
-    for comparison in comparisons:
-        for row in comparison.rows:
-            key = {"data_set": comparison.data_set, "protocol": comparison.protocol, "row": row.name}
-            for metric in row.tests[0].metrics:
-                interval = comparison.intervals.get((row.name, metric))
-                difference = comparison.differences.get((row.name, metric))
-                found.append(
-                    {
-                        **key,
-                        "metric": metric,
-                        "clicks": "all",
-                        "mean": row.mean(metric),
-                        "deviation": row.deviation(metric),
-                        "seeds": len(row.tests),
-                        "low": interval and interval.low,
-                        "high": interval and interval.high,
-                        "against": comparison.reference if difference else None,
-                        "difference": difference and difference.mean,
-                        "difference_low": difference and difference.low,
-                        "difference_high": difference and difference.high,
-                        "p": difference and difference.p,
-                        "p_holm": difference and difference.corrected,
-                    }
-                )
-            for length in comparison.lengths:
-                for metric in row.tests[0].by_length.get(length, {}):
-                    mean = row.at_length(length, metric)
-                    found.append({**key, "metric": metric, "clicks": length, "mean": mean, "seeds": len(row.tests)})
-            for metric, values in (
-                ("seconds", [test.seconds for test in row.tests]),
-                ("memory_gb", [test.memory for test in row.tests]),
-            ):
-                if (mean := _average(values)) is not None:
-                    found.append({**key, "metric": metric, "clicks": "all", "mean": mean, "seeds": len(row.tests)})
-    return pl.DataFrame(found, infer_schema_length=None)
-
-
 def _value(row: Row, metric: str) -> str:
     mean, deviation = row.mean(metric), row.deviation(metric)
     if mean is None:
@@ -250,11 +257,6 @@ def _mean(row: Row, metric: str) -> float | None:
     """The mean as it is shown: rows that show the same value are equally good."""
     mean = row.mean(metric)
     return None if mean is None else round(mean, 4)
-
-
-def _average(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 def _p(value: float) -> str:

@@ -15,7 +15,7 @@ import polars as pl
 import torch
 
 from srgnn.cli.arguments import is_within, option, value
-from srgnn.cli.runs import OVERRIDES, RANKS, RESULT, flat_options, read_result
+from srgnn.cli.runs import OVERRIDES, RANKS, RESULT, TARGET_CLICKS, flat_options, read_result
 from srgnn.comparison.rows import Comparison, Row, Test
 from srgnn.errors import UserError, for_hydra
 from srgnn.metrics import rank_metrics
@@ -41,7 +41,8 @@ class FinishedRun:
     Args:
         folder: The folder.
         result: The content of `result.json`.
-        ranks: The ranks of all test targets; None in the folders of older versions.
+        ranks: The ranks of all test targets, where known with their training clicks; None in the folders of older
+            versions.
     """
 
     folder: Path
@@ -77,7 +78,8 @@ class FinishedRun:
         metrics = self.result["metrics"][model]
         if ranks is not None and (model != self.model or self.result.get("protocol") != "paper"):
             metrics = rank_metrics(torch.tensor(ranks), cutoffs) | metrics
-        measured = Test(metrics, self.result.get("by_length", {}).get(model, {}), ranks)
+        by_length, by_clicks = (self.result.get(name, {}).get(model, {}) for name in ("by_length", "by_clicks"))
+        measured = Test(metrics, by_length, ranks, by_clicks=by_clicks)
         if model != self.model:
             return measured
         return replace(
@@ -158,7 +160,8 @@ def _read_ranks(folder: Path, models: Sequence[str]) -> pl.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        return pl.read_parquet(path, columns=[*PLACE, *models])
+        known = [TARGET_CLICKS] if TARGET_CLICKS in pl.read_parquet_schema(path) else []  # not in older versions
+        return pl.read_parquet(path, columns=[*PLACE, *models, *known])
     except (OSError, pl.exceptions.PolarsError) as error:
         log.warning("Warning: %s is damaged, and is left out (%s)", path, str(error).partition("\n")[0])
         return None
@@ -184,9 +187,11 @@ def compared_rows(runs: Sequence[FinishedRun], cutoffs: Sequence[int]) -> list[C
             if len({key[2] for key in same_title}) > 1 and first.result.get("data"):
                 title += f", {first.result['data']['train_sessions']:,} training sessions"
         session = None if first.ranks is None else first.ranks["session"].to_numpy()
+        tables = [run.ranks for run in members if run.ranks is not None and TARGET_CLICKS in run.ranks]
+        clicks = tables[0][TARGET_CLICKS].to_numpy() if tables else None
         rows, notes = _rows(members, cutoffs)
         notes += _notes(protocol, members)
-        comparisons.append(Comparison(title, rows, cutoffs, session, protocol, data_set, notes=notes))
+        comparisons.append(Comparison(title, rows, cutoffs, session, clicks, protocol, data_set, notes=notes))
     return comparisons
 
 

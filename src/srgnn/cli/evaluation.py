@@ -6,17 +6,19 @@ from pathlib import Path
 import polars as pl
 from omegaconf import DictConfig
 
+from srgnn.cli.comparison_tables import by_clicks, print_sheet
 from srgnn.cli.config import build_data_set, data_set_of, load
 from srgnn.cli.runs import finished_run
 from srgnn.cli.tables import print_results
 from srgnn.cli.training import checked_trainer
 from srgnn.comparison.baselines import affordable, measure_baselines
+from srgnn.comparison.rows import Comparison, Row, Test
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import ArgumentError, UserError, check_int
-from srgnn.evaluation import Ranking, rank
+from srgnn.evaluation import Ranking, main_cutoff, rank
 from srgnn.memory import keep_freed_memory
-from srgnn.metrics import rank_metrics
+from srgnn.metrics import metrics_by_clicks, rank_metrics
 from srgnn.table_files import check_table_path, write_table
 from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.trainer import evaluation_device
@@ -68,10 +70,15 @@ def evaluate_checkpoint(config: DictConfig) -> None:
     ranking = rank(checkpoint.build_model().to(device), graphs, max(k) if recommendations else 0, name)
     if recommendations:
         write_recommendations(recommendations, ranking, graphs, data)
-    metrics = {name: rank_metrics(ranking.ranks, k)}
-    others = [baseline for baseline in affordable(data) if baseline != name]
-    metrics |= {baseline: test.metrics for baseline, test in measure_baselines(data, k, others).items()}
-    print_results(f"{data.manifest['name']}, {os.path.relpath(path)}", metrics, k)
+    clicks = data.train_clicks[graphs.targets.cpu()]
+    of_classes = metrics_by_clicks(ranking.ranks, clicks, data.num_items, k)
+    others = measure_baselines(data, k, [baseline for baseline in affordable(data) if baseline != name])
+    tests = {name: Test(rank_metrics(ranking.ranks, k), by_clicks=of_classes)}
+    tests |= {baseline: Test(test.metrics, by_clicks=test.by_clicks) for baseline, test in others.items()}
+    title = f"{data.manifest['name']}, {os.path.relpath(path)}"
+    print_results(title, {row: test.metrics for row, test in tests.items()}, k)
+    for sheet in by_clicks(Comparison(title, [Row(row, [test]) for row, test in tests.items()], [main_cutoff(k)])):
+        print_sheet(sheet)
 
 
 def write_recommendations(path: Path, ranking: Ranking, graphs: SessionGraphs, data: SessionData) -> None:

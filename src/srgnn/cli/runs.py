@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 RESULT = "result.json"
 RANKS = "ranks.parquet"
+TARGET_CLICKS = "target_clicks"  # its column of the training clicks of the target
 OVERRIDES = Path(".hydra") / "overrides.yaml"
 SWEEP = "sweep.yaml"  # the options of a sweep, in its folder; Hydra's multirun.yaml is not written whole
 STUDY = "study.yaml"  # the options of a search, in the folder of its study

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 import torch_geometric.typing
 from hydra.core.hydra_config import HydraConfig
@@ -23,7 +24,7 @@ from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
 from srgnn.cli.errors import options_of, sentence_of
 from srgnn.cli.launched import check_count, is_main_process
 from srgnn.cli.resuming import check_resumed
-from srgnn.cli.runs import check_row, lock_run, read_result, write_overrides, write_ranks, write_result
+from srgnn.cli.runs import TARGET_CLICKS, check_row, lock_run, read_result, write_overrides, write_ranks, write_result
 from srgnn.cli.sweeps import is_job, is_stopping, stop
 from srgnn.cli.tables import print_results, say
 from srgnn.comparison.baselines import affordable, measure_baselines
@@ -118,9 +119,9 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
     others = [name for name in affordable(data) if name != run.model_name]
     tests = {run.model_name: result.test, **measure_baselines(data, run.k, others)}
     table = {name: test.metrics for name, test in tests.items()} | {run.model_name: result.metrics}
-    write_ranks(
-        run.folder, rank_table(SessionGraphs(data.test, data.num_items), {n: t.ranks for n, t in tests.items()})
-    )
+    prefixes = SessionGraphs(data.test, data.num_items)
+    clicks = pl.Series(TARGET_CLICKS, data.train_clicks[prefixes.targets].int().numpy())
+    write_ranks(run.folder, rank_table(prefixes, {n: t.ranks for n, t in tests.items()}).with_columns(clicks))
     write_result(
         run.folder,
         {
@@ -130,6 +131,7 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
             "config": dict(run.config),
             "metrics": table,
             "by_length": {name: test.by_length for name, test in tests.items()},
+            "by_clicks": {name: test.by_clicks for name, test in tests.items()},
             "checkpoint": result.checkpoint.name,
             "seconds": round(seconds, 1),  # of the last part, if the run was resumed
             "resumed": resume is not None,

@@ -1,11 +1,12 @@
-"""Pictures of a comparison: the metrics of its rows, and the metrics by the length of the session. Needs matplotlib."""
+"""Pictures of a comparison: the metrics of its rows, overall and by groups of prefixes. Needs matplotlib."""
 
 import textwrap
+from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from srgnn.comparison.rows import Comparison
+from srgnn.comparison.rows import Comparison, Row
 from srgnn.draw import EDGE, INK, NODE, PAPER
 from srgnn.figures import FONT, GRID, ORANGE, ROW, TITLE_FONT, new_figure
 
@@ -73,18 +74,38 @@ def draw_lengths(comparison: Comparison) -> Figure:
     Args:
         comparison: A comparison whose rows know their metrics by length.
     """
-    metrics = comparison.tested[-2:]
-    lengths = [length for length in comparison.lengths if length not in ("1-5", "6+")]
-    counts = [comparison.lengths[length] for length in lengths]
-    ticks = [f"{length}\n{100 * count / sum(counts):.0f} %" for length, count in zip(lengths, counts, strict=True)]
+    counts = {length: count for length, count in comparison.lengths.items() if length not in ("1-5", "6+")}
     known = [row for row in comparison.rows if row.tests[0].by_length]
+    return _draw_groups(comparison, counts, known, Row.at_length, "clicks so far")
+
+
+def draw_clicks(comparison: Comparison) -> Figure:
+    """Draws recall and mrr at the largest cut-off by the training clicks of the target, as :func:`draw_lengths` does.
+
+    Args:
+        comparison: A comparison whose rows know their metrics by clicks.
+    """
+    known = [row for row in comparison.rows if row.tests[0].by_clicks]
+    return _draw_groups(comparison, comparison.classes, known, Row.at_clicks, "target's clicks")
+
+
+def _draw_groups(
+    comparison: Comparison,
+    counts: Mapping[str, int],
+    known: Sequence[Row],
+    value: Callable[[Row, str, str], float | None],
+    label: str,
+) -> Figure:
+    metrics = comparison.tested[-2:]
+    total = sum(counts.values())
+    ticks = [f"{group}\n{100 * count / total:.0f} %" for group, count in counts.items()]
     rows = sorted(known, key=lambda row: -(row.mean(metrics[-1]) or 0.0))[: len(COLORS)]
     names = [_wrapped(row.name) for row in rows]
     figure, parts = new_figure(HEIGHT + 0.09 * sum(name.count("\n") + 2 for name in names), len(metrics))
     for axes, metric in zip(parts, metrics, strict=True):
         for number, (row, name) in enumerate(zip(rows, names, strict=True)):
-            values = [row.at_length(length, metric) for length in lengths]
-            points = [(place, 100 * value) for place, value in enumerate(values) if value is not None]
+            values = [value(row, group, metric) for group in counts]
+            points = [(place, 100 * each) for place, each in enumerate(values) if each is not None]
             axes.plot(
                 *zip(*points, strict=True),
                 color=COLORS[number % len(COLORS)],
@@ -95,12 +116,12 @@ def draw_lengths(comparison: Comparison) -> Figure:
                 linewidth=1.4,
                 label=name,
             )
-        axes.set_xticks(range(len(lengths)), ticks)
+        axes.set_xticks(range(len(counts)), ticks)
         axes.set_title(f"{metric}, percent", loc="left", fontsize=FONT, color=INK)
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.grid(axis="y", color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
-        axes.set_xlabel("clicks so far, and the share of the prefixes")
+        axes.set_xlabel(f"{label}, and the share of the prefixes")
     handles, labels = parts[0].get_legend_handles_labels()
     legend = figure.legend(handles, labels, loc="outside lower left", ncols=2, frameon=False, fontsize=FONT)
     for text in legend.get_texts():

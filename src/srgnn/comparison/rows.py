@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from srgnn.comparison.significance import (
     Difference,
+    Floats,
     Interval,
     by_session,
     gains,
@@ -19,8 +21,11 @@ from srgnn.comparison.significance import (
     paired_bootstrap,
 )
 from srgnn.errors import ArgumentError, check_choice
+from srgnn.metrics import click_classes
 
 RESAMPLED = ("prefix", "session")
+FEWEST = 20  # prefixes or sessions of a class that is tested
+Key = TypeVar("Key", bound=tuple[str, ...])
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Test:
         seconds: Duration of the run; None for a baseline.
         memory: Its peak memory in GB; None if unknown.
         resumed: Whether the run was resumed: `seconds` is then the duration of its last part.
+        by_clicks: The metrics by the training clicks of the target, with the number of `prefixes`; empty if unknown.
     """
 
     __test__ = False  # not a class of tests
@@ -49,6 +55,7 @@ class Test:
     seconds: float | None = None
     memory: float | None = None
     resumed: bool = False
+    by_clicks: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,8 +95,16 @@ class Row:
 
     def at_length(self, length: str, metric: str) -> float | None:
         """The mean of a metric over the seeds for the prefixes of a length; None if it is unknown."""
-        values = [test.by_length[length][metric] for test in self.tests if metric in test.by_length.get(length, {})]
-        return mean(values) if len(values) == len(self.tests) else None
+        return _mean_in([test.by_length for test in self.tests], length, metric)
+
+    def at_clicks(self, name: str, metric: str) -> float | None:
+        """The mean of a metric over the seeds for the targets of a class of clicks; None if it is unknown."""
+        return _mean_in([test.by_clicks for test in self.tests], name, metric)
+
+
+def _mean_in(groups: Sequence[dict[str, dict[str, float]]], name: str, metric: str) -> float | None:
+    values = [each[name][metric] for each in groups if metric in each.get(name, {})]
+    return mean(values) if len(values) == len(groups) else None
 
 
 @dataclass(frozen=True)
@@ -112,11 +127,13 @@ class Comparison:
         rows: The rows; their names are unique.
         cutoffs: Cut-offs of recall, mrr and ndcg.
         session: Number of the session of every prefix, [P]; None if no row has ranks.
+        target_clicks: Number of training clicks of the target of every prefix, [P]; None if no row knows them.
         protocol: Evaluation protocol.
         data_set: Name of the data set.
         reference: Name of the row that the others are compared with; None if nothing is compared.
         intervals: Confidence intervals by row and metric.
         differences: Differences from the reference by row and metric.
+        by_clicks: Differences from the reference by row, metric at the largest cut-off, and class of clicks.
         resample: What was resampled, `prefix` or `session`.
         draws: Number of resamples.
         notes: Sentences about the rows, for below a table.
@@ -126,11 +143,13 @@ class Comparison:
     rows: Sequence[Row]
     cutoffs: Sequence[int] = (20,)
     session: NDArray[np.integer] | None = None
+    target_clicks: NDArray[np.integer] | None = None
     protocol: str = ""
     data_set: str = ""
     reference: str | None = None
     intervals: dict[tuple[str, str], Interval] = field(default_factory=dict)
     differences: dict[tuple[str, str], Compared] = field(default_factory=dict)
+    by_clicks: dict[tuple[str, str, str], Compared] = field(default_factory=dict)
     resample: str = "prefix"
     draws: int = 0
     notes: Sequence[str] = ()
@@ -143,11 +162,20 @@ class Comparison:
     @property
     def lengths(self) -> dict[str, int]:
         """The number of prefixes of each length that at least one row knows."""
-        counts: dict[str, int] = {}
-        for row in self.rows:
-            for length, values in row.tests[0].by_length.items():
-                counts.setdefault(length, int(values["prefixes"]))
-        return counts
+        return _prefixes([row.tests[0].by_length for row in self.rows])
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """The number of prefixes of each class of clicks of the target that at least one row knows."""
+        return _prefixes([row.tests[0].by_clicks for row in self.rows])
+
+
+def _prefixes(groups: Sequence[dict[str, dict[str, float]]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for each in groups:
+        for name, values in each.items():
+            counts.setdefault(name, int(values["prefixes"]))
+    return counts
 
 
 def compare(
@@ -157,7 +185,10 @@ def compare(
     draws: int = 10_000,
     seed: int = 0,
 ) -> Comparison:
-    """Adds confidence intervals, and the differences of all rows from one of them.
+    """Adds confidence intervals, and the differences of all rows from one of them, overall and by clicks of the target.
+
+    A class of clicks with fewer than 20 prefixes, or sessions if those are resampled, is not tested: a bootstrap of so
+    few is too sure of itself.
 
     Args:
         comparison: The rows, and the sessions of their prefixes.
@@ -182,28 +213,50 @@ def compare(
         reference = max(candidates, key=lambda row: gains(row.ranks, last).mean()).name  # type: ignore[arg-type]
     first = next(row for row in ranked if row.name == reference)
     assert first.ranks is not None
+    classes: dict[str, NDArray[np.bool_]] = {}
+    if comparison.target_clicks is not None and len(comparison.classes) > 1:
+        clicks = torch.tensor(comparison.target_clicks)
+        classes = {name: mask.numpy() for name, mask in click_classes(clicks)}
 
+    def units(values: Floats, session: NDArray[np.integer]) -> Floats:
+        """What is resampled: the values of prefixes, or what each session adds to their mean."""
+        return by_session(values, session) if resample == "session" else values
+
+    session = comparison.session
     intervals: dict[tuple[str, str], Interval] = {}
     found: dict[tuple[str, str], Difference] = {}
+    by_clicks: dict[tuple[str, str, str], Compared] = {}
     for metric in comparison.tested:
+        in_class: dict[tuple[str, str, str], Difference] = {}
         baseline = gains(first.ranks, metric)
         for row in ranked:
             assert row.ranks is not None
             values = baseline if row is first else gains(row.ranks, metric)
-            for differs, sample in ((False, values), (True, values - baseline)):
-                if differs and row is first:
-                    continue
-                if resample == "session":
-                    sample = by_session(sample, comparison.session)
-                if differs:
-                    found[row.name, metric] = paired_bootstrap(sample, draws, seed)
-                else:
-                    intervals[row.name, metric] = mean_interval(sample, draws, seed)
+            intervals[row.name, metric] = mean_interval(units(values, session), draws, seed)
+            if row is first:
+                continue
+            difference = values - baseline
+            found[row.name, metric] = paired_bootstrap(units(difference, session), draws, seed)
+            for name, mask in classes.items() if metric in comparison.tested[-2:] else ():
+                sample = units(difference[mask], session[mask])
+                if len(sample) >= FEWEST:
+                    in_class[row.name, metric, name] = paired_bootstrap(sample, draws, seed)
+        by_clicks |= _corrected(in_class)  # for the comparisons of one table
+    return replace(
+        comparison,
+        reference=reference,
+        intervals=intervals,
+        differences=_corrected(found),
+        by_clicks=by_clicks,
+        resample=resample,
+        draws=draws,
+    )
+
+
+def _corrected(found: dict[Key, Difference]) -> dict[Key, Compared]:
+    """Differences with their p-values corrected for their number."""
     corrected = holm([difference.p for difference in found.values()])
-    differences = {
+    return {
         key: Compared(each.mean, each.low, each.high, each.p, p)
         for (key, each), p in zip(found.items(), corrected, strict=True)
     }
-    return replace(
-        comparison, reference=reference, intervals=intervals, differences=differences, resample=resample, draws=draws
-    )

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from srgnn.cli.comparison_tables import latex, markdown, print_sheet, records, sheets
+from srgnn.cli.comparison_records import records
+from srgnn.cli.comparison_tables import latex, markdown, print_sheet, sheets
 from srgnn.cli.comparisons import compared_rows, find_runs, reference_of, runs_option
 from srgnn.comparison.rows import compare
 from srgnn.errors import UserError
@@ -234,3 +235,56 @@ def test_the_csv_holds_every_figure(sweep: Path):
     assert worse["against"].item() == "SR-GNN propagation_steps=1"
     assert table.filter(row="Popularity", metric="recall@20")["clicks"].to_list() == ["all", "1", "2"]
     assert table.filter(metric="memory_gb")["mean"].to_list() == [0.75, 0.75]
+
+
+def with_clicks(folder: Path, recall: float) -> Path:
+    """The folder of a run that knows the training clicks of its targets: every third was never clicked."""
+    table = pl.read_parquet(folder / "ranks.parquet")
+    clicks = np.where(np.arange(len(table)) % 3 == 0, 0, 40)
+    table.with_columns(target_clicks=pl.Series(clicks.astype("int32"))).write_parquet(folder / "ranks.parquet")
+    result = json.loads((folder / "result.json").read_text())
+    cold = {"prefixes": 100, "recall@20": recall, "mrr@20": 0.1, "above_chance@20": 50 * recall}
+    groups = {"0": cold, "20+": {"prefixes": 200, "recall@20": 0.5, "mrr@20": 0.3}}
+    result["by_clicks"] = dict.fromkeys(result["metrics"], groups)
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+def test_classes_of_clicks_have_tables_with_significance_and_the_factor_above_chance(tmp_path: Path, capsys):
+    with_clicks(make_run(tmp_path / "a", "batch_size=1"), 0.5)
+    with_clicks(make_run(tmp_path / "b", "batch_size=2", shift=9), 0.25)
+    (found,) = compared_rows(find_runs([str(tmp_path)]), [20])
+    comparison = compare(found, "SR-GNN batch_size=1")
+    recall, mrr = sheets(comparison)[-2:]
+    assert recall.title == "recall@20 by the training clicks of the target"
+    assert recall.header == ["0", "20+", "0, times chance"]
+    assert [[cell.text + cell.mark for cell in row] for row in recall.rows[:3]] == [
+        ["prefixes", "100", "200", ""],
+        ["SR-GNN batch_size=1", "50.00", "50.00", "25.00"],
+        ["SR-GNN batch_size=2", "25.00**", "50.00**", "12.50"],
+    ]
+    assert recall.rows[1][1].is_best
+    assert mrr.header == ["0", "20+"]
+    assert "for the 4 comparisons of this table" in recall.notes[0]
+    print_sheet(recall)
+    assert "12.50" in capsys.readouterr().out
+    cold = records([comparison]).filter(row="SR-GNN batch_size=2", target_clicks="0")
+    assert cold["metric"].to_list() == ["prefixes", "recall@20", "mrr@20", "above_chance@20"]
+    assert cold["mean"].to_list() == [100, 0.25, 0.1, 12.5]
+    difference = comparison.by_clicks["SR-GNN batch_size=2", "recall@20", "0"]
+    assert cold["p_holm"].to_list() == [
+        None,
+        difference.corrected,
+        comparison.by_clicks["SR-GNN batch_size=2", "mrr@20", "0"].corrected,
+        None,
+    ]
+
+
+def test_runs_of_older_versions_have_no_classes_and_stand_beside_newer_ones(tmp_path: Path):
+    make_run(tmp_path / "a", "batch_size=1")
+    (old,) = compared_rows(find_runs([str(tmp_path)]), [20])
+    assert (old.classes, old.target_clicks) == ({}, None)
+    with_clicks(make_run(tmp_path / "b", "batch_size=2", shift=9), 0.25)
+    (both,) = compared_rows(find_runs([str(tmp_path)]), [20])
+    recall = sheets(compare(both))[-2]
+    assert [[cell.text for cell in row[1:]] for row in recall.rows[1:3]] == [["", "", ""], ["25.00", "50.00", "12.50"]]

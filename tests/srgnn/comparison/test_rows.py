@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,32 @@ def test_a_reference_needs_ranks():
     with pytest.raises(ArgumentError, match=r"resample=click: expected one of prefix, session"):
         compare(Comparison("toy", ROWS, session=SESSION), resample="click")
     assert compare(Comparison("toy", [ROWS[4]])).intervals == {}
+
+
+def test_classes_of_clicks_are_tested_on_their_own_prefixes():
+    clicks = np.where(np.arange(500) < 100, 0, np.where(np.arange(500) < 490, 7, 25))
+    ranks = np.where(clicks == 0, np.minimum(RANKS, 20), RANKS)  # better for targets without a click alone
+    rows = [row("plain", RANKS), row("text", ranks), row("old", None)]
+    groups = {name: {"prefixes": 1.0, "mrr@20": 0.1} for name in ("0", "5-19", "20+")}
+    rows = [replace(each, tests=[replace(test, by_clicks=groups) for test in each.tests]) for each in rows]
+    comparison = Comparison("toy", rows, session=SESSION, target_clicks=clicks)
+    found = compare(comparison, "plain")
+    assert {(of, name) for _, of, name in found.by_clicks} == {
+        (metric, name)
+        for metric in ("recall@20", "mrr@20")
+        for name in ("0", "5-19")  # ten prefixes of 20+ are too few
+    }
+    cold, warm = (found.by_clicks["text", "recall@20", name] for name in ("0", "5-19"))
+    assert cold.mean == pytest.approx((RANKS[:100] > 20).mean())
+    assert cold.corrected < 0.01
+    assert (warm.mean, warm.corrected) == (0, 1)
+    whole = found.differences["text", "recall@20"].mean  # of all prefixes
+    assert whole == pytest.approx(cold.mean * 100 / 500)
+    assert set(compare(comparison, "plain", "session").by_clicks) == {
+        ("text", metric, name) for metric in ("recall@20", "mrr@20") for name in ("0", "5-19")
+    }
+
+
+def test_classes_are_not_tested_where_their_clicks_are_unknown_or_all_alike():
+    assert compare(Comparison("toy", ROWS, session=SESSION), "plain").by_clicks == {}
+    assert compare(Comparison("toy", ROWS, session=SESSION, target_clicks=np.full(500, 30)), "plain").by_clicks == {}

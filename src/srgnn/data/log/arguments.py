@@ -1,8 +1,11 @@
 """Checks of arguments that several classes of this folder share."""
 
+import string
 from typing import Any
 
 from srgnn.errors import ArgumentError
+
+ASCII = string.ascii_letters + string.digits + ",;|:\t\n"
 
 
 def check_text(argument: str, value: Any, example: str, optional: bool = False) -> None:
@@ -32,11 +35,11 @@ def listed(names: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-def check_dialect(header: Any, separator: Any, quote: Any, prefix: str = "") -> None:
-    """Checks the names of the columns of a text file, its separator and its quote.
+def check_dialect(header: Any, separator: Any, quote: Any, encoding: Any, prefix: str = "") -> None:
+    """Checks the names of the columns of a text file, its separator, its quote and its encoding.
 
     Args:
-        header, separator, quote: The values.
+        header, separator, quote, encoding: The values.
         prefix: What stands before the names of these arguments, such as `items.`.
 
     Raises:
@@ -45,10 +48,30 @@ def check_dialect(header: Any, separator: Any, quote: Any, prefix: str = "") -> 
     names = () if header is None else header
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise ArgumentError(f"{prefix}header", header, "a list of names")
-    convert = "; without a separator, the error for a longer one has the command that converts the file"
-    for argument, value, remedy in (("separator", separator, convert), ("quote", quote, "")):
-        if value is not None and (not isinstance(value, str) or len(unescaped(value).encode()) != 1):
-            raise ArgumentError(f"{prefix}{argument}", value, f"one character, or null{remedy}")
+    several = quote is None and isinstance(separator, str) and len(separator) > 0 and "\n" not in separator
+    expected = "one character, several with quote=null, or null"
+    if separator is not None and not several and not _is_character(separator):
+        raise ArgumentError(f"{prefix}separator", separator, expected)
+    if quote is not None and not _is_character(quote):
+        raise ArgumentError(f"{prefix}quote", quote, "one character, or null")
+    if not _extends_ascii(encoding):
+        raise ArgumentError(
+            f"{prefix}encoding",
+            encoding,
+            "an encoding that has the characters of ASCII, such as utf-8, latin1 or cp1252",
+        )
+
+
+def _is_character(value: Any) -> bool:
+    return isinstance(value, str) and len(unescaped(value).encode()) == 1
+
+
+def _extends_ascii(encoding: Any) -> bool:
+    """Whether text of ASCII alone is the same in an encoding: that of UTF-16 is not."""
+    try:
+        return isinstance(encoding, str) and ASCII.encode().decode(encoding) == ASCII
+    except (LookupError, UnicodeError):
+        return False
 
 
 def unescaped(character: str) -> str:

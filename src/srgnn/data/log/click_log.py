@@ -39,8 +39,9 @@ class ClickLog:
         name: Name of the data set.
         columns: The names of the log's columns.
         header: The names of all columns of a text file, which replace a header that it has; None takes that.
-        separator: Field separator of a text file; None detects it.
+        separator: Field separator of a text file; None detects it. Several characters, such as `::`, need quote=None.
         quote: The character around fields that hold separators; None where quotes are part of the text.
+        encoding: Encoding of a text file.
         nested: A column of lists of clicks or items, or of text such as `[1, 2]`; None if a row is one click.
         session_gap: The inactivity that ends a visit, such as `30m`, for logs with users instead of sessions.
         time_format: s, ms, us or ns since 1970, or a strftime format; None detects it.
@@ -72,6 +73,7 @@ class ClickLog:
     header: Sequence[str] | None = None
     separator: str | None = None
     quote: str | None = '"'
+    encoding: str = "utf-8"
     nested: str | None = None
     session_gap: str | None = None
     time_format: str | None = None
@@ -119,7 +121,7 @@ class ClickLog:
         check_text("where", self.where, "'price IS NOT NULL'", optional=True)
         if not isinstance(self.cache, os.PathLike):
             check_text("cache", self.cache, "data/prepared")
-        check_dialect(self.header, self.separator, self.quote)
+        check_dialect(self.header, self.separator, self.quote, self.encoding)
 
     @property
     def num_items(self) -> None:
@@ -171,7 +173,8 @@ class ClickLog:
 
     def _find_files(self) -> tuple[RawFiles, RawFiles | None]:
         separator = None if self.separator is None else unescaped(self.separator)
-        files = RawFiles(find_files("path", self.path, self.source), self.header, separator, self.quote)
+        paths = find_files("path", self.path, self.source)
+        files = RawFiles(paths, self.header, separator, self.quote, encoding=self.encoding)
         if self.test_path is not None:
             test_files = RawFiles(find_files("test_path", self.test_path))
             check_kinds("test_path", files.paths + test_files.paths)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -10,6 +11,7 @@ from srgnn.data.log.columns.ids import MISSING, id_reader, integer_reader, text_
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import all_paths, unpacked
 from srgnn.data.log.columns.roles import check_header, check_type, name_yours
+from srgnn.data.log.raw.converted import converted
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import PathNames, check_paths, find_files
 from srgnn.data.log.report import Notice
@@ -27,7 +29,7 @@ class ItemTable:
         path: A file, a glob or a list of them, in any format that a log may have; None if there is no table.
         id: Name of the column of item ids.
         title: Name of the column of titles.
-        header, separator, quote: As of a log, for a table in a text file.
+        header, separator, quote, encoding: As of a log, for a table in a text file.
 
     Raises:
         ArgumentError: for a value that is not allowed.
@@ -39,13 +41,14 @@ class ItemTable:
     header: Sequence[str] | None = None
     separator: str | None = None
     quote: str | None = '"'
+    encoding: str = "utf-8"
 
     def __post_init__(self) -> None:
         if self.path is not None:
             check_paths("path", self.path)
         check_text("id", self.id, "id", optional=True)
         check_text("title", self.title, "title", optional=True)
-        check_dialect(self.header, self.separator, self.quote, "items.")
+        check_dialect(self.header, self.separator, self.quote, self.encoding, "items.")
 
     def files(self) -> RawFiles | None:
         """The files of the table, if there is one.
@@ -56,15 +59,17 @@ class ItemTable:
         if not self.path:
             return None
         separator = None if self.separator is None else unescaped(self.separator)
-        return RawFiles(find_files("items.path", self.path), self.header, separator, self.quote)
+        paths = find_files("items.path", self.path)
+        return RawFiles(paths, self.header, separator, self.quote, encoding=self.encoding)
 
 
-def read_items(table: ItemTable, files: RawFiles, missing: Collection[str] = MISSING) -> pl.DataFrame:
+def read_items(table: ItemTable, files: RawFiles, folder: Path, missing: Collection[str] = MISSING) -> pl.DataFrame:
     """Reads the table into the columns `id`, as text, `title` and all others, renamed if they clash with ours.
 
     Args:
         table: The description of the table.
         files: Its files.
+        folder: A new folder for copies of files that polars cannot read.
         missing: The words that stand for a missing title.
 
     Raises:
@@ -72,12 +77,13 @@ def read_items(table: ItemTable, files: RawFiles, missing: Collection[str] = MIS
     """
     columns = {"id": table.id or "id", "title": table.title or "title"}
     try:
-        with files.one_sentence():
-            check_header(files, [[name] for name in columns.values()])
-            frame = unpacked(files.rows(), None, [*columns.values()]).collect(engine="streaming")
-            files.check_columns([*columns.values()])
+        with converted(files, folder) as plain, plain.one_sentence():
+            check_header(plain, [[name] for name in columns.values()])
+            frame = unpacked(plain.rows(), None, [*columns.values()]).collect(engine="streaming")
+            plain.check_columns([*columns.values()])
     except UserError as error:
-        raise error.renamed({name: f"items.{name}" for name in ("header", "separator", "quote")}) from error
+        names = ("header", "separator", "quote", "encoding")
+        raise error.renamed({name: f"items.{name}" for name in names}) from error
     for role, name in columns.items():
         argument = f"items.{role}"
         paths = list(all_paths(frame.schema))

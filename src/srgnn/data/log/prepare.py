@@ -14,6 +14,7 @@ from srgnn.data.log.check import Checked, check
 from srgnn.data.log.columns.times import SECOND, duration
 from srgnn.data.log.engines import Frame, Tables, add
 from srgnn.data.log.items import of_items, read_items, with_titles
+from srgnn.data.log.raw.converted import converted
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.read import read
 from srgnn.data.log.report import Notice, Step, count, count_rows, with_notices
@@ -64,11 +65,12 @@ def prepare(log: "ClickLog", files: RawFiles, item_files: RawFiles | None, table
     Raises:
         UserError: if the files or the description are wrong, or no session is left.
     """
-    titles = read_items(log.items, item_files, listed(log.missing)) if item_files else None
+    missing = listed(log.missing)
+    titles = read_items(log.items, item_files, tables.folder / "plain_items", missing) if item_files else None
     skip = log.on_error == "skip"
     logger.info("Reading %s (%s MB)", files.name, f"{files.size / 1e6:,.1f}")
-    with files.one_sentence():
-        checked = check(read(files, log.format, skip, tables), log.format, skip, tables)
+    with converted(files, tables.folder / "plain") as plain, plain.one_sentence():
+        checked = check(read(plain, log.format, skip, tables), log.format, skip, tables)
     logger.info("Sorting %s clicks", f"{checked.steps[-1].clicks:,}")
     log_of_clicks = _sorted(log, checked, tables)
     logger.info("Applying the rules")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from srgnn.data import Polars
 from srgnn.data.log.columns.layout import Columns, LogFormat
+from srgnn.data.log.raw.converted import converted
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import find_files
 from srgnn.data.log.read import Rows, read
@@ -23,8 +24,8 @@ def read_rows(path: Path | str | list[str], skip: bool = False, **options) -> Ro
     files = RawFiles(find_files("path", path), **options)
     scratch = files.paths[0].parent / "scratch"
     scratch.mkdir(exist_ok=True)
-    with files.one_sentence(), Polars().start(scratch) as tables:
-        return read(files, LogFormat(Columns()), skip, tables)
+    with converted(files, scratch / "plain") as plain, plain.one_sentence(), Polars().start(scratch) as tables:
+        return read(plain, LogFormat(Columns()), skip, tables)
 
 
 def ids(path: Path | str | list[str], skip: bool = False, **options) -> list[tuple]:

@@ -67,7 +67,7 @@ def test_the_remedies_for_a_table_of_items_are_its_own_options(tmp_path: Path, l
 
 def read(path: Path, rows: list[tuple[str, str]]) -> pl.DataFrame:
     path.write_text("id\ttitle\n" + "".join(f"{id}\t{title}\n" for id, title in rows))
-    return read_items(ItemTable(), RawFiles((path,)))
+    return read_items(ItemTable(), RawFiles((path,)), path.parent / "plain")
 
 
 def titles(known: list, items: pl.DataFrame) -> list:

@@ -131,8 +131,7 @@ def not_utf8(path: Path) -> UserError | None:
         )
     encoding = _encoding(path)
     return UserError(
-        f"{path} is not UTF-8 text ({place}): if its encoding is {encoding}, convert it, for instance with "
-        f"{command(path, f'iconv -f {encoding} -t utf-8', 'utf8')}."
+        f"{path} is not UTF-8 text ({place}): if its encoding is {encoding}, set encoding={encoding}.", "encoding"
     )
 
 

@@ -39,12 +39,14 @@ class RawFiles:
     Args:
         paths: The files.
         header: The names of all columns of text files; a header in a file that has one of these names is left out.
-        separator: Field separator of text files; None detects it in the first line.
+        separator: Field separator of text files; None detects it in the first line. One of several characters, and
+            another `encoding` than UTF-8, is read from copies, see :mod:`srgnn.data.log.raw.converted`.
         quote: The character around a field that holds separators; None where quotes are part of the text.
         mixed: Whether to infer the columns and types of JSON lines from all rows instead of the first ones.
         texts: The columns of JSON lines to read as text, because their values are of types that do not fit together.
         named: The user's own files, where `paths` are copies of them.
         num_test: Number of the last of these files that hold the test set; 0 where a rule splits the log.
+        encoding: Encoding of text files.
     """
 
     paths: tuple[Path, ...]
@@ -55,6 +57,12 @@ class RawFiles:
     texts: tuple[str, ...] = ()
     named: tuple[Path, ...] = ()
     num_test: int = 0
+    encoding: str = "utf-8"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether they are text: not Parquet."""
+        return self.kind != PARQUET
 
     @property
     def kind(self) -> str:
@@ -274,7 +282,7 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
         return empty(Path(files.name))
     if isinstance(error, OSError) and any(path.suffix in PACKED for path in files.paths):
         return UserError(f"{files.name} is truncated or not a {files.paths[0].suffix} file ({text}): copy it again.")
-    if files.kind != PARQUET:
+    if files.is_text:
         for path in files.paths:
             sentence = not_utf8(path)
             if sentence is not None:

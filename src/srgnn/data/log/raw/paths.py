@@ -10,7 +10,7 @@ from srgnn.data.log.raw.header import empty, read_head
 from srgnn.data.log.raw.text import python
 from srgnn.errors import ArgumentError, UserError
 
-TEXT = (".csv", ".tsv", ".dat", ".txt")
+TEXT = (".csv", ".tsv", ".dat", ".txt", ".data", ".item")  # the last two are MovieLens'
 JSON = (".jsonl", ".ndjson")
 PARQUET = ".parquet"
 KINDS = (*TEXT, *JSON, PARQUET)

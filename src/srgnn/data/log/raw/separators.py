@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from srgnn.data.log.raw.text import command, python
-from srgnn.errors import UserError
+from srgnn.errors import UserError, typed
 
 SEPARATORS = (",", ";", "\t", "|", "\x01")  # the last one is that of Hive
 LINES = 20  # that decide the separator
@@ -48,11 +48,10 @@ def find_signs(line: str) -> str:
 
 def long_separator(path: Path, signs: str) -> UserError:
     """The error for a file whose separator has several characters."""
-    escaped = repr(signs.encode())[2:-1]
-    code = f'import sys; [sys.stdout.buffer.write(line.replace(b"{escaped}", b"\\t")) for line in sys.stdin.buffer]'
-    fix = command(path, python(code), "tabs", ".tsv")
     return UserError(
-        f"{path} has the separator {signs!r} of several characters: expected one; convert it, for instance with {fix}."
+        f"{path} has the separator {signs!r} of several characters: name it with separator={typed(signs)} quote=null.",
+        "separator",
+        "quote",
     )
 
 

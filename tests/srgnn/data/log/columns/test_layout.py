@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from click_logs import LOG, START, TEST, TRAIN, load, raw, stamp
+from click_logs import DAY, LOG, START, TEST, TRAIN, load, raw, stamp
 
 from srgnn.data import ClickLog, Columns, ItemTable, Rules
 from srgnn.data.log.columns.layout import LogFormat, find_layout
@@ -62,6 +62,88 @@ def nowplaying_log(path: Path) -> Path:
     path = path / "nowplaying.csv"
     path.write_text("SessionId\tItemId\tTime\n" + "".join(f"{s}\t{i}\t{t}\n" for s, i, t in LOG))
     return path
+
+
+MOVIES = {10: "Misérables, Les (1995)", 11: "Star Wars: Episode IV - A New Hope (1977)", 12: "$1,000,000 Duck (1971)"}
+
+
+def ml1m(path: Path) -> Path:
+    (path / "movies.dat").write_bytes(
+        "".join(f"{i}::{title}::Drama|Children's\n" for i, title in MOVIES.items()).encode("latin1")
+    )
+    (path / "ratings.dat").write_text("".join(f"{s}::{i}::5::{t}\n" for s, i, t in LOG))
+    return path / "ratings.dat"
+
+
+def ml100k(path: Path) -> Path:
+    flags = "|".join("0" * 18 + "1")
+    rows = [f"{i}|{title}|01-Jan-1995||http://x|{flags}\n" for i, title in MOVIES.items()]
+    (path / "u.item").write_bytes("".join(rows).encode("latin1"))
+    (path / "u.data").write_text("".join(f"{s}\t{i}\t5\t{t}\n" for s, i, t in LOG))
+    return path / "u.data"
+
+
+def review(user: int, item: int, time: int) -> dict:
+    """A review as in the files of 2023."""
+    return {
+        "rating": 5.0,
+        "title": "Five stars",
+        "text": "Lasts.\nSmells good",
+        "images": [{"small_image_url": "https://x/1.jpg", "attachment_type": "IMAGE"}] if user == 2 else [],
+        "asin": f"{item}-blue",
+        "parent_asin": f"B0{item}",
+        "user_id": f"AE{user}",
+        "timestamp": time * 1000 + 259,
+        "helpful_vote": 0,
+        "verified_purchase": True,
+    }
+
+
+def amazon(path: Path) -> Path:
+    with gzip.open(path / "meta_All_Beauty.jsonl.gz", "wt") as file:
+        for item in (10, 11, 12):
+            meta = {"main_category": "All Beauty", "title": f"Soap {item}", "average_rating": 4.8, "price": None}
+            meta |= {"features": [], "images": [{"hi_res": None}], "categories": ["Beauty", "Soap"]}
+            file.write(json.dumps(meta | {"details": {"Size": "1"}, "parent_asin": f"B0{item}"}) + "\n")
+    with gzip.open(path / "All_Beauty.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(review(*click)) + "\n" for click in LOG)
+    return path / "All_Beauty.jsonl.gz"
+
+
+@pytest.mark.parametrize(
+    ("layout", "items"), [(ml1m, "movies.dat"), (ml100k, "u.item")], ids=lambda each: getattr(each, "__name__", each)
+)
+def test_the_movies_of_movielens_keep_their_titles(tmp_path: Path, layout, items: str):
+    options = [f"dataset.items.path={tmp_path}/{items}", "dataset.rules.test_from=null", "dataset.rules.test_days=7"]
+    data = load(tmp_path, layout.__name__, layout(tmp_path), *options)
+    assert raw(data, "train") == TRAIN
+    assert raw(data, "test") == TEST
+    assert dict(zip(data.vocabulary.ids, data.vocabulary.titles or (), strict=True)) == MOVIES
+    if layout is ml1m:
+        assert data.vocabulary.about["genres"].to_list() == ["Drama|Children's"] * 3
+    else:
+        assert data.vocabulary.about["Western"].to_list() == ["1"] * 3
+
+
+def test_reviews_of_amazon_are_visits_of_their_users(tmp_path: Path):
+    meta = f"dataset.items.path={tmp_path}/meta_All_Beauty.jsonl.gz"
+    data = load(tmp_path, "amazon", amazon(tmp_path), meta, "dataset.rules.test_days=7")
+    assert raw(data, "train") == [[f"B0{item}" for item in session] for session in TRAIN]
+    assert raw(data, "test") == [[f"B0{item}" for item in session] for session in TEST]
+    assert data.vocabulary.titles == ["Soap 10", "Soap 11", "Soap 12"]
+
+
+def test_reviews_of_amazon_of_2018_are_read_as_well(tmp_path: Path):
+    days = [(s, i, t - t % DAY) for s, i, t in LOG]  # their times are days
+    rows = [{"reviewerID": f"A{s}", "asin": f"B{i}", "overall": 5.0, "unixReviewTime": t} for s, i, t in days]
+    path = tmp_path / "Beauty.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    items = tmp_path / "meta.jsonl"
+    items.write_text(json.dumps({"asin": "B10", "title": "Soap", "category": ["Beauty", "Soap"]}) + "\n")
+    options = [f"dataset.items.path={items}", "dataset.items.id=asin", "dataset.rules.test_days=7"]
+    data = load(tmp_path, "amazon", path, *options)
+    assert raw(data, "train") == [[f"B{item}" for item in session] for session in TRAIN]
+    assert dict(zip(data.vocabulary.ids, data.vocabulary.titles or (), strict=True))["B10"] == "Soap"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +208,9 @@ def test_a_log_may_have_a_column_of_any_name(tmp_path: Path, log: Path):
             r"No row of .* is a click under dataset\.events=null and dataset\.where=CAST",
         ),
         (["dataset.where='CAST(time AS DATE) IS NULL'"], r"dataset\.where="),
-        (["dataset.separator=';;'"], r"dataset\.separator=;;: expected one character"),
+        (["dataset.separator=';;'"], r"dataset\.separator=;;: expected one character, several with quote=null"),
+        (["dataset.encoding=utf-16"], r"dataset\.encoding=utf-16: expected an encoding that has"),
+        (["dataset.items.encoding=latin9000"], r"dataset\.items\.encoding=latin9000: expected an encoding"),
         (["dataset.header=true"], r"dataset\.header=true: expected a list of names"),
         (
             ["dataset.items=items.csv"],
