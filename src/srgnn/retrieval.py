@@ -1,6 +1,7 @@
 """The best items of sessions, all as indices, by the way that suits the model and the size of its catalogue."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -110,9 +111,18 @@ class Retrieval:
         if self.ranker.in_tiles and batch.num_graphs * self.num_items <= HELD:
             session = model.session_embedding(batch)
             check_finite(session.norm(dim=1) * self.ranker.longest)  # no score is larger
-            return best_products(session, self.ranker.items, self.ranker.norm, top)
+            return best_products(session, self.ranker.items, self.ranker.norm, top, self.columns)
         _, items, scores = self.ranker(batch, top)
         return items, scores
+
+    @cached_property
+    def columns(self) -> Tensor | None:
+        """A copy of the items, column by column, for :func:`~srgnn.nn.ranking.best_products`, [d, V].
+
+        None where it would take more than 32 MB.
+        """
+        items = self.ranker.items
+        return items.T.contiguous() if items.numel() <= HELD else None
 
     def _most_popular(self, top: int, only: Tensor | None) -> tuple[Tensor, Tensor]:
         if self.clicks is None or self.popular is None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,10 @@ class Sessions:
     @classmethod
     def from_lists(cls, sessions: Iterable[Sequence[int]]) -> "Sessions":
         """Packs sessions given as lists of items."""
-        series = pl.Series(list(sessions), dtype=pl.List(pl.Int64))
-        lengths = torch.tensor(series.list.len().to_numpy().astype("int64"))
-        items = torch.tensor(series.filter(series.list.len() > 0).explode().to_numpy())
-        return cls(items, pointers(lengths))
+        lists = list(sessions)
+        lengths = torch.tensor([len(each) for each in lists], dtype=torch.long)
+        items = np.fromiter(chain.from_iterable(lists), np.int64, int(lengths.sum()))
+        return cls(torch.from_numpy(items), pointers(lengths))
 
     @classmethod
     def load(cls, path: str | Path) -> "Sessions":

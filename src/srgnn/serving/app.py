@@ -2,7 +2,7 @@
 
 import hmac
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -69,12 +70,12 @@ def build_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.add_middleware(Observed, metrics=service.metrics)
-    keyed = [] if service.api_key is None else [Depends(_key_check(service.api_key))]
+    keyed = [] if service.api_key is None else [Depends(_Key(service.api_key))]
 
     def add(
         path: str, method: str, call: Callable[..., Any], answer: Any, problems: Sequence[int] = (), forms: Any = None
     ) -> None:
-        app.add_api_route(
+        app.router.add_api_route(
             path,
             call,
             methods=[method],
@@ -82,6 +83,7 @@ def build_app(service: Service) -> FastAPI:
             responses=_responses(answer, problems if service.api_key is None else (*problems, 401)),
             openapi_extra=None if forms is None else body_description(forms),
             dependencies=keyed,
+            route_class_override=None if forms is None else _Direct,
         )
 
     of_bodies = (400, 408, 413, 415, 422, 503, 504)
@@ -127,15 +129,38 @@ def _file_route(file: Path) -> Callable[[], Any]:
     return page
 
 
-def _key_check(key: str) -> Callable[..., Any]:
-    bearer = HTTPBearer(auto_error=False, description="The key that the service was started with")
+class _Direct(APIRoute):
+    """A route that FastAPI describes and does not run: its call takes the request, once its dependencies let it pass.
 
-    async def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-        if given is None or not hmac.compare_digest(given.credentials.encode(), key.encode()):
+    It takes a tenth of the time that FastAPI needs to find out what a call takes.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        checks: list[Callable[..., Any]] = [each.dependency for each in self.dependencies if each.dependency]
+
+        async def handle(request: Request) -> Response:
+            for check in checks:
+                await check(request)
+            response: Response = await self.endpoint(request)
+            return response
+
+        return handle
+
+
+class _Key(HTTPBearer):
+    """The check that a request bears the API key."""
+
+    def __init__(self, key: str):
+        about = "The key that the service was started with"
+        super().__init__(auto_error=False, scheme_name="HTTPBearer", description=about)
+        self.key = key.encode()
+
+    async def __call__(self, request: Request) -> HTTPAuthorizationCredentials:  # type: ignore[override]
+        given = await super().__call__(request)
+        if given is None or not hmac.compare_digest(given.credentials.encode(), self.key):
             sentence = "Expected the API key of this service, as the header Authorization: Bearer KEY."
             raise Refusal(401, sentence, {"WWW-Authenticate": "Bearer"})
-
-    return check
+        return given
 
 
 def _handle_problems(app: FastAPI) -> None:

@@ -1,6 +1,7 @@
 """The process that serves: its socket, its signals, and its end."""
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import signal
@@ -73,6 +74,8 @@ def serve(service: Service, host: str, port: int) -> None:
     if service.api_key is None and not is_loopback(listener.getsockname()[0]):
         logger.warning("Other machines can use this service, because it has no api_key and listens on %s.", host)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    gc.collect()
+    gc.freeze()  # else each full collection walks through the model and its vocabulary, and all requests wait for it
     logger.info("listening", extra={"about": about})
     try:
         _Server(config, service).run([listener])

@@ -6,7 +6,7 @@ from srgnn.nn.ranking import best_products, rank_tiles
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("sizes", [(5_000, 13), (20_011, 64), (30, 5), (768, 8), (1, 1)])
+@pytest.mark.parametrize("sizes", [(5_000, 13), (20_011, 64), (20_011, 1), (5_000, 3), (30, 5), (768, 8), (1, 1)])
 @pytest.mark.parametrize("normalized", [False, True])
 def test_ranks_and_best_items_are_those_of_all_scores(sizes: tuple[int, int], normalized: bool, threads, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
@@ -21,10 +21,11 @@ def test_ranks_and_best_items_are_those_of_all_scores(sizes: tuple[int, int], no
     torch.testing.assert_close(scores.gather(1, best), best_scores)
     assert all(len(row.unique()) == top for row in best)
     assert torch.equal(rank_tiles(session, items, norm, target)[0], ranks)
-    best, best_scores = best_products(session, items, norm, top)
-    torch.testing.assert_close(best_scores, top_items(scores, top)[0])
-    torch.testing.assert_close(scores.gather(1, best), best_scores)
-    assert all(len(row.unique()) == top for row in best)
+    for columns in (None, items.T.contiguous()):
+        best, best_scores = best_products(session, items, norm, top, columns)
+        torch.testing.assert_close(best_scores, top_items(scores, top)[0])
+        torch.testing.assert_close(scores.gather(1, best), best_scores)
+        assert all(len(row.unique()) == top for row in best)
 
 
 def test_ties_count_against_the_target():
