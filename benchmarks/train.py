@@ -4,7 +4,7 @@ python benchmarks/train.py dataset=diginetica --batch-sizes 100 512             
 python benchmarks/train.py dataset=diginetica --batch-sizes 100 512 --reference ../SR-GNN
 python benchmarks/train.py dataset=diginetica batch_size=512 --busy 2               # beside two busy processes, too
 python benchmarks/train.py trainer=gpu                                              # all variants for a GPU
-python benchmarks/train.py dataset=synthetic dataset.items_per_category=50000 loss=sampled_softmax batch_size=512
+python benchmarks/train.py dataset=synthetic dataset.items_per_category=50000 dataset.titles=false loss=sampled_softmax
 
 Without dataset= it generates a data set the size of Diginetica. The limit is the time of the three products of
 2·B·d·V operations that no exact full softmax avoids: scores, gradient of the sessions, gradient of the items.

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from srgnn import __version__
 from srgnn.cli import CONF
-from srgnn.cli.arguments import as_typed
+from srgnn.cli.arguments import as_typed, encoder_option
 from srgnn.cli.comparisons import runs_option
 from srgnn.data import SyntheticLog
 from srgnn.nn import LOSSES
@@ -134,6 +134,7 @@ def test_every_command_has_options_that_exist(command: str, monkeypatch: pytest.
     if "-m" in arguments:  # the first run of a sweep
         arguments = [argument.split(",")[0] for argument in arguments if argument != "-m"]
     arguments = ["session=A" if argument.startswith("session=") else argument for argument in arguments]
+    arguments = encoder_option(arguments) if program.startswith("embed") else arguments
     arguments = as_typed(runs_option(arguments) if program == "compare.py" else arguments, ["space"])
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(program.removesuffix(".py"), arguments)
@@ -164,6 +165,7 @@ def test_every_relative_link_leads_to_a_file(page: Path):
         ("tune", []),
         ("evaluate", []),
         ("recommend", []),
+        ("embed", []),
         ("serve", ["store=memory"]),
         ("serve", ["store=redis"]),
     ],

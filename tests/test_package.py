@@ -61,4 +61,4 @@ main()
         process = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert process.returncode == 0, process.stderr
     process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert "Usage: srgnn compare|evaluate|export|prepare|recommend|serve|train|tune" in process.stderr
+    assert "Usage: srgnn compare|embed|evaluate|export|prepare|recommend|serve|train|tune" in process.stderr

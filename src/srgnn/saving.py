@@ -148,6 +148,31 @@ def temporary_folder(path: Path, what: str = "", argument: str | None = None) ->
         os.close(lock)
 
 
+@contextmanager
+def parts_folder(path: Path) -> Iterator[Path]:
+    """Yields the folder `PATH.parts` for this process alone, and removes it at the end; after an error it stays.
+
+    Args:
+        path: The file that is made of the parts.
+
+    Raises:
+        UserError: if another process has the folder, or the system refuses to create it.
+    """
+    folder = path.with_name(f"{path.name}.parts")
+    with _write_errors(str(folder), "output"):
+        folder.mkdir(exist_ok=True)
+        lock = lock_folder(folder)
+    if lock is None:
+        raise UserError(
+            f"Another process is writing {path}: wait for its end, or choose another output=FILE.", "output"
+        )
+    try:
+        yield folder
+        remove(folder)
+    finally:
+        os.close(lock)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary folders inside `folder` that killed processes left; those in use stay."""
     for leftover in folder.glob(f"{TEMPORARY}*"):

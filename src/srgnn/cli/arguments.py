@@ -24,10 +24,14 @@ FILES = (
     "dataset.path",
     "dataset.test_path",
     "dataset.items.path",
+    "dataset.items.vectors",
+    "items",
+    "encoder",
 )
 TEXTS = (  # options, and groups of options, whose values are text
     *FILES,
     "against",
+    *("id", "separator", "quote"),
     *("session", "without", "only", "similar", "shard", "columns"),
     *(f"dataset.{name}" for name in ("where", "columns", "nested", "separator", "quote", "time_format", "time_zone")),
     *(f"dataset.items.{name}" for name in ("id", "title", "separator", "quote")),
@@ -52,6 +56,11 @@ def as_typed(arguments: Sequence[str], open_groups: Sequence[str] = ()) -> list[
     arguments = [f"++{text}" if text.startswith(is_open) else text for text in arguments]
     flags = [text for text in arguments if text in SWEEP_FLAGS]
     return flags + [_as_text(text, sweep) for text in arguments if text not in SWEEP_FLAGS]
+
+
+def encoder_option(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `encoder=...` for `model=...`, which Hydra would look for among the models to train."""
+    return [f"encoder={text.removeprefix('model=')}" if text.startswith("model=") else text for text in arguments]
 
 
 def option(argument: str) -> str:

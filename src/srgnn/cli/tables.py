@@ -144,6 +144,11 @@ def _summary(manifest: Mapping[str, Any]) -> list[str]:
     ]
     if "titled_items" in manifest:
         lines.append(f"The item table has titles of {manifest['titled_items']:,} of the {counts['items']:,} candidates")
+    if "vectors" in manifest:
+        vectors = manifest["vectors"]
+        lines.append(
+            f"{vectors['items']:,} of the {counts['items']:,} candidates have a vector of {vectors['width']} numbers"
+        )
     unseen = manifest["unseen_test_targets"] / counts["test_prefixes"]
     lines.append(f"Test targets never seen in training: {100 * unseen:.2f} %")
     if (split := manifest.get("split")) is not None:

@@ -2,16 +2,25 @@
 
 from dataclasses import asdict, dataclass, replace
 
+import polars as pl
 import torch
 from torch import Tensor
 
 from srgnn.data.sessions import SessionData, Sessions, Vocabulary, pointers
-from srgnn.errors import check_float, check_int
+from srgnn.errors import check_bool, check_float, check_int
+from srgnn.texts.words import HashedWords
 
 CATEGORIES = (
     *("offers", "music", "games", "toys", "shoes", "shirts", "coats", "bags", "watches", "lamps"),
     *("chairs", "rugs", "knives", "teas", "plants", "tools", "bikes", "tents", "phones", "cameras"),
 )
+MAKERS = [
+    first + second
+    for first in ("Al", "Bel", "Cor", "Dan", "Fen", "Gal", "Hol", "Jun", "Kas", "Lin")
+    for second in ("ada", "bro", "dell", "era", "ford", "gard", "ima", "mont", "oro", "wick")
+]
+KINDS = ("classic", "compact", "garden", "junior", "outdoor", "royal", "slim", "studio", "travel", "vintage")
+STRETCH = 5  # neighbours on a shelf that share a maker
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class SyntheticLog:
         back: Probability of a click on an item seen earlier in the session.
         jump: Probability of a jump to an item of the category, by popularity.
         offer: Probability of a click on one of the offers, by popularity.
+        titles: Whether the items have titles and vectors; False saves their 1 KB per item in a log of millions.
         seed: Seed of the generator.
 
     Raises:
@@ -41,12 +51,14 @@ class SyntheticLog:
     back: float = 0.1
     jump: float = 0.1
     offer: float = 0.25
+    titles: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_int("sessions", self.sessions, 100)
         check_int("items_per_category", self.items_per_category, 5)
         check_int("seed", self.seed, 0)
+        check_bool("titles", self.titles)
         for name in ("back", "jump", "offer"):
             check_float(name, getattr(self, name), 0)
 
@@ -59,7 +71,12 @@ class SyntheticLog:
         """Generates the log; the same arguments give the same log."""
         sessions = self._generate(torch.Generator().manual_seed(self.seed))
         train, test = sessions.split_latest(0.1)
-        data = SessionData(train, test, self._vocabulary())
+        ids = [f"{name}-{i:02d}" for name in CATEGORIES for i in range(self.items_per_category)]
+        data = SessionData(train, test, Vocabulary(ids))
+        if self.titles:
+            titles = [_title(shelf, i) for shelf in range(len(CATEGORIES)) for i in range(self.items_per_category)]
+            vectors = torch.from_numpy(HashedWords().encode(titles))
+            data = replace(data, vocabulary=Vocabulary(ids, pl.DataFrame({"title": titles})), vectors=vectors)
         manifest = {
             "name": "synthetic",
             "protocol": "every prefix of every session; the latest tenth of the sessions is the test set; full ranking",
@@ -67,9 +84,6 @@ class SyntheticLog:
             "sources": {"generator": asdict(self)},
         }
         return replace(data, manifest=manifest)
-
-    def _vocabulary(self) -> Vocabulary:
-        return Vocabulary([f"{name}-{i:02d}" for name in CATEGORIES for i in range(self.items_per_category)])
 
     def _generate(self, generator: torch.Generator) -> Sessions:
         def uniform(*size: int) -> Tensor:
@@ -107,6 +121,13 @@ class SyntheticLog:
             clicks[:, step] = torch.where(went_back, earlier, click)
         in_session = torch.arange(clicks.size(1)) < length[:, None]
         return Sessions(clicks[in_session], pointers(length))
+
+
+def _title(shelf: int, place: int) -> str:
+    """The title of the item at a place of a shelf."""
+    maker = MAKERS[(37 * shelf + place // STRETCH) % len(MAKERS)]  # 37: shelves begin with different makers
+    kind = KINDS[(3 * shelf + (place + 2) // STRETCH) % len(KINDS)]
+    return f"{maker} {kind} {CATEGORIES[shelf]} {place % STRETCH + 1}"
 
 
 def _geometric(uniform: Tensor, mean: float, maximum: int) -> Tensor:

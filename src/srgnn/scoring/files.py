@@ -2,9 +2,7 @@
 
 import json
 import logging
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import PathNames, find_files
 from srgnn.errors import UserError
 from srgnn.progress import Progress
-from srgnn.saving import lock_folder, remove, whole_file, write_error
+from srgnn.saving import parts_folder, remove, whole_file
 from srgnn.scoring.scorer import BY_POPULARITY, ITEMS, SCORES, SKIPPED, TITLES, Scorer
 from srgnn.scoring.sessions import SessionColumns, Shard, read_sessions
 from srgnn.table_files import check_table_path, write_table
@@ -79,7 +77,7 @@ def recommend_file(
         if _stored(about) == request:
             return Finished(path, was_there=True)
         raise _taken(path, _stored(about), request, "delete it")
-    with _locked(path.with_name(f"{path.name}.parts"), path) as folder:
+    with parts_folder(path) as folder:
         stored, prepared = _stored(folder / REQUEST), folder / "sessions.parquet"
         if stored != request:
             if any(folder.glob(PARTS)):
@@ -94,9 +92,7 @@ def recommend_file(
         _write_request(about, request)
         write_table(path, "the recommendations", parts, *lists)
         counts = parts.select(pl.len(), pl.col(BY_POPULARITY).sum(), pl.col(SKIPPED).cast(pl.Int64).sum()).collect()
-        finished = Finished(path, *counts.row(0))
-    remove(folder)
-    return finished
+        return Finished(path, *counts.row(0))
 
 
 def shard_path(output: Path, shard: Shard) -> Path:
@@ -148,24 +144,6 @@ def _taken(what: Path, stored: Mapping[str, Any] | None, request: Mapping[str, A
 def _write_request(file: Path, request: Mapping[str, Any]) -> None:
     with whole_file(file, "the request", "output") as temporary:
         temporary.write_text(json.dumps(request, indent=2) + "\n")
-
-
-@contextmanager
-def _locked(folder: Path, path: Path) -> Iterator[Path]:
-    """The folder of the parts of `path`, for this process alone."""
-    try:
-        folder.mkdir(exist_ok=True)
-        lock = lock_folder(folder)
-    except OSError as error:
-        raise write_error(str(folder), error, "output") from error
-    if lock is None:
-        raise UserError(
-            f"Another process is writing {path}: wait for its end, or choose another output=FILE.", "output"
-        )
-    try:
-        yield folder
-    finally:
-        os.close(lock)
 
 
 def _read_once(path: Path, files: RawFiles, columns: SessionColumns, shard: Shard, rows: int) -> pl.LazyFrame:

@@ -42,7 +42,26 @@ def test_a_session_stays_in_its_category_except_for_offers(log):
     assert any((c == 0).any() for c in categories)
 
 
-@pytest.mark.parametrize("option", [{"sessions": 5}, {"items_per_category": 0}, {"back": -1}, {"seed": -1}])
+def test_titles_tell_items_apart_and_change_nothing_else(log):
+    titles, plain = log.vocabulary.titles, SyntheticLog(titles=False).load()
+    assert titles[:2] == ["Alada classic offers 1", "Alada classic offers 2"]
+    assert len(set(titles)) == log.num_items
+    assert plain.vocabulary.ids == log.vocabulary.ids
+    assert torch.equal(plain.train.items, log.train.items)
+    assert (plain.vocabulary.titles, plain.vectors) == (None, None)
+
+
+def test_neighbours_on_a_shelf_are_alike_in_words(log):
+    shelves = log.vectors.view(20, 50, -1)
+    cosines = shelves @ shelves.transpose(1, 2)  # [20, 50, 50]
+    near, far = (cosines.diagonal(step, 1, 2).mean() for step in (1, 13))
+    other = (log.vectors @ log.vectors.T).mean()
+    assert near > far + 0.3 > other + 0.3
+
+
+@pytest.mark.parametrize(
+    "option", [{"sessions": 5}, {"items_per_category": 0}, {"back": -1}, {"seed": -1}, {"titles": "no"}]
+)
 def test_wrong_options_are_reported(option):
     with pytest.raises(ArgumentError, match=next(iter(option))):
         SyntheticLog(**option)

@@ -21,6 +21,7 @@ from srgnn.data.log.prepare import prepare
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import PathName, PathNames, check_kinds, find_files, kind_of
 from srgnn.data.log.rules import Rules
+from srgnn.data.log.vectors import with_vectors
 from srgnn.data.sessions import SessionData
 from srgnn.errors import UserError, check_bool, check_choice
 from srgnn.saving import temporary_folder
@@ -49,7 +50,7 @@ class ClickLog:
         events: The event types that count as clicks; None takes all.
         where: The rows to take, as an SQL expression over the log's own columns; None takes all.
         missing: The words that stand for a missing id or title, besides empty text; an empty list keeps them as ids.
-        items: The table of items with their titles.
+        items: The table of items with their titles, and their vectors.
         on_error: `raise` an error for a row without session, item or readable time, with more fields than the header,
             or that is not JSON; or `skip` and count such rows.
         rules: The rules that turn the log into sessions.
@@ -147,7 +148,17 @@ class ClickLog:
         Raises:
             UserError: if it cannot be prepared; the message says what is wrong, where, and what to do.
         """
-        files, item_files = self._find_files()
+        files, item_files, vector_files = self._find_files()
+        data = self._prepared(files, item_files)
+        data = data if vector_files is None else with_vectors(data, vector_files)
+        notices = data.manifest["notices"]
+        if self.strict and notices:
+            arguments = [argument for notice in notices for argument in notice["arguments"]]
+            found = " ".join(notice["text"] for notice in notices)
+            raise UserError(f"The log has warnings, and strict=true makes them errors: {found}", "strict", *arguments)
+        return data
+
+    def _prepared(self, files: RawFiles, item_files: RawFiles | None) -> SessionData:
         hashes = files.hashes() | (item_files.hashes() if item_files else {})
         contents: list[Any] = [
             (kind_of(path), hashes[str(path)]) for part in (files, item_files) if part for path in part.paths
@@ -156,22 +167,14 @@ class ClickLog:
         recipe = json.dumps([RECIPE, self._recipe(), contents], sort_keys=True, default=str)
         folder = Path(self.cache) / f"{self.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
         if folder.is_dir():
-            return self._checked(_with_names(SessionData.load(folder), [*hashes]))
+            return _with_names(SessionData.load(folder), [*hashes])
         self.engine.check_files(files)
         with temporary_folder(folder, "the prepared data", "cache") as scratch, self.engine.start(scratch) as tables:
             data = prepare(self, files, item_files, tables)
             manifest = {**data.manifest, "sources": hashes, "recipe": {"version": RECIPE, **self._recipe()}}
-            return self._checked(replace(data, manifest=manifest).save(folder))
+            return replace(data, manifest=manifest).save(folder)
 
-    def _checked(self, data: SessionData) -> SessionData:
-        notices = data.manifest["notices"]
-        if self.strict and notices:
-            arguments = [argument for notice in notices for argument in notice["arguments"]]
-            found = " ".join(notice["text"] for notice in notices)
-            raise UserError(f"The log has warnings, and strict=true makes them errors: {found}", "strict", *arguments)
-        return data
-
-    def _find_files(self) -> tuple[RawFiles, RawFiles | None]:
+    def _find_files(self) -> tuple[RawFiles, RawFiles | None, RawFiles | None]:
         separator = None if self.separator is None else unescaped(self.separator)
         paths = find_files("path", self.path, self.source)
         files = RawFiles(paths, self.header, separator, self.quote, encoding=self.encoding)
@@ -179,13 +182,13 @@ class ClickLog:
             test_files = RawFiles(find_files("test_path", self.test_path))
             check_kinds("test_path", files.paths + test_files.paths)
             files = replace(files, paths=files.paths + test_files.paths, num_test=len(test_files.paths))
-        return files, self.items.files()
+        return files, self.items.files(), self.items.vector_files()
 
     def _recipe(self) -> dict[str, Any]:
         """The arguments that the prepared data depends on, besides the contents of the files."""
         arguments = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in NO_RECIPE}
         arguments |= {name: asdict(arguments[name]) for name in ("columns", "items", "rules")}
-        del arguments["items"]["path"]
+        del arguments["items"]["path"], arguments["items"]["vectors"]
         return arguments
 
 

@@ -30,6 +30,8 @@ class ItemTable:
         id: Name of the column of item ids.
         title: Name of the column of titles.
         header, separator, quote, encoding: As of a log, for a table in a text file.
+        vectors: A Parquet file, a glob or a list of them, with a vector for each item: the columns `id` and `vector`,
+            a list of numbers. None if there is none. It needs no `path`.
 
     Raises:
         ArgumentError: for a value that is not allowed.
@@ -42,10 +44,12 @@ class ItemTable:
     separator: str | None = None
     quote: str | None = '"'
     encoding: str = "utf-8"
+    vectors: PathNames | None = None
 
     def __post_init__(self) -> None:
-        if self.path is not None:
-            check_paths("path", self.path)
+        for argument, path in (("path", self.path), ("vectors", self.vectors)):
+            if path is not None:
+                check_paths(argument, path)
         check_text("id", self.id, "id", optional=True)
         check_text("title", self.title, "title", optional=True)
         check_dialect(self.header, self.separator, self.quote, self.encoding, "items.")
@@ -61,6 +65,14 @@ class ItemTable:
         separator = None if self.separator is None else unescaped(self.separator)
         paths = find_files("items.path", self.path)
         return RawFiles(paths, self.header, separator, self.quote, encoding=self.encoding)
+
+    def vector_files(self) -> RawFiles | None:
+        """The files of the vectors, if there are any.
+
+        Raises:
+            UserError: if they cannot be found.
+        """
+        return RawFiles(find_files("items.vectors", self.vectors)) if self.vectors else None
 
 
 def read_items(table: ItemTable, files: RawFiles, folder: Path, missing: Collection[str] = MISSING) -> pl.DataFrame:
@@ -106,7 +118,7 @@ def read_items(table: ItemTable, files: RawFiles, folder: Path, missing: Collect
 
 def with_titles(known: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     """Joins the table of items to the rows of `known`, by their column `item`; the first title of an item counts."""
-    found = _matched(known, items).drop("id").drop_nulls("item").sort(pl.col("title").is_null(), maintain_order=True)
+    found = matched(known, items).drop("id").drop_nulls("item").sort(pl.col("title").is_null(), maintain_order=True)
     found = found.unique("item", keep="first", maintain_order=True)
     return known.join(found, on="item", how="left", maintain_order="left")
 
@@ -119,34 +131,49 @@ def of_items(known: pl.DataFrame, items: pl.DataFrame, name: str) -> list[Notice
         items: The table.
         name: Its name in messages.
     """
-    matched = _matched(known, items)
-    is_known = matched["item"].is_in(known["item"].implode())
+    table = matched(known, items)
+    is_known = table["item"].is_in(known["item"].implode())
     notices = []
     without = items["id"].null_count()
     if without:
         notices.append(Notice(f"{name}: rows without an id were left out (rows: {without:,})."))
-    titles = matched.filter(is_known & matched["title"].is_not_null()).unique(["item", "title"], maintain_order=True)
+    titles = table.filter(is_known & table["title"].is_not_null()).unique(["item", "title"], maintain_order=True)
     several = titles.group_by("item", maintain_order=True).agg("title").filter(pl.col("title").list.len() > 1)
     if len(several):
         item, (first, second, *_) = several.row(0)
         text = f"{name}: the first title was taken of items that have several, such as {first!r} and {second!r} of"
         notices.append(Notice(f"{text} {item} (items: {len(several):,})."))
-    titled = titles["item"].n_unique()
-    if 2 * titled < len(known):
-        text = f"{name} has titles of only {titled:,} of {counted(len(known), 'item')}"
-        other = items["id"].filter(~is_known.fill_null(False)).drop_nulls()
-        if len(other):
-            missing = known["item"].filter(~known["item"].is_in(titles["item"].implode()))
-            text += (
-                f": its ids, such as {other[0]!r}, have to be those of the log, such as {str(missing[0])!r}; name "
-                "another column with items.id=NAME if they are in it"
-            )
-        notices.append(Notice(f"{text}.", ("items.id",)))
+    remedy = ("items.id", "; name another column with items.id=NAME if they are in it")
+    notices += of_few(f"{name} has titles", known, table, titles["item"], *remedy)
     return notices
 
 
-def _matched(known: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """The table with the column `item`: its ids, read as those of the log are."""
+def of_few(
+    what: str, known: pl.DataFrame, items: pl.DataFrame, found: pl.Series, argument: str, remedy: str = ""
+) -> list[Notice]:
+    """A warning if a table has fewer than half of the items.
+
+    Args:
+        what: The table and what it has of them, such as `items.csv has titles`.
+        known: The items, in the column `item`.
+        items: The table, from :func:`matched`.
+        found: Those of `known` that it has, once or several times.
+        argument: Name of the argument that gave it.
+        remedy: What to do if its ids are of another kind.
+    """
+    number = found.n_unique()
+    if 2 * number >= len(known):
+        return []
+    text = f"{what} of only {number:,} of {counted(len(known), 'item')}"
+    other = items["id"].filter(~items["item"].is_in(known["item"].implode()).fill_null(False)).drop_nulls()
+    if len(other):
+        missing = known["item"].filter(~known["item"].is_in(found.implode()))
+        text += f": its ids, such as {other[0]!r}, have to be those of the log, such as {str(missing[0])!r}{remedy}"
+    return [Notice(f"{text}.", (argument,))]
+
+
+def matched(known: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
+    """A table with the column `item` beside `id`: its ids, read as those of the log are."""
     whole = integer_reader(items["id"])
     if known.schema["item"] == pl.String:
         is_known = pl.col("id").is_in(known["item"].implode())

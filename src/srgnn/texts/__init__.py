@@ -1,0 +1,1 @@
+"""Texts of items as vectors: encoders, and the file of the vectors."""
