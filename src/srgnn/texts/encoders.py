@@ -102,7 +102,7 @@ class SentenceEncoder:
         except ImportError as error:
             text = f"model={self.model} needs sentence-transformers: pip install 'srgnn[text]', or take model=words."
             raise UserError(text, "model") from error
-        logging.disable_progress_bar()  # of the weights, in the midst of our own
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # of the weights, in the midst of our own
         is_folder = Path(self.model).is_dir()
         device = None if self.device == "auto" else self.device
         try:

@@ -29,7 +29,8 @@ class HashedWords:
         for vector, text in zip(vectors, texts, strict=True):
             for place, sign in map(_place, WORD.findall(text.lower())):
                 vector[place] += sign
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        return vectors
 
     def too_long(self, texts: Sequence[str]) -> int:
         """0: texts of any length are read to their end."""

@@ -53,7 +53,7 @@ def item_texts(
             check_type(files, argument, name, dtype.inner if is_list else dtype)  # type: ignore[attr-defined]
     with files.one_sentence():
         sample = frame.select(known).head(SAMPLE).collect(engine="streaming")
-    parts = []
+    parts: list[pl.Expr] = []
     for name in names["text"]:
         column = pl.col(name)
         if isinstance(types[name], pl.List | pl.Array):
@@ -61,7 +61,8 @@ def item_texts(
             parts.append(pl.when(values.str.strip_chars() != "").then(values))
         else:
             parts.append(text_reader(sample[name], missing))
-    text = pl.concat_str(parts, separator=". ", ignore_nulls=True)
+    joined = pl.concat_str(parts, separator=". ", ignore_nulls=True)
     return frame.select(
-        id_reader(sample[id_column], True, ()).cast(pl.String).alias("id"), pl.when(text != "").then(text).alias("text")
+        id_reader(sample[id_column], True, ()).cast(pl.String).alias("id"),
+        pl.when(joined != "").then(joined).alias("text"),
     )
