@@ -23,9 +23,10 @@ class TextItemEmbedding(ItemEmbedding):
 
     .. math:: e_i = w_i + W^\top v_i
 
-    The rows of ids begin as zeros, so that an item begins as its text says, and stay zeros where nothing can be learned
-    for them: `is_held` says which, and `holds_all` holds those of all items with a text, for a first stage that trains
-    the map alone. Items without text have a row of their id like those of any model.
+    The rows of ids begin as zeros, so that an item begins as its text says, and those of items that were never clicked
+    stay zeros. In training such items have no part in the losses over all items: the map would learn the texts of the
+    items that are never right. `holds_all` holds the rows of all items with a text, for a first stage that trains the
+    map alone. Items without text have a row of their id like those of any model.
 
     Args:
         num_items: Number of items :math:`V`.
@@ -39,7 +40,7 @@ class TextItemEmbedding(ItemEmbedding):
 
     vectors: Tensor
     has_text: Tensor
-    is_held: Tensor
+    is_cold: Tensor
 
     def __init__(self, num_items: int, hidden_size: int, normalized: bool, text: str):
         super().__init__(num_items, hidden_size, normalized)
@@ -47,10 +48,10 @@ class TextItemEmbedding(ItemEmbedding):
         # Their sizes are known with the texts, or from a checkpoint.
         self.projection = Parameter(torch.empty(0, hidden_size))
         self.register_buffer("vectors", torch.empty(num_items, 0))
-        for name in ("has_text", "is_held"):
+        for name in ("has_text", "is_cold"):
             self.register_buffer(name, torch.empty(0, dtype=torch.bool), persistent=False)
         self.register_load_state_dict_pre_hook(_take_sizes)  # type: ignore[no-untyped-call]
-        self.holds_all = False
+        self.holds_all = self.has_cold = False
 
     @torch.no_grad()
     def read_texts(self, vectors: Tensor, clicks: Tensor) -> None:
@@ -58,28 +59,29 @@ class TextItemEmbedding(ItemEmbedding):
 
         Args:
             vectors: The vector of every item's text, [V, t], zeros for an item without one.
-            clicks: Number of training clicks of every item, [V]. The rows of items without any are held at zero.
+            clicks: Number of training clicks of every item, [V].
         """
         bound = self.embedding_dim**-0.5
         self.vectors = vectors.to(self.weight)
         self.projection = Parameter(self.weight.new_empty(vectors.size(1), self.embedding_dim).uniform_(-bound, bound))
         self.has_text = (vectors != 0).any(dim=1)
         self.weight[self.has_text] = 0
-        self.is_held = self.has_text if self.text == "only" else self.has_text & (clicks == 0)
+        self.is_cold = self.has_text & (clicks == 0)
+        self.has_cold = bool(self.is_cold.any())
         self.weight.register_hook(self._hold)  # type: ignore[no-untyped-call]
 
     def _hold(self, gradient: Tensor) -> Tensor:
-        held = self.has_text if self.holds_all else self.is_held
+        held = self.has_text if self.holds_all or self.text == "only" else self.is_cold
         if gradient.is_sparse:
             rows, values = gradient._indices(), gradient._values()
             kept = values.masked_fill(held[rows[0]].view(-1, 1), 0)
             return torch.sparse_coo_tensor(rows, kept, gradient.shape, check_invariants=False)
-        return gradient.masked_fill(held.view(-1, 1), 0) if held.any() else gradient
+        return gradient.masked_fill(held.view(-1, 1), 0)
 
     def share_out(self, mesh: DeviceMesh) -> None:
         super().share_out(mesh)
         block = slice(self.shard.first, self.shard.last)  # type: ignore[union-attr]
-        for name in ("vectors", "has_text", "is_held"):
+        for name in ("vectors", "has_text", "is_cold"):
             setattr(self, name, getattr(self, name)[block].clone())
         self.weight.register_hook(self._hold)  # type: ignore[no-untyped-call]
         # Each process has the gradient of its own rows, and the mean over the processes is taken of what it has.
@@ -87,7 +89,8 @@ class TextItemEmbedding(ItemEmbedding):
 
     def table(self) -> Tensor:
         with torch.autocast(self.weight.device.type, enabled=False):
-            return torch.addmm(self.weight, self.vectors, self.projection)
+            table = torch.addmm(self.weight, self.vectors, self.projection)
+        return table.masked_fill(self.is_cold.view(-1, 1), 0) if self.training and self.has_cold else table
 
     def rows(self, items: Tensor) -> Tensor:
         of_ids = super().rows(items)

@@ -28,7 +28,7 @@ def embedding(text: str = "added", normalized: bool = False) -> TextItemEmbeddin
     vectors = torch.randn(6, 3)
     vectors[3:5] = 0
     made.read_texts(vectors, CLICKS)
-    return made
+    return made.eval()
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,23 @@ def test_lookups_scores_and_the_merged_table_are_rows_of_one_table(normalized: b
     looked_up, whole = made.with_table(torch.tensor([4, 0]))
     torch.testing.assert_close(looked_up, rows[[4, 0]])
     torch.testing.assert_close(whole, rows)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_items_that_were_never_clicked_have_no_part_in_losses_over_all_items(normalized: bool):
+    made = embedding(normalized=normalized).train()
+    _, table = made.with_table(torch.tensor([0, 2]))
+    assert table.abs().sum(dim=1).nonzero().view(-1).tolist() == [0, 2, 3, 4, 5]
+    table.sum().backward()
+    torch.testing.assert_close(made.projection.grad, _gradient_without(made, 1, normalized))
+
+
+def _gradient_without(made: TextItemEmbedding, row: int, normalized: bool) -> torch.Tensor:
+    """The gradient of the map for the sum over the rows of all other items."""
+    others = torch.arange(6) != row
+    table = (made.weight.detach() + made.vectors @ made.projection)[others]
+    rows = torch.nn.functional.normalize(table) if normalized else table
+    return torch.autograd.grad(rows.sum(), made.projection)[0]
 
 
 @pytest.mark.parametrize("sparse", [False, True])
