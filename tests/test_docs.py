@@ -33,7 +33,7 @@ PAGES = [
 ]
 TESTED = "<!-- test -->"  # before a shell block that runs here
 FENCE = re.compile(rf"^({TESTED}\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OWN = {"wide", "shop", "cluster", "words"}  # names of files that a reader would add, and the encoder of embed.py
+OWN = {"wide", "shop", "cluster"}  # names of files that a reader would add
 SMALL = "max_epochs=1 model.hidden_size=16"
 FINISHED_RUN = "outputs/2026-01-31/12-00-00-clicks"  # the one that README.md loads
 CHOICES = {

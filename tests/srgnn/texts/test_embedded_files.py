@@ -130,6 +130,7 @@ def test_columns_are_joined_and_missing_values_left_out(tmp_path: Path):
     assert texts(path, ["title", "kind"]) == [
         ("1.0", "Red lamp. lamps"), ("2", "teas"), ("3", None), ("4", "Tent"), (None, "Cup. cups")
     ]  # fmt: skip
+    assert texts(path, ["id", "title", "title"])[0] == ("1.0", "1.0. Red lamp")
 
 
 def test_lists_and_fields_of_records_are_texts(tmp_path: Path):

@@ -33,7 +33,7 @@ def item_texts(
         raise ArgumentError("text", "[]", "the names of columns, such as title")
     id_column = table.id or "id"
     names = {"items.id": [id_column], "text": list(dict.fromkeys(columns))}
-    known = [id_column, *names["text"]]
+    known = list(dict.fromkeys([id_column, *columns]))
     try:
         with files.one_sentence():
             check_header(files, [[name] for name in known])
