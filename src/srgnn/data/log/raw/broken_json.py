@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from srgnn.data.log.raw.broken import BrokenLine, Fault, Findings
+from srgnn.data.log.raw.broken import BrokenLine, Fault, Findings, end_between
 from srgnn.data.log.raw.json_lines import is_object, with_nulls
 from srgnn.data.log.raw.text import raw_lines
 
@@ -31,7 +31,8 @@ def find_broken_json(path: Path, known_path: Path) -> Findings:
     found = lines.select("number", text, "kind").collect(engine="streaming")
     faults = {NOT_JSON: Fault.NOT_JSON, HALF: Fault.HALF}
     broken = [
-        BrokenLine(known_path, number, text, faults[kind]) for number, text, kind in found.drop_nulls().iter_rows()
+        BrokenLine(known_path, number, text, faults[kind], end_between(text, "}", "{"))
+        for number, text, kind in found.drop_nulls().iter_rows()
     ]
     number = found["line"].null_count()
     return Findings(broken, {known_path: number} if number else {})

@@ -165,7 +165,7 @@ class RawFiles:
         """What stands above the rows of a text file: its header, comments, and a line that names the separator.
 
         Raises:
-            UserError: for a file that is empty, not UTF-8 text, or whose lines end in carriage returns alone.
+            UserError: for a file that is empty, not UTF-8 text, or whose lines end in other characters than line feeds.
         """
         return read_head(path, self.header, self.separator, self.quote)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.raw.content import carriage_returns, utf16
+from srgnn.data.log.raw.content import LINE_ENDS, other_line_ends, utf16
 from srgnn.data.log.raw.separators import SEPARATORS, check_spaces, find_separator, find_signs, long_separator
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
 from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
@@ -57,8 +57,8 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
 
     Raises:
         ArgumentError: for a `header` of another width than the first row.
-        UserError: for a file without lines or header, in UTF-16, whose lines end in carriage returns alone, with
-            lines of fewer fields above its rows, or with a separator of several characters.
+        UserError: for a file without lines or header, in UTF-16, whose lines end in other characters than
+            line feeds, with lines of fewer fields above its rows, or with a separator of several characters.
     """
     try:
         lines = raw_lines(path).head(LINES).collect(engine="streaming")["line"].to_list()
@@ -75,8 +75,10 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
     if height >= len(lines):
         raise empty(path)
     line = lines[height]
-    if "\r" in (line if quote is None else "".join(line.split(quote)[::2])):
-        raise carriage_returns(path)
+    unquoted = line if quote is None else "".join(line.split(quote)[::2])
+    for sign in LINE_ENDS if height + 1 == len(lines) else "\r":  # a name may hold others
+        if sign in unquoted.rstrip():
+            raise other_line_ends(path, sign)
     separator, top = _top(path, lines, height, header, separator, quote)
     check_spaces(path, lines, separator, quote)
     if top is not None:
