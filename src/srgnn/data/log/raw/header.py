@@ -19,6 +19,7 @@ from srgnn.errors import ArgumentError, UserError
 IS_HEADER = "_is_header"  # the column that marks header lines among the rows
 LINES = 1000  # a header does not start below this line
 COMMENT = "#"
+SEPARATOR_LINE = re.compile(r'"?\s*sep\s*= *(?:"(.)"|(.))(?:\s|\2)*"?', re.IGNORECASE)  # of Excel, or padded
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
     height = _blanks(lines, 0)
     if height < len(lines) and "\0" in lines[height][:1000] and lines[height].count("\0") > len(lines[height]) / 3:
         raise utf16(path)
-    if height < len(lines) and (named := re.fullmatch(r'"?sep=(.)"?', lines[height], re.IGNORECASE)):
-        separator = separator or named[1]
+    if height < len(lines) and (named := SEPARATOR_LINE.fullmatch(lines[height])):
+        separator = separator or named[1] or named[2]
         height += 1
     comments, occupied = _comments(lines[height:], header, separator, path, quote)
     height = _blanks(lines, height + occupied)
