@@ -10,7 +10,8 @@ from srgnn.data.log.columns.ids import text_reader
 from srgnn.data.log.columns.layout import Layout, LogFormat
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.engines import Frame, Tables
-from srgnn.data.log.raw.paths import PARQUET
+from srgnn.data.log.raw.json_lines import constant_in
+from srgnn.data.log.raw.paths import JSON, PARQUET
 from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
@@ -79,7 +80,8 @@ def _examples(layout: Layout, form: LogFormat, role: str) -> tuple[str, list[Cau
             continue
         bad = rows.filter(is_bad).select("_line", as_text(layout, name), place.alias("_cause")).head(EXAMPLES)
         for line, text, index in bad.collect(engine="streaming").iter_rows():
-            value = "nothing" if text is None else repr(text)
+            constant = constant_in(known_path, line, name) if text is None and files.kind in JSON else None
+            value = (constant or "nothing") if text is None else repr(text)
             examples.append((f"{prefix}{unit} {line}: {value}", causes[index]))
     return _joined(examples[:EXAMPLES]), [cause for _, cause in examples[:EXAMPLES] if cause is not None]
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from srgnn.data.log.raw.broken import Findings
-from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.files import SAMPLE, RawFiles
 from srgnn.data.log.raw.header import IS_HEADER
-from srgnn.data.log.raw.paths import TEXT
+from srgnn.data.log.raw.json_lines import repeated_fields
+from srgnn.data.log.raw.paths import JSON, TEXT
 from srgnn.data.log.report import Notice
 from srgnn.data.log.words import counted
 
@@ -48,6 +49,17 @@ def file_notices(files: RawFiles, findings: Findings) -> list[Notice]:
     if headers:
         text = f"{name(headers)}: {counted(len(headers), 'header line')} left out because header= names the columns; "
         notices.append(Notice(f"{text}header=null takes the names of the file.", ("header",)))
+    twice = (
+        {known: repeated_fields(file.paths[0], SAMPLE) for known, file in files.each()} if files.kind in JSON else {}
+    )
+    twice = {known: lines for known, lines in twice.items() if lines}
+    for known, lines in list(twice.items())[:1]:
+        first = next(iter(lines))
+        number = counted(sum(map(len, twice.values())), "line")
+        text = f"{name(twice)}: the field {lines[first][0]} occurs more than once in {known.name} line {first}"
+        if number != "1 line":
+            text += f", and such fields in {number} of those at the top"
+        notices.append(Notice(f"{text}; the first value was read: write each field once."))
     if findings.constants:
         number = counted(sum(findings.constants.values()), "line")
         text = f"{name(findings.constants)}: NaN or Infinity read as missing values in {number}"

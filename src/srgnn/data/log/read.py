@@ -14,7 +14,7 @@ from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.findings import file_notices, header_notices
 from srgnn.data.log.hidden import find_marks, hidden_notices, may_hide_rows
 from srgnn.data.log.raw.broken import BrokenLine, Findings
-from srgnn.data.log.raw.content import carriage_returns
+from srgnn.data.log.raw.content import other_line_ends
 from srgnn.data.log.raw.files import IS_TEST, RawFiles
 from srgnn.data.log.raw.header import IS_HEADER
 from srgnn.data.log.raw.paths import JSON, PARQUET, TEXT
@@ -120,12 +120,12 @@ def _searched(files: RawFiles, skip: bool) -> Findings:
     """What a search finds in the files.
 
     Raises:
-        UserError: for broken lines that are not to be left out, and lines that end in carriage returns alone.
+        UserError: for broken lines that are not to be left out, and lines that end in other characters than line feeds.
     """
     findings = files.search()
     for line in findings.broken:
-        if line.holds_rows:
-            raise carriage_returns(line.path)
+        if line.line_end is not None:
+            raise other_line_ends(line.path, line.line_end)
     if findings.broken and not skip:
         raise files.broken_lines(findings.broken, skip)
     return findings

@@ -57,6 +57,24 @@ def test_bad_clicks_of_a_nested_column_have_the_line_of_their_list(tmp_path: Pat
         load(tmp_path, "clicks", path, "dataset.nested=events")
 
 
+def test_constants_in_json_are_shown_as_they_are_written(tmp_path: Path):
+    path = tmp_path / "log.jsonl"
+    time = '"time": 1396310400}\n'
+    flat = ("NaN", "-Infinity", "null", "7")
+    path.write_text("".join(f'{{"session": 1, "item": {value}, "note": NaN, {time}' for value in flat))
+    with pytest.raises(UserError, match=r"3 have no item \(line 1: NaN, line 2: -Infinity, line 3: nothing\)"):
+        load(tmp_path, "clicks", path)
+    path.write_text("".join(f'{{"session": 1, "item": {{"sku": {value}, "n": NaN}}, {time}' for value in flat))
+    with pytest.raises(UserError, match=r"3 have no item \(line 1: NaN, line 2: -Infinity, line 3: nothing\)"):
+        load(tmp_path, "clicks", path, "dataset.columns.item=item.sku")
+    path.write_text(f'{{"session": 1, "item": [7, NaN, 8], {time}')
+    with pytest.raises(UserError, match=r"1 has no item \(line 1: NaN\)"):
+        load(tmp_path, "clicks", path, "dataset.nested=item")
+    path.write_text(f'{{"session": 1, "clicks": [{{"item": 7, {time[:-1]}, {{"item": NaN, {time[:-1]}]}}\n')
+    with pytest.raises(UserError, match=r"1 has no item \(line 1: NaN\)"):
+        load(tmp_path, "clicks", path, "dataset.nested=clicks")
+
+
 def test_bad_rows_can_be_skipped_and_are_counted(tmp_path: Path):
     path = tmp_path / "log.csv"
     path.write_text(BAD)

@@ -195,6 +195,42 @@ def test_a_notice_names_the_files_that_it_is_about(tmp_path: Path):
     assert "/b.jsonl: NaN or Infinity read as missing values in 1 line" in notice.text
 
 
+def test_a_field_that_an_object_has_twice_is_a_warning(tmp_path: Path):
+    lines = [f'{{"session_id": 1, "item_id": {n}, "item_id": 9, "timestamp": 1396310400}}\n' for n in (3, 4)]
+    path = written(tmp_path / "a.jsonl", "\n" + lines[0])
+    assert ids(path) == [(1, 3)]
+    (notice,) = read_rows(path).notices
+    text = "a.jsonl: the field item_id occurs more than once in a.jsonl line 2"
+    assert notice.text.endswith(f"{text}; the first value was read: write each field once.")
+    written(path, "".join(lines))
+    (notice,) = read_rows(path).notices
+    assert "a.jsonl line 1, and such fields in 2 lines of those at the top; the first" in notice.text
+    inner = lines[0].replace('"item_id": 9', '"note": {"text": 1, "text": 2}')
+    with pytest.raises(UserError, match=r"a\.jsonl line 2: the field text occurs more than once in one") as error:
+        read_rows(written(path, "\n" + inner))
+    assert ids(typed(error.value)) == [(1, 3)]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x0b"])
+def test_other_line_ends_in_a_part_of_a_file_lead_to_the_command(tmp_path: Path, sign: str):
+    rows = [f"{line},x" for line in LINES]
+    path = written(tmp_path / "log.csv", HEADER + rows[0] + "\n" + sign.join(rows[1:]) + sign + "\n")
+    with pytest.raises(UserError, match=r"has lines that end in [a-z]") as error:
+        read_rows(path, skip=True)
+    assert ids(typed(error.value)) == ROWS
+    objects = [f'{{"session_id": {s}, "item_id": {i}, "timestamp": 1396310400}}' for s, i in ROWS]
+    json_path = written(tmp_path / "log.jsonl", objects[0] + "\n" + sign.join(objects[1:]) + "\n")
+    with pytest.raises(UserError, match=r"has lines that end in [a-z]") as error:
+        read_rows(json_path, skip=True)
+    assert ids(typed(error.value)) == ROWS
+    # In the text of a row with a comma too many, such a character ends no row.
+    written(path, HEADER + f"{rows[0]}{sign}y,z\n" + "\n".join(rows[1:]) + "\n")
+    assert ids(path, skip=True) == ROWS[1:]
+    note = json.dumps({"note": f"a{sign}b}}{sign}"}, ensure_ascii=False)
+    written(json_path, objects[0] + "\n" + note.replace("}", ",,}") + "\n" + "\n".join(objects[1:]) + "\n")
+    assert ids(json_path, skip=True) == ROWS
+
+
 @pytest.mark.parametrize("skip", [False, True])
 def test_carriage_returns_in_a_part_of_a_file_lead_to_the_command(tmp_path: Path, skip: bool):
     rows = [f"{line},x" for line in LINES]

@@ -48,6 +48,8 @@ CLOCKS = (
     *("", " %H:%M", " %H:%M:%S%.f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", ", %H:%M:%S%.f", ", %I:%M %p"),
     *(", %I:%M:%S %p", "T%H:%M:%S%.f", " %I.%M.%S%.f %p", " %H.%M.%S", ":%H:%M:%S"),
 )
+FEW = 100  # values that tell times from lists
+SIGNS = r"\d[.:]\d|\pL"  # what every time with spaces or commas in it has
 CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: dates that a wrong clock may show
 TICKS = 662_688_000_000_000  # 1991: as ns since 1970, ticks of .NET from the years 2001 to 2052 are before it
 NAMED_ZONE = r"\d{2}:\d{2}(:\d{2})?([.,]\d+)? \(?[A-Z]{3,5}\)?( \d{4})?$"  # as `date` and Java write them
@@ -142,6 +144,15 @@ def guesses(sample: pl.Series) -> list[str]:
     counts = {name: _count(sample, name, plausible()) for name in (date + time for date in DATES for time in CLOCKS)}
     most = max(counts.values())
     return [name for name, count in counts.items() if count == most] if most else []
+
+
+def are_times(sample: pl.Series) -> bool:
+    """Whether most values of a column of text, such as `Apr 1, 2014 08:00`, are one time each, in any known format."""
+    sample = sample.drop_nulls().head(FEW)
+    if not sample.str.contains(SIGNS).any():
+        return False
+    names = (*FORMATS, *(date + time for date in DATES for time in CLOCKS))
+    return any(2 * _count(sample, name, CALENDAR) > len(sample) for name in names)
 
 
 def _detect(sample: pl.Series, limits: tuple[int, int], names: Iterable[str]) -> str | None:

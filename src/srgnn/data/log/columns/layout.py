@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 import polars as pl
 
 from srgnn.data.log.arguments import check_names, listed
-from srgnn.data.log.columns.formats import find_format
+from srgnn.data.log.columns.formats import are_times, find_format
 from srgnn.data.log.columns.ids import MISSING, id_reader, number_reader, text_reader, values_alone, without_records
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import lists_in_step, unpacked
@@ -197,7 +197,8 @@ def _find_lists(sample: pl.DataFrame, item: str) -> str | None:
         return item
     for column in sample:
         form = find_form(column)
-        if isinstance(column.dtype, pl.List | pl.Array) or (form is not None and form.brackets):
+        is_text = form is not None and form.brackets and not are_times(column.cast(pl.String))
+        if is_text or isinstance(column.dtype, pl.List | pl.Array):
             return column.name
     return None
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from srgnn.data.log.columns.formats import are_times
 from srgnn.data.log.columns.ids import BLANKS
 from srgnn.data.log.raw.text import one
 
@@ -89,6 +90,7 @@ def in_step(sample: pl.DataFrame, name: str, other: str) -> ListForm | None:
     lengths = form.reader(other).list.len()
     frame = sample.select(length=pl.col(name).list.len(), other=lengths).drop_nulls()
     longest = frame.select(pl.col("length").max().fill_null(0)).item()
-    frame = frame.filter(pl.col("length") >= min(3, longest))  # a time such as "Apr 1, 2014" seems to be a list of two
+    frame = frame.filter(pl.col("length") >= min(3, longest))  # a time in an unknown format may seem a list of two
     is_list = 2 * int((frame["length"] == frame["other"]).sum()) > len(frame)
-    return form if is_list and (form.brackets or longest > 1) else None
+    is_list &= form.brackets or longest > 1
+    return form if is_list and not are_times(sample[other].cast(pl.String)) else None

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import polars as pl
 
+from srgnn.data.log.raw.content import LINE_ENDS
 from srgnn.data.log.raw.header import Head
 from srgnn.data.log.raw.json_lines import without_constants
 from srgnn.data.log.raw.text import State, command, one, parse, raw_lines
 from srgnn.errors import UserError
 
 EXAMPLES = 3
+QUOTES = (r"[\"']", r"[\"'\w]")  # the patterns of the end of a row, and of the start of the next one
 UNPYTHON = "jq -c ."
 UNESCAPE = r"""sed 's/\\"/""/g'"""
 
@@ -39,18 +41,21 @@ class Fault(Enum):
 
 @dataclass(frozen=True)
 class BrokenLine:
-    """A line that is not a row."""
+    """A line that is not a row.
+
+    Args:
+        path: The user's file.
+        number: Its number, counted from 1.
+        text: The line.
+        fault: What is wrong with it.
+        line_end: The character within it that ends rows, for all that is known about broken lines.
+    """
 
     path: Path
-    number: int  # counted from 1
+    number: int
     text: str
     fault: Fault = Fault.SURPLUS
-
-    @property
-    def holds_rows(self) -> bool:
-        """Whether carriage returns within the line end rows, for all that is known about broken lines."""
-        text = self.text.rstrip("\r")
-        return "\r" in text if self.fault is Fault.SURPLUS else re.search(r"[\"'}]\s*\r", text) is not None
+    line_end: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,8 @@ def find_broken(path: Path, known_path: Path, head: Head, quote: str | None) -> 
         first = doubtful[start]
         fault, end = _fault(doubtful, start, head, quote)
         if fault is not None:
-            broken.append(BrokenLine(known_path, first.number, first.text, fault))
+            line_end = _line_end(first.text, head) if fault is Fault.SURPLUS else end_between(first.text, *QUOTES)
+            broken.append(BrokenLine(known_path, first.number, first.text, fault, line_end))
             end = start + 1  # what seemed to continue the line may be a row
         start = end
     return Findings(broken)
@@ -123,6 +129,18 @@ def copy_without(path: Path, known_path: Path, findings: Findings, copy: Path) -
     if findings.constants:
         line = line.map_batches(without_constants, pl.String)
     raw_lines(path).select(line).sink_csv(copy, include_header=False, quote_style="never")
+
+
+def end_between(text: str, before: str, after: str) -> str | None:
+    """The character that ends rows within a line; any character may stand after a carriage return.
+
+    Args:
+        text: The line.
+        before: The pattern of the last character of a row.
+        after: The pattern of the first character of the next row.
+    """
+    firsts = {sign: r"\S" if sign == "\r" else after for sign in LINE_ENDS}
+    return next((sign for sign in LINE_ENDS if re.search(rf"{before}\s*{sign}\s*{firsts[sign]}", text)), None)
 
 
 def quotes_are_text(path: Path, head: Head, quote: str) -> bool:
@@ -210,6 +228,16 @@ def _fault(lines: Sequence[_Line], start: int, head: Head, quote: str | None) ->
     if parsed.state is State.STRAY or is_odd:
         return (unclosed if unclosed is Fault.BACKSLASH else Fault.STRAY), end
     return (Fault.SURPLUS if width > len(head.columns) else None), end
+
+
+def _line_end(text: str, head: Head) -> str | None:
+    """The character that ends rows within a line of too many fields."""
+    text = text.rstrip()
+    if "\r" in text:
+        return "\r"
+    parts = {sign: text.split(sign) for sign in LINE_ENDS if sign in text}
+    width = len(head.columns)
+    return next((s for s in parts if all(len(part.split(head.separator)) == width for part in parts[s])), None)
 
 
 def _count(separator: str) -> pl.Expr:

@@ -3,15 +3,16 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from srgnn.data.log.raw.broken import BrokenLine, Fault, Findings
-from srgnn.data.log.raw.json_lines import is_object, with_nulls
-from srgnn.data.log.raw.text import raw_lines
+from srgnn.data.log.raw.broken import UNPYTHON, BrokenLine, Fault, Findings, end_between
+from srgnn.data.log.raw.json_lines import is_object, repeated_fields, with_nulls
+from srgnn.data.log.raw.text import command, raw_lines
+from srgnn.errors import UserError
 
 JSON, PYTHON, HALF, NOT_JSON = range(4)  # Python's json.dumps writes NaN and Infinity, which JSON does not have
 SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character: Python joins both halves
@@ -31,7 +32,8 @@ def find_broken_json(path: Path, known_path: Path) -> Findings:
     found = lines.select("number", text, "kind").collect(engine="streaming")
     faults = {NOT_JSON: Fault.NOT_JSON, HALF: Fault.HALF}
     broken = [
-        BrokenLine(known_path, number, text, faults[kind]) for number, text, kind in found.drop_nulls().iter_rows()
+        BrokenLine(known_path, number, text, faults[kind], end_between(text, "}", "{"))
+        for number, text, kind in found.drop_nulls().iter_rows()
     ]
     number = found["line"].null_count()
     return Findings(broken, {known_path: number} if number else {})
@@ -55,6 +57,16 @@ def find_unlike(path: Path, known_path: Path) -> list[BrokenLine]:
         for number, line in lines.iter_rows()
         if unlike and not unlike.isdisjoint(_kinds(json.loads(line)))
     ]
+
+
+def repeated_field(paths: Sequence[Path]) -> UserError:
+    """The error for files of JSON lines with a record, within an object, that has a field twice."""
+    found = {path: repeated_fields(path, None) for path in paths}
+    path, lines = next((path, lines) for path, lines in found.items() if lines)
+    number, names = next(iter(lines.items()))
+    fix = command(path, UNPYTHON, "fields")
+    text = f"{path} line {number}: the field {names[0]} occurs more than once in one object: write it once"
+    return UserError(f"{text}, or keep its last value, for instance with {fix}.")
 
 
 def _kinds(value: Any, field: str = "") -> Iterator[tuple[str, str]]:

@@ -3,13 +3,14 @@
 import codecs
 import gzip
 import json
+import re
 import shlex
 import zlib
 from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.raw.text import UNPACK, command, raw_lines
+from srgnn.data.log.raw.text import UNPACK, command, python, raw_lines
 from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
@@ -39,6 +40,12 @@ FOREIGN = (
 )
 PARQUET = (b"PAR1", b"PARE")
 UNUSED = b"\x81\x8d\x8f\x90\x9d"  # the bytes that cp1252 does not have
+# Characters that end lines for some programs, besides \n and \r\n, and their names.
+LINE_ENDS = {
+    **{"\r": "carriage returns alone", "\u2028": "line separators (U+2028)", "\u2029": "paragraph separators (U+2029)"},
+    **{"\x85": "next-line characters (U+0085)", "\x0b": "vertical tabs", "\x0c": "form feeds"},
+    "\x1e": "record separators (0x1E)",
+}
 UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -86,8 +93,9 @@ def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
     if start.startswith(PARQUET):
         raise UserError(f"{path} is a Parquet file: rename it, {_rename(path, '.parquet')}.")
     _check_encoding(path, start)
-    if b"\r" in start and b"\n" not in start:
-        raise carriage_returns(path)
+    sign = _line_end(start, is_json)
+    if sign is not None:
+        raise other_line_ends(path, sign)
     content = start.removeprefix(codecs.BOM_UTF8).lstrip()
     if content[:14].lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
         raise UserError(f"{path} is an HTML or XML page, not a log: download the log itself.")
@@ -97,10 +105,11 @@ def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
         raise UserError(f"{path} holds JSON objects: rename it, {_rename(path, '.jsonl')}.")
 
 
-def carriage_returns(path: Path) -> UserError:
-    """The error for a file whose lines end in carriage returns alone."""
-    fix = command(path, r"tr '\r' '\n'", "lines")
-    return UserError(f"{path} has lines that end in carriage returns alone: convert it, for instance with {fix}.")
+def other_line_ends(path: Path, sign: str) -> UserError:
+    """The error for a file with lines that end in a character other than a line feed, one of `LINE_ENDS`."""
+    program = rf"tr '\{ord(sign):03o}' '\n'" if sign.isascii() else python(_replacing(sign))
+    fix = command(path, r"tr '\r' '\n'" if sign == "\r" else program, "lines")
+    return UserError(f"{path} has lines that end in {LINE_ENDS[sign]}: convert it, for instance with {fix}.")
 
 
 def utf16(path: Path, encoding: str = "utf-16") -> UserError:
@@ -189,6 +198,23 @@ def _check_encoding(path: Path, start: bytes) -> None:
         # A zero byte stands beside every Latin letter; at the end of a file, there may be zero bytes alone.
         if len(zeros) and 2 * zeros.count(0) > len(zeros) and 2 * letters.count(0) < len(letters):
             raise utf16(path, encoding)
+
+
+def _line_end(start: bytes, is_json: bool) -> str | None:
+    """The character that ends lines in the first bytes of a file without any line feed; None if none does."""
+    if b"\n" in start:
+        return None
+    for sign in LINE_ENDS:
+        # Texts in JSON may hold such characters.
+        if re.search((b"[}\\]]\\s*" if is_json and sign != "\r" else b"") + sign.encode(), start):
+            return sign
+    return None
+
+
+def _replacing(sign: str) -> str:
+    """The line of Python that writes a line feed in place of a character."""
+    escaped = repr(sign.encode())[2:-1]
+    return f'import sys; [sys.stdout.buffer.write(line.replace(b"{escaped}", b"\\n")) for line in sys.stdin.buffer]'
 
 
 def _check_json(path: Path, text: bytes) -> None:

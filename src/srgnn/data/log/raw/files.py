@@ -18,7 +18,7 @@ from srgnn.data.log.raw.broken import (
     find_broken,
     quotes_are_text,
 )
-from srgnn.data.log.raw.broken_json import find_broken_json, find_unlike
+from srgnn.data.log.raw.broken_json import find_broken_json, find_unlike, repeated_field
 from srgnn.data.log.raw.content import not_utf8, starts_with_bom
 from srgnn.data.log.raw.header import IS_HEADER, Head, cleaned, empty, is_repeated, read_head
 from srgnn.data.log.raw.json_lines import field_names, scan_json
@@ -173,7 +173,7 @@ class RawFiles:
         """What stands above the rows of a text file: its header, comments, and a line that names the separator.
 
         Raises:
-            UserError: for a file that is empty, not UTF-8 text, or whose lines end in carriage returns alone.
+            UserError: for a file that is empty, not UTF-8 text, or whose lines end in other characters than line feeds.
         """
         return read_head(path, self.header, self.separator, self.quote)
 
@@ -287,6 +287,8 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
             sentence = not_utf8(path)
             if sentence is not None:
                 return sentence
+        if isinstance(error, pl.exceptions.DuplicateError) and files.kind in JSON:
+            return repeated_field(files.paths)
         findings = files.search()
         if findings.broken:
             return files.broken_lines(findings.broken, skip=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.raw.content import carriage_returns, utf16
+from srgnn.data.log.raw.content import LINE_ENDS, other_line_ends, utf16
 from srgnn.data.log.raw.separators import SEPARATORS, check_spaces, find_separator, find_signs, long_separator
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
 from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
@@ -19,6 +19,7 @@ from srgnn.errors import ArgumentError, UserError
 IS_HEADER = "_is_header"  # the column that marks header lines among the rows
 LINES = 1000  # a header does not start below this line
 COMMENT = "#"
+SEPARATOR_LINE = re.compile(r'"?\s*sep\s*= *(?:"(.)"|(.))(?:\s|\2)*"?', re.IGNORECASE)  # of Excel, or padded
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
 
     Raises:
         ArgumentError: for a `header` of another width than the first row.
-        UserError: for a file without lines or header, in UTF-16, whose lines end in carriage returns alone, with
-            lines of fewer fields above its rows, or with a separator of several characters.
+        UserError: for a file without lines or header, in UTF-16, whose lines end in other characters than
+            line feeds, with lines of fewer fields above its rows, or with a separator of several characters.
     """
     try:
         lines = raw_lines(path).head(LINES).collect(engine="streaming")["line"].to_list()
@@ -67,16 +68,18 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
     height = _blanks(lines, 0)
     if height < len(lines) and "\0" in lines[height][:1000] and lines[height].count("\0") > len(lines[height]) / 3:
         raise utf16(path)
-    if height < len(lines) and (named := re.fullmatch(r'"?sep=(.)"?', lines[height], re.IGNORECASE)):
-        separator = separator or named[1]
+    if height < len(lines) and (named := SEPARATOR_LINE.fullmatch(lines[height])):
+        separator = separator or named[1] or named[2]
         height += 1
     comments, occupied = _comments(lines[height:], header, separator, path, quote)
     height = _blanks(lines, height + occupied)
     if height >= len(lines):
         raise empty(path)
     line = lines[height]
-    if "\r" in (line if quote is None else "".join(line.split(quote)[::2])):
-        raise carriage_returns(path)
+    unquoted = line if quote is None else "".join(line.split(quote)[::2])
+    for sign in LINE_ENDS if height + 1 == len(lines) else "\r":  # a name may hold others
+        if sign in unquoted.rstrip():
+            raise other_line_ends(path, sign)
     separator, top = _top(path, lines, height, header, separator, quote)
     check_spaces(path, lines, separator, quote)
     if top is not None:

@@ -3,8 +3,11 @@
 import glob
 import io
 import json
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -41,6 +44,57 @@ def field_names(path: Path, sample: int | None) -> list[str]:
     """The fields of the first rows, of all where `sample` is None, in the order of their appearance."""
     lines = raw_lines(path).slice(0, sample).collect(engine="streaming")["line"]
     return [*dict.fromkeys(name for line in lines if line.strip() for name in json.loads(line))]
+
+
+def repeated_fields(path: Path, sample: int | None) -> dict[int, list[str]]:
+    """The fields that an object has more than once, by the numbers of their lines.
+
+    Args:
+        path: The file.
+        sample: Number of the first lines to look at; None takes all.
+    """
+    found: dict[int, list[str]] = {}
+    for number, line in raw_lines(path).slice(0, sample).collect(engine="streaming").iter_rows():
+        names: list[str] = []
+
+        def note(pairs: list[tuple[str, Any]], names: list[str] = names) -> None:
+            names += (name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+
+        with suppress(ValueError):  # a line that is blank, or no JSON for Python
+            json.loads(line, object_pairs_hook=note)
+        if names:
+            found[number] = names
+    return found
+
+
+def constant_in(path: Path, number: int, name: str) -> str | None:
+    """The NaN or Infinity that a field of a JSON line has, as it is written; None if it has another value.
+
+    Args:
+        path: The file.
+        number: The number of the line, counted from 1.
+        name: The field, or the path of one.
+    """
+    line = raw_lines(path).slice(number - 1, 1).collect(engine="streaming")["line"][0]
+    row = json.loads(line, parse_constant=_Constant)
+    return next((str(value) for value in _values(row, name) if isinstance(value, _Constant)), None)
+
+
+class _Constant(str):
+    """The text of a number that JSON does not have."""
+
+
+def _values(value: Any, name: str) -> Iterator[Any]:
+    """The values of a field, also within lists and other fields."""
+    if isinstance(value, list):
+        for each in value:
+            yield from [each] if isinstance(each, _Constant) else _values(each, name)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if key == name and not isinstance(each, list):
+                yield each
+            else:
+                yield from _values(each, name if key == name else name.removeprefix(f"{key}."))
 
 
 def _in_memory(path: Path) -> io.BytesIO:

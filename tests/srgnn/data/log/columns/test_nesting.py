@@ -8,6 +8,7 @@ import pytest
 from click_logs import LOG, START, TEST, TRAIN, load, raw, stamp
 
 from srgnn.data.log.columns.layout import Columns, LogFormat, find_layout
+from srgnn.data.log.columns.nesting import lists_in_step
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.errors import UserError
 
@@ -122,6 +123,25 @@ def test_lists_of_text_may_share_one_time(tmp_path: Path, form: str):
     assert (raw(data, "train"), raw(data, "test")) == (TRAIN, TEST)
 
 
+SPACED = ("%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M", "%B %d, %Y %H:%M", "%d %b %Y %H:%M", "%Y-%m-%d %H:%M:%S UTC")
+COMMAS = ("%b %d, %Y", "%Y-%m-%dT%H:%M:%S,123", "%a, %d %b %Y %H:%M:%S GMT", "%b %d, %Y, %I:%M:%S %p")
+
+
+@pytest.mark.parametrize("form", [*SPACED, *COMMAS, "[%d/%b/%Y:%H:%M:%S +0000]"])
+def test_a_time_with_separators_is_no_list_in_step(form: str):
+    times = [stamp(START + n * 86_400, form) for n in range(3)]
+    for length in (2, 3, 4, 6):
+        frame = pl.LazyFrame({"item": [" ".join(map(str, range(length)))] * 3, "time": times})
+        assert lists_in_step(frame, "item", ["item", "time"]) == ["item"]
+
+
+def test_lists_of_two_times_are_in_step():
+    first, second = (stamp(START + n * 60, "%Y-%m-%d %H:%M:%S") for n in range(2))
+    for times in (f"{first},{second}", f"['{first}', '{second}']", f"{START} {START + 60}"):
+        frame = pl.LazyFrame({"item": ["1,2"] * 3, "time": [times] * 3})
+        assert lists_in_step(frame, "item", ["item", "time"]) == ["item", "time"]
+
+
 def test_values_of_text_lists_may_hold_separators(tmp_path: Path):
     names = {10: "a, b", 11: 'c"d', 12: "it's"}
     for form in (str, json.dumps):
@@ -176,8 +196,10 @@ def test_a_log_with_one_row_per_session_names_its_column_of_lists(tmp_path: Path
         load(tmp_path, "clicks", path, "dataset.columns.item=last")
 
 
-def test_a_log_without_lists_gets_no_remedy_for_them(tmp_path: Path):
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "[%d/%b/%Y:%H:%M:%S +0000]"])
+def test_a_log_without_lists_gets_no_remedy_for_them(tmp_path: Path, form: str):
     path = tmp_path / "log.csv"
-    path.write_text("session,item,time\n" + "".join(f"{n},lamp,2014-04-{n:02}\n" for n in range(1, 20)))
+    times = (stamp(START + n * 86_400, form) for n in range(1, 20))
+    path.write_text("session,item,time\n" + "".join(f"{n},lamp,{time}\n" for n, time in enumerate(times)))
     with pytest.raises(UserError, match=r"or name the column of sessions with dataset\.columns\.session=NAME\.$"):
         load(tmp_path, "clicks", path)

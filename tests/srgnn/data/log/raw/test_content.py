@@ -54,6 +54,11 @@ def tarred() -> bytes:
         ("mac.csv", CSV.replace("\n", "\r"), "has lines that end in carriage returns alone"),
         ("mac.csv.gz", gzip.compress(CSV.replace("\n", "\r").encode()), "has lines that end in carriage returns"),
         ("mac.jsonl", "\r".join(map(json.dumps, OBJECTS)), "has lines that end in carriage returns"),
+        *[
+            (f"log.{kind}", content.replace("\n", sign), "has lines that end in [a-z]")
+            for sign in ("\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1e")
+            for kind, content in (("csv", CSV), ("jsonl", "\n".join(map(json.dumps, OBJECTS))))
+        ],
         ("array.jsonl", json.dumps(OBJECTS), "is one JSON array: expected one JSON object per line"),
         ("long_array.jsonl", json.dumps(OBJECTS, indent=1), "is one JSON array"),
         ("commas.jsonl", ",\r\n".join(map(json.dumps, OBJECTS)) + "\n", "has lines that are not JSON objects: 2 "),

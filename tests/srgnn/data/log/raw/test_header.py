@@ -45,11 +45,16 @@ def test_lines_above_the_header_are_skipped(
     assert lines == [number + above.count("\n") for number in (2, 3, 4, 5)]
 
 
-@pytest.mark.parametrize("above", ["sep=;\n", '"SEP=;"\r\n', "\ufeffsep=;\n"])
+@pytest.mark.parametrize("above", ["sep=;\n", '"SEP=;"\r\n', "\ufeffsep=;\n", "sep= ;\n", 'sep = ";" \n', "sep=;;;\n"])
 def test_a_line_that_names_the_separator_is_honoured(tmp_path: Path, above: str):
     path = written(tmp_path / "log.csv", above + CSV.replace(",", ";").replace(";x", ";a,b,c,d,e,f"))
     assert ids(path) == ROWS
     assert ids(written(path, above + CSV), separator=",") == ROWS
+
+
+@pytest.mark.parametrize(("above", "separator"), [("sep= ", " "), ("sep=\t", "\t"), ("sep= \t", "\t")])
+def test_a_line_that_names_the_separator_may_name_a_blank(tmp_path: Path, above: str, separator: str):
+    assert ids(written(tmp_path / "log.csv", f"{above}\n{CSV.replace(' ', 'T').replace(',', separator)}")) == ROWS
 
 
 @pytest.mark.parametrize("separator", [",", ";", "|"])
