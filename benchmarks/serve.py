@@ -8,6 +8,7 @@ than 50 ms.
 
 import argparse
 import json
+import math
 import os
 import random
 import re
@@ -119,7 +120,7 @@ def write_checkpoint(path: Path, items: int, width: int) -> None:
 
 def num_groups(items: int) -> int:
     """The number of groups of items: that of the lists of an index."""
-    return max(1, min(round(LISTS_PER_ROOT * items**0.5), items // POINTS_PER_LIST))
+    return max(1, min(round(LISTS_PER_ROOT * math.sqrt(items)), items // POINTS_PER_LIST))
 
 
 def write_index(checkpoint: Path) -> Path:
