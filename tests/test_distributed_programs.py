@@ -16,6 +16,7 @@ from program_server import SOURCE
 from srgnn.training.checkpoint import Checkpoint
 
 TINY = ["dataset.sessions=600", "dataset.items_per_category=5", "model.hidden_size=8"]
+SECONDS = 180  # for several processes to start: on a busy machine each needs half a minute
 LONG = [*TINY, "max_epochs=1000", "patience=1000", "hydra.run.dir=run"]
 
 
@@ -35,7 +36,7 @@ class Training:
             )
 
     def wait_for(self, name: str) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + SECONDS
         while not (self.folder / name).exists():
             assert self.process.poll() is None, self.output.read_text()
             assert time.monotonic() < deadline, self.output.read_text()
@@ -43,7 +44,7 @@ class Training:
 
     def wait_for_child(self) -> None:
         """Waits until the second process is about to start: the first one waits for it, in torch."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + SECONDS
         while not self.children:
             assert time.monotonic() < deadline, self.output.read_text()
             time.sleep(0.05)
@@ -56,7 +57,7 @@ class Training:
 
     def end(self) -> tuple[int, str]:
         """The exit code and the output, once all processes have ended."""
-        code, deadline = self.process.wait(60), time.monotonic() + 20
+        code, deadline = self.process.wait(SECONDS), time.monotonic() + 20
         while is_group_alive(self.process.pid):
             assert time.monotonic() < deadline, "a process goes on alone"
             time.sleep(0.05)
