@@ -41,3 +41,12 @@ def test_wrong_options_are_one_sentence(program, tmp_path: Path):
         assert process.returncode == 1
         assert sentence in process.stderr
         assert "Traceback" not in process.stderr
+
+
+def test_the_table_may_be_laid_out_as_that_of_movielens(program, tmp_path: Path):
+    (tmp_path / "movies.dat").write_bytes(
+        "1::Misérables, Les (1995)::Drama\n2::Heat (1995)::Action|Crime\n".encode("latin1")
+    )
+    layout = ["header=[item,title,genres]", "separator=::", "quote=null", "encoding=latin1"]
+    done = program("embed.py", "items=movies.dat", "id=item", "text=[title,genres]", "model=words", *layout)
+    assert "vectors of 2 items" in done.stdout, done.stderr

@@ -82,7 +82,7 @@ class TrainableModel(Model, Protocol):
     item_tables: tuple[str, ...]  # names of the tensors with one row per item
 
     def read_texts(self, vectors: Tensor | None, clicks: Tensor) -> None:
-        """Takes over the vectors of the items' texts [V, t], if it uses them, and the clicks on every item, [V]."""
+        """Reads the vectors of the items' texts [V, t], if the model uses them, and the clicks on every item, [V]."""
 
     def session_embedding(self, batch: Batch) -> Tensor:
         """The embeddings of a batch of B session graphs, [B, d]."""

@@ -197,8 +197,8 @@ class Recommender:
     def similar_items(self, item: int | str, k: int = 10) -> SimilarItems:
         """The `k` items whose embeddings have the largest cosine with that of `item`, which is not among them.
 
-        Items that never occurred in training keep the embeddings that they were initialised with: their neighbours
-        are a matter of chance.
+        Items that never occurred in training keep the embeddings that they were initialised with, and their neighbours
+        are a matter of chance, unless the model knows their texts.
 
         Args:
             item: A raw id.

@@ -99,7 +99,8 @@ class ItemEmbedding(Embedding):
     def merged(self) -> "ItemEmbedding":
         """A plain table of the same rows, for a model that is trained no further.
 
-        Where it is computed, its last bits depend on the machine, and `sources` are the tensors that it comes from.
+        Its `sources` are the tensors that it was computed from, since its last bits differ between machines; None if it
+        was not computed.
         """
         return self
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch_geometric.data import Batch
 
-from srgnn.errors import ArgumentError, check_choice, check_float, check_int
+from srgnn.errors import ArgumentError, UserError, check_choice, check_float, check_int
 from srgnn.nn.embedding import ItemEmbedding
 from srgnn.nn.text import TEXTS, TextItemEmbedding, start_from_texts
 
@@ -89,20 +89,25 @@ class SessionEncoder(Module):
         """Counts what the model has to know of the training sessions before the first step; by default nothing."""
 
     def read_texts(self, vectors: Tensor | None, clicks: Tensor) -> None:
-        """Takes over what is known of the items' texts, before the first step.
+        """Reads the vectors of the items' texts, before the first step.
 
         Args:
             vectors: The vector of every item's text, [V, t], zeros for an item without one; None if there are none.
             clicks: Number of training clicks of every item, [V].
 
         Raises:
-            ArgumentError: if the model uses texts, and there are none.
+            UserError: if the model uses texts, and there are none.
         """
         text = self.settings.text
         if text == "none":
             return
         if vectors is None:
-            raise ArgumentError("text", text, "none, since the data has no vectors of its items' texts")
+            raise UserError(
+                f"text={text}: the data has no vectors of the items' texts; a click log of your own takes them from "
+                "items.vectors=FILE.",
+                "text",
+                "items.vectors",
+            )
         if isinstance(self.item_embedding, TextItemEmbedding):
             self.item_embedding.read_texts(vectors, clicks)
         else:

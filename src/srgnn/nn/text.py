@@ -24,9 +24,9 @@ class TextItemEmbedding(ItemEmbedding):
     .. math:: e_i = w_i + W^\top v_i
 
     The rows of ids begin as zeros, so that an item begins as its text says, and those of items that were never clicked
-    stay zeros. In training such items have no part in the losses over all items: the map would learn the texts of the
-    items that are never right. `holds_all` holds the rows of all items with a text, for a first stage that trains the
-    map alone. Items without text have a row of their id like those of any model.
+    stay zeros. In training the score of such an item is 0, so that the map does not learn which texts are never right.
+    `holds_all` holds the rows of all items with a text, for a first stage that trains the map alone. Items without text
+    have a row of their id like those of any model.
 
     Args:
         num_items: Number of items :math:`V`.
@@ -96,10 +96,15 @@ class TextItemEmbedding(ItemEmbedding):
         of_ids = super().rows(items)
         with torch.autocast(self.weight.device.type, enabled=False):
             if self.shard is None:
-                return of_ids + F.embedding(items, self.vectors) @ self.projection
+                return of_ids + self._of_texts(items)
             place, is_here = self.shard.local(items)
-            of_texts = torch.where(is_here.view(-1, 1), F.embedding(place, self.vectors) @ self.projection, 0)
+            of_texts = torch.where(is_here.view(-1, 1), self._of_texts(place), 0)
             return of_ids + Sum.apply(of_texts, self.shard)  # type: ignore[no-untyped-call, no-any-return]
+
+    def _of_texts(self, rows: Tensor) -> Tensor:
+        """What the texts of rows of this block add, [N] -> [N, d]."""
+        mapped = F.embedding(rows, self.vectors) @ self.projection
+        return mapped.masked_fill(self.is_cold[rows].view(-1, 1), 0) if self.training and self.has_cold else mapped
 
     @torch.no_grad()
     def merged(self) -> ItemEmbedding:

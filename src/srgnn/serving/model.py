@@ -123,8 +123,10 @@ class ServedModel:
         with self._lock:
             grown = self.current.recommender.add_items(items, titles)
             assert grown.saved is not None
-            self.current = LoadedModel(grown, fingerprint(grown.saved))
-            return self.current
+            loaded = LoadedModel(grown, fingerprint(grown.saved))
+            loaded.answer([Query(grown.vocabulary.ids[:2], k=1)])
+            self.current = loaded
+            return loaded
 
     def answer(self, queries: Sequence[Query]) -> list[Answered]:
         """The answers to queries, all by one model."""

@@ -30,7 +30,7 @@ from srgnn.serving.messages import (
     parse,
     recommend_forms,
 )
-from srgnn.serving.model import Answered, ServedModel
+from srgnn.serving.model import Answered, LoadedModel, ServedModel
 from srgnn.serving.problems import Refusal, busy
 from srgnn.serving.store import SessionStore
 from srgnn.serving.telemetry import Metrics
@@ -123,10 +123,10 @@ class Service:
         titles = {} if form.title is None else {form.id: form.title}
         async with self._in_time():
             try:
-                await self._beside(lambda: self.model.add_items({form.id: likeness}, titles))
+                grown = await self._beside(lambda: self.model.add_items({form.id: likeness}, titles))
             except UserError as error:
                 raise Refusal(409, str(error)) from error
-        return Json(self._state())
+        return Json(_state_of(grown))
 
     async def health(self) -> Response:
         """Whether the process lives."""
@@ -134,7 +134,7 @@ class Service:
 
     async def ready(self) -> Response:
         """Whether a model is loaded: the service listens only when one is."""
-        return Json(self._state())
+        return Json(_state_of(self.model.current))
 
     async def show_metrics(self) -> Response:
         """Metrics for Prometheus."""
@@ -145,7 +145,7 @@ class Service:
         if self.api_key is None:
             raise Refusal(403, "Reloading by request needs an API key: send the process SIGHUP, or set a key.")
         await self.reload()
-        return Json(self._state())
+        return Json(_state_of(self.model.current))
 
     async def reload(self) -> None:
         """Loads the checkpoint anew.
@@ -167,10 +167,6 @@ class Service:
         self.batcher.close()
         if self.store is not None:
             await self.store.close()
-
-    def _state(self) -> dict[str, Any]:
-        model = self.model.current
-        return {"model": model.fingerprint, "items": len(model.recommender.vocabulary)}
 
     async def _form(self, request: Request, forms: dict[str, type[F]]) -> F:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -194,7 +190,7 @@ class Service:
     async def _beside(self, work: Callable[[], R]) -> R:
         """Does work in another thread, or refuses it if too much is being done there."""
         if self._aside >= ASIDE:
-            raise busy(f"{self._aside} other searches and explanations are at work")
+            raise busy(f"{self._aside} other searches, explanations and new items are at work")
         self._aside += 1
         task = asyncio.get_running_loop().run_in_executor(None, work)
         task.add_done_callback(self._done)  # also after a time-out, which does not end a thread
@@ -202,6 +198,10 @@ class Service:
 
     def _done(self, _: "asyncio.Future[Any]") -> None:
         self._aside -= 1
+
+
+def _state_of(model: LoadedModel) -> dict[str, Any]:
+    return {"model": model.fingerprint, "items": len(model.recommender.vocabulary)}
 
 
 async def _read(request: Request, most: int) -> bytes:

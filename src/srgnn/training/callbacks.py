@@ -141,6 +141,9 @@ class TextFirst(Callback):
     def __init__(self, epochs: int):
         self.epochs = epochs
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.on_train_epoch_start(trainer, pl_module)  # which Lightning leaves out for an epoch that is resumed
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model: Any = pl_module.model
         model.item_embedding.holds_all = trainer.current_epoch < self.epochs

@@ -15,6 +15,7 @@ from srgnn.data.sessions import Vocabulary
 from srgnn.errors import ArgumentError, UserError
 from srgnn.models import MODELS
 from srgnn.nn.embedding import SMALLEST_NORM
+from srgnn.nn.text import TextItemEmbedding
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, build_empty
 
 VECTORS, PROJECTION = "item_embedding.vectors", "item_embedding.projection"  # of a model that knows texts
@@ -34,7 +35,7 @@ def add_items(
         checkpoint: The checkpoint of a trained model.
         items: For each new raw id, the ids of items that it resembles, of whose rows it gets the mean, or its vector as
             a tensor: that of its text [t], if the model knows texts, else its row [d]. Rows count with length 1 where
-            the model scores cosines.
+            the model scores cosines and knows no texts.
         titles: Titles of new items.
 
     Raises:
@@ -97,7 +98,7 @@ def _row(
             raise ArgumentError("items", raw, "the ids of similar items: this model has more than one vector per item")
         if VECTORS in model.item_tables and name != VECTORS:
             return table.new_zeros(table.size(1))  # the row of an id of which nothing is learned
-        if like.shape != table.shape[1:] or not like.isfinite().all():
+        if like.shape != table.shape[1:] or not like.float().norm().isfinite():
             raise ArgumentError("items", raw, f"a vector of {table.size(1)} finite numbers, or ids of similar items")
         return like
     if isinstance(like, str) or not like:
@@ -133,7 +134,7 @@ def take_over(model: TrainableModel, vocabulary: Sequence[int | str], checkpoint
         for name, parameter in cast(torch.nn.Module, model).named_parameters():
             if name.endswith(PROJECTION) and parameter.shape != checkpoint.weights[name].shape:
                 raise UserError(
-                    f"The vectors of the items' texts have {len(parameter)} numbers, those of init_from= "
+                    f"The vectors of the items' texts have {len(parameter)} numbers, and those of the checkpoint have "
                     f"{len(checkpoint.weights[name])}: use the same language model.",
                     "init_from",
                 )
@@ -141,6 +142,9 @@ def take_over(model: TrainableModel, vocabulary: Sequence[int | str], checkpoint
                 parameter[rows] = checkpoint.weights[name][olds].to(parameter.dtype)
             else:
                 parameter.copy_(checkpoint.weights[name])
+    embedding = model.item_embedding
+    if isinstance(embedding, TextItemEmbedding):  # what was learned from older clicks counts
+        embedding.is_cold &= ~embedding.weight.any(dim=1)
 
 
 def check_same_model(settings: ModelSettings, record: CheckpointRecord, path: Path) -> None:

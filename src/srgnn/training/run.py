@@ -93,6 +93,12 @@ class Run:
             check_int(name, getattr(self, name), 1)
         if check_int("text_first", self.text_first, 0) and getattr(self.model, "text", None) != "added":
             raise ArgumentError("text_first", self.text_first, "0 for a model without text=added")
+        if self.text_first and self.init_from is not None:
+            raise ArgumentError(
+                "text_first", self.text_first, "0 where the rows of ids are there already, by init_from"
+            )
+        if self.text_first >= self.max_epochs:
+            raise ArgumentError("text_first", self.text_first, f"fewer epochs than max_epochs, {self.max_epochs}")
         check_int("seed", self.seed, 0, 2**32 - 1)  # the range of NumPy's seeds
         check_bool("refit", self.refit)
         check_choice("loss", self.loss, LOSSES)

@@ -1,12 +1,14 @@
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
-from srgnn.errors import ArgumentError
+from srgnn.errors import ArgumentError, UserError
 from srgnn.evaluation import rank
 from srgnn.models import TRAINED
 from srgnn.nn import Sampling, SRGNNSettings, build_loss
@@ -15,7 +17,7 @@ from srgnn.nn.text import TextItemEmbedding, start_from_texts
 from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.optimizer import OptimizerSettings
 from srgnn.training.protocols import train
-from srgnn.training.run import Run
+from srgnn.training.run import Run, fit
 
 TRAINER = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False}
 CLICKS = torch.tensor([3, 0, 2, 1, 0, 4])
@@ -63,7 +65,7 @@ def test_lookups_scores_and_the_merged_table_are_rows_of_one_table(normalized: b
 
 
 @pytest.mark.parametrize("normalized", [False, True])
-def test_items_that_were_never_clicked_have_no_part_in_losses_over_all_items(normalized: bool):
+def test_the_map_does_not_learn_from_items_that_were_never_clicked(normalized: bool):
     made = embedding(normalized=normalized).train()
     _, table = made.with_table(torch.tensor([0, 2]))
     assert table.abs().sum(dim=1).nonzero().view(-1).tolist() == [0, 2, 3, 4, 5]
@@ -123,7 +125,7 @@ def test_texts_that_are_all_the_same_leave_the_rows_as_they_were():
 @pytest.mark.parametrize("text", ["initial", "added", "only"])
 def test_a_model_that_uses_texts_needs_them(small: SessionData, text: str):
     model = SRGNNSettings(8, text=text).build(small.num_items)
-    with pytest.raises(ArgumentError, match="no vectors of its items' texts"):
+    with pytest.raises(UserError, match="no vectors of the items' texts"):
         model.read_texts(None, small.train_clicks)
 
 
@@ -151,22 +153,40 @@ def test_a_model_with_texts_is_restored_from_its_checkpoint(texts: SessionData, 
 
 
 def test_the_first_stage_trains_the_map_alone_and_the_second_everything(texts: SessionData, tmp_path: Path):
-    settings = SRGNNSettings(8, text="added")
     optimizer = OptimizerSettings(weight_decay=0.1)
-    run = Run(tmp_path, settings, max_epochs=1, refit=False, text_first=1, optimizer=optimizer, trainer=TRAINER)
-    weights = Checkpoint.load(train(run, texts).checkpoint).weights
-    assert not weights["item_embedding.weight"][1:].any()
-    result = train(replace(run, max_epochs=2), texts, resume=tmp_path / "last.ckpt")
-    weights = Checkpoint.load(tmp_path / "last.ckpt").weights
-    clicked = texts.train.split_latest(run.valid_fraction)[0].items.unique()
-    assert (weights["item_embedding.weight"][clicked].abs().sum(dim=1) > 0).all()
+    options = {"refit": False, "text_first": 1, "optimizer": optimizer, "trainer": TRAINER}
+    run = Run(tmp_path, SRGNNSettings(8, text="added"), max_epochs=2, **options)
+    train_part, _ = texts.train.split_latest(run.valid_fraction)
+    fit(run, run.record(texts, "refit"), train_part, None, 1, vectors=texts.vectors)
+    assert not Checkpoint.load(tmp_path / "refit.ckpt").weights["item_embedding.weight"][1:].any()
+    train(run, texts)
+    rows = Checkpoint.load(tmp_path / "last.ckpt").weights["item_embedding.weight"]
+    clicked = train_part.items.unique()
+    assert (rows[clicked].abs().sum(dim=1) > 0).all()
     never = torch.ones(texts.num_items, dtype=torch.bool).index_fill(0, clicked.long(), False)
     never[0] = False
-    assert not weights["item_embedding.weight"][never].any()
-    assert result.chosen is not None
+    assert not rows[never].any()
+
+
+def test_a_first_stage_that_is_resumed_in_its_middle_holds_the_rows(texts: SessionData, tmp_path: Path):
+    class Stop(Callback):
+        def on_train_batch_end(self, trainer, *_):
+            trainer.save_checkpoint(tmp_path / "last.ckpt")
+            raise KeyboardInterrupt
+
+    run = Run(tmp_path, SRGNNSettings(8, text="added"), max_epochs=2, text_first=1, batch_size=50, trainer=TRAINER)
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        fit(run, run.record(texts, "refit"), texts.train, None, 1, callbacks=[Stop()], vectors=texts.vectors)
+    fit(run, run.record(texts, "refit"), texts.train, None, 1, resume=tmp_path / "last.ckpt", vectors=texts.vectors)
+    assert not Checkpoint.load(tmp_path / "refit.ckpt").weights["item_embedding.weight"][1:].any()
 
 
 @pytest.mark.parametrize("text", ["none", "initial", "only"])
 def test_a_first_stage_needs_rows_of_ids_to_hold(text: str, tmp_path: Path):
     with pytest.raises(ArgumentError, match="text_first"):
         Run(tmp_path, SRGNNSettings(8, text=text), text_first=1)
+
+
+def test_a_first_stage_ends_before_the_training_does(tmp_path: Path):
+    with pytest.raises(ArgumentError, match="text_first=2: expected fewer epochs than max_epochs, 2"):
+        Run(tmp_path, SRGNNSettings(8, text="added"), max_epochs=2, text_first=2)

@@ -323,6 +323,7 @@ def test_items_are_added_until_the_checkpoint_is_loaded_anew(model: ServedModel)
         ({"id": "E", "like": ["x"]}, 409, "similar items that the checkpoint has; x is not one of them"),
         ({"id": "E", "vector": [1.0]}, 409, "a vector of 8 finite numbers"),
         ({"id": "E", "vector": [1e300] * 8}, 409, "a vector of 8 finite numbers"),
+        ({"id": "E", "vector": [3e38] * 8}, 409, "a vector of 8 finite numbers"),
         ({"id": 7, "like": ["A"]}, 409, "ids of the type of the others, str"),
         ({"id": "E"}, 422, "The body has to be an object with one of like, vector."),
         ({"id": "E", "like": ["A"], "vector": [1.0]}, 422, "The body has to be an object with one of like, vector."),

@@ -73,7 +73,7 @@ def test_a_training_begins_with_a_checkpoint_only_if_its_texts_are_of_one_langua
     before = Checkpoint(saved(text="added").record, model.state_dict())
     other = SRGNNSettings(4, text="added").build(4)
     other.read_texts(torch.randn(4, 5), torch.ones(4))
-    with pytest.raises(UserError, match=r"texts have 5 numbers, those of init_from= 3: use the same language model\.$"):
+    with pytest.raises(UserError, match=r"texts have 5 numbers, and those of the checkpoint have 3: use the same"):
         take_over(other, IDS, before)
     same = SRGNNSettings(4, text="added").build(4)
     same.read_texts(torch.randn(4, 3), torch.ones(4))

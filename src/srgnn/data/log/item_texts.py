@@ -41,7 +41,7 @@ def item_texts(
             types = frame.collect_schema()
             files.check_columns(known)
     except UserError as error:
-        raise error.renamed({name: f"items.{name}" for name in ("header", "separator", "quote")}) from error
+        raise error.renamed({name: f"items.{name}" for name in ("header", "separator", "quote", "encoding")}) from error
     for argument, given in names.items():
         for name in given:
             if name not in types:
