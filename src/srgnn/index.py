@@ -104,23 +104,23 @@ class ItemIndex:
         vectors = np.ascontiguousarray(session.float().numpy())
         return torch.from_numpy(self.lists.search(vectors, count)[1])
 
-    def best(self, session: Tensor, embedding: ItemEmbedding, norm: Tensor | None, top: int) -> tuple[Tensor, Tensor]:
+    def best(self, session: Tensor, items: Tensor, norm: Tensor | None, top: int) -> tuple[Tensor, Tensor]:
         """The best items among the proposed ones, with the scores that the model gives them.
 
         Args:
             session: Session embeddings, [B, d].
-            embedding: The items of the model.
-            norm: Its :meth:`~srgnn.nn.embedding.ItemEmbedding.norm`.
+            items: The item embeddings of the model, [V, d].
+            norm: Divisors of the scores of every item, [V]; None divides by nothing.
             top: Number of items.
 
         Returns:
             items [B, top], scores [B, top]; the last ones are -1, with a score of minus infinity, if too few were
             proposed
         """
-        found = self.propose(session, min(max(CANDIDATES, top), embedding.num_embeddings))  # [B, n]
+        found = self.propose(session, min(max(CANDIDATES, top), len(items)))  # [B, n]
         is_item = found >= 0
         found = found.clamp(min=0)
-        scores = (F.embedding(found, embedding.weight) @ session.unsqueeze(2)).squeeze(2)
+        scores = (F.embedding(found, items) @ session.unsqueeze(2)).squeeze(2)
         scores = scores if norm is None else scores / norm[found]
         best = scores.masked_fill(~is_item, -torch.inf).topk(top)
         return found.masked_fill(~is_item, -1).gather(1, best.indices), best.values
@@ -137,7 +137,7 @@ def embedding_of(model: Model) -> ItemEmbedding:
             "The scores of this model are not products of a session with its items, so no index can search them: use "
             "the exact search."
         )
-    return cast(TrainableModel, model).item_embedding
+    return cast(TrainableModel, model).item_embedding.merged()
 
 
 def digest_of(embedding: ItemEmbedding, vocabulary: Vocabulary) -> str:

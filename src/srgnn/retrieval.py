@@ -105,7 +105,7 @@ class Retrieval:
         model = cast(TrainableModel, self.model)
         if self.index is not None:
             session = check_finite(model.session_embedding(batch))
-            items, scores = self.index.best(session, model.item_embedding, self.ranker.norm, top)
+            items, scores = self.index.best(session, self.ranker.items, self.ranker.norm, top)
             if (items >= 0).all():  # else it proposed too few
                 return items, scores
         if self.ranker.in_tiles and batch.num_graphs * self.num_items <= HELD:

@@ -29,6 +29,7 @@ MAY_CHANGE = (
     "dataset.path",
     "dataset.test_path",
     "dataset.items.path",
+    "dataset.items.vectors",
 )
 NEVER_MATTERS = (
     "resume",

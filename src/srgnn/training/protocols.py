@@ -198,4 +198,11 @@ def _resumable(path: Path | None, data: SessionData, stages: tuple[str, ...]) ->
     if record.vocabulary != data.vocabulary.ids or record.data.get("counts") != data.manifest.get("counts"):
         name = record.data.get("name", "without a name")
         raise UserError(f"{path} was trained on other data ({name}): resume it on the same data.")
+    if _vectors_of(record.data) != _vectors_of(data.manifest):
+        raise UserError(f"{path} was trained with other vectors of the items' texts: resume it with the same file.")
     return record
+
+
+def _vectors_of(manifest: Mapping[str, Any]) -> list[str]:
+    """The hashes of the files of the items' vectors that a manifest names."""
+    return list(manifest.get("vectors", {}).get("sources", {}).values())

@@ -190,3 +190,15 @@ def test_a_first_stage_needs_rows_of_ids_to_hold(text: str, tmp_path: Path):
 def test_a_first_stage_ends_before_the_training_does(tmp_path: Path):
     with pytest.raises(ArgumentError, match="text_first=2: expected fewer epochs than max_epochs, 2"):
         Run(tmp_path, SRGNNSettings(8, text="added"), max_epochs=2, text_first=2)
+
+
+def test_a_run_resumes_with_the_vectors_that_it_began_with(texts: SessionData, tmp_path: Path):
+    before, other = (
+        replace(texts, manifest=texts.manifest | {"vectors": {"sources": {"vectors.parquet": digest}}})
+        for digest in ("one", "two")
+    )
+    run = Run(tmp_path, SRGNNSettings(8, text="added"), max_epochs=1, refit=False, trainer=TRAINER)
+    train(run, before)
+    with pytest.raises(UserError, match="was trained with other vectors of the items' texts"):
+        train(replace(run, max_epochs=2), other, resume=tmp_path / "last.ckpt")
+    train(replace(run, max_epochs=2), before, resume=tmp_path / "last.ckpt")
