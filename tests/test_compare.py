@@ -16,14 +16,18 @@ def test_a_sweep_over_seeds_becomes_tables_and_pictures(program, tmp_path: Path)
     assert compared.returncode == 0, compared.stderr
     assert "SR-GNN propagation_steps=0" in compared.stdout
     folder = tmp_path / "a table"
-    pictures = [f"{name}.{kind}" for name in ("lengths", "metrics") for kind in ("png", "svg")]
+    pictures = [f"{name}.{kind}" for name in ("clicks", "lengths", "metrics") for kind in ("png", "svg")]
     tables = [f"comparison.{kind}" for kind in ("csv", "md", "tex")]
     assert sorted(path.name for path in folder.iterdir()) == sorted([*tables, *pictures])
     figures = pl.read_csv(folder / "comparison.csv", infer_schema_length=None)
     rows = ["SR-GNN propagation_steps=0", "SR-GNN propagation_steps=1", *BASELINES]
     assert figures["row"].unique(maintain_order=True).to_list() == rows
-    assert figures.filter(metric="mrr@5", clicks="all")["seeds"].to_list() == [2, 2] + [1] * len(BASELINES)
-    assert figures.filter(metric="recall@5", clicks="all")["p"].null_count() == 1  # that of the reference
+    assert figures.filter(metric="mrr@5", clicks="all", target_clicks="all")["seeds"].to_list() == [2, 2] + [1] * len(
+        BASELINES
+    )
+    assert (
+        figures.filter(metric="recall@5", clicks="all", target_clicks="all")["p"].null_count() == 1
+    )  # that of the reference
 
     against = program("compare.py", "outputs", "against=nobody")
     assert (
