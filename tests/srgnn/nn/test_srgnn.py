@@ -92,7 +92,7 @@ def test_a_model_of_no_items_is_reported():
 
 
 def test_settings_build_the_model():
-    settings = SRGNNSettings(8, 12, 0.1, 2, "global", "occurrence", 3)
+    settings = SRGNNSettings(8, 12, 0.1, "none", 2, "global", "occurrence", 3)
     assert settings.build(5).settings == settings
 
 
