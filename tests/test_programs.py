@@ -161,7 +161,7 @@ def test_a_moved_log_is_evaluated_by_its_path_alone(program, tmp_path: Path):
         (["model.propagation_steps=-1"], "model.propagation_steps=-1: expected an integer of at least 0."),
         (
             ["dataset=foo"],
-            "dataset=foo: expected one of clicks, diginetica, diginetica_log, nowplaying, nowplaying_log, otto, ",
+            "dataset=foo: expected one of amazon, clicks, diginetica, diginetica_log, ml100k, ml1m, nowplaying, ",
         ),
         (["dataset=clicks"], "dataset.path is missing: give dataset.path=..."),
         (["dataset=clicks", "dataset.path=log.csv"], "no file log.csv: name yours with dataset.path=FILE."),
