@@ -26,7 +26,7 @@ def main(address: str = PAGE) -> None:
             page.wait_for_selector("#found li")
             page.keyboard.press("Enter")
             page.wait_for_selector(f"#clicks li:nth-child({place})")
-        page.wait_for_selector(f"#graph svg[aria-label*='{SESSION[-2]} to {SESSION[-1]}']")
+        page.wait_for_load_state("networkidle")  # the graph of the last click is drawn
         page.locator("#search").blur()
         page.screenshot(path=PICTURE)
 
