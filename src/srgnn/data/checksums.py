@@ -1,5 +1,6 @@
-"""Checksums of the files of a folder: CRC-32, which finds accidents and is fast enough for every load."""
+"""Checksums of files: SHA-256 of sources, and CRC-32 of our own, which is fast enough for every load."""
 
+import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,19 @@ def checksum(path: Path) -> int:
         while piece := file.read(PIECE):
             found = zlib.crc32(piece, found)
     return found
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of one file, in hexadecimal digits.
+
+    Raises:
+        UserError: for a file without permission to read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): ask for permission to read it.") from error
 
 
 def write_checksums(folder: Path, names: Sequence[str]) -> None:

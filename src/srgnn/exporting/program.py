@@ -59,6 +59,7 @@ class ScoringProgram(Module):
     def __init__(self, model: TrainableModel, k: int | None = None):
         super().__init__()
         self.model = model.eval()
+        self.model.item_embedding = self.model.item_embedding.merged()
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
         self.num_items = model.item_embedding.num_embeddings

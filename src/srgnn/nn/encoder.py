@@ -9,7 +9,7 @@ from torch_geometric.data import Batch
 
 from srgnn.errors import ArgumentError, UserError, check_choice, check_float, check_int
 from srgnn.nn.embedding import ItemEmbedding
-from srgnn.nn.text import TEXTS, TextItemEmbedding, start_from_texts
+from srgnn.nn.text import TEXTS, VECTORS, TextItemEmbedding, start_from_texts
 
 if TYPE_CHECKING:
     from srgnn.data.sessions import Sessions
@@ -75,7 +75,7 @@ class SessionEncoder(Module):
         size, normalized = settings.hidden_size, settings.scale is not None
         if settings.text in ("added", "only"):
             self.item_embedding: ItemEmbedding = TextItemEmbedding(num_items, size, normalized, settings.text)
-            self.item_tables = (*self.item_tables, "item_embedding.vectors")
+            self.item_tables = (*self.item_tables, VECTORS)
         else:
             self.item_embedding = ItemEmbedding(num_items, size, normalized)
 

@@ -124,9 +124,9 @@ def best_products(
     Returns:
         best items [B, top], their scores [B, top]
     """
-    few = columns is not None and len(session) <= FEW
-    # [V, B], for few sessions the second product, too, takes half the time of its transpose
-    scores = (session @ columns).T if few else items @ session.T  # type: ignore[operator]
+    use_columns = columns is not None and len(session) <= FEW
+    # [V, B]; for few sessions the product with the rows, too, takes half the time of its transpose
+    scores = (session @ columns).T if use_columns else items @ session.T  # type: ignore[operator]
     if norm is not None:
         scores /= norm.view(-1, 1)
     num_groups = len(items) // ITEMS_PER_GROUP

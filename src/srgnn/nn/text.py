@@ -16,6 +16,7 @@ from srgnn.nn.embedding import ItemEmbedding
 from srgnn.nn.sharding import Sum
 
 TEXTS = ("none", "initial", "added", "only")
+VECTORS = "item_embedding.vectors"  # the name of the vectors in a model
 
 
 class TextItemEmbedding(ItemEmbedding):
@@ -71,6 +72,8 @@ class TextItemEmbedding(ItemEmbedding):
         self.weight.register_hook(self._hold)  # type: ignore[no-untyped-call]
 
     def _hold(self, gradient: Tensor) -> Tensor:
+        if not (self.holds_all or self.has_cold or self.text == "only"):
+            return gradient
         held = self.has_text if self.holds_all or self.text == "only" else self.is_cold
         if gradient.is_sparse:
             rows, values = gradient._indices(), gradient._values()

@@ -47,8 +47,18 @@ class LoadedModel:
         saved = Checkpoint.load(path)
         # Weights that stayed in the file would change, or end the process, when something is copied onto it.
         saved = replace(saved, weights={name: weight.clone() for name, weight in saved.weights.items()})
-        loaded = cls(Recommender.from_checkpoint(saved, index), fingerprint(saved))
-        loaded.answer([Query(loaded.recommender.vocabulary.ids[:2], k=1)])
+        return cls.tried(Recommender.from_checkpoint(saved, index))
+
+    @classmethod
+    def tried(cls, recommender: Recommender) -> "LoadedModel":
+        """A recommender of a checkpoint, once it has answered one session.
+
+        Raises:
+            UserError: if it does not answer.
+        """
+        assert recommender.saved is not None
+        loaded = cls(recommender, fingerprint(recommender.saved))
+        loaded.answer([Query(recommender.vocabulary.ids[:2], k=1)])
         return loaded
 
     def answer(self, queries: Sequence[Query]) -> list[Answered]:
@@ -121,12 +131,8 @@ class ServedModel:
             UserError: see :meth:`srgnn.recommender.Recommender.add_items`; the old model stays.
         """
         with self._lock:
-            grown = self.current.recommender.add_items(items, titles)
-            assert grown.saved is not None
-            loaded = LoadedModel(grown, fingerprint(grown.saved))
-            loaded.answer([Query(grown.vocabulary.ids[:2], k=1)])
-            self.current = loaded
-            return loaded
+            self.current = LoadedModel.tried(self.current.recommender.add_items(items, titles))
+            return self.current
 
     def answer(self, queries: Sequence[Query]) -> list[Answered]:
         """The answers to queries, all by one model."""

@@ -32,16 +32,6 @@ class Metrics:
         self.reloads = Counter("srgnn_reloads", "New checkpoints by outcome", ["outcome"], registry=r)
         Gauge("srgnn_waiting_sessions", "Sessions that wait for their turn", registry=r).set_function(waiting)
 
-        self._of: dict[tuple[str, int], tuple[Counter, Histogram]] = {}  # a look-up by labels takes half of the time
-
-    def observe(self, route: str, status: int, seconds: float) -> None:
-        """Counts and times a request."""
-        if (route, status) not in self._of:
-            self._of[route, status] = self.requests.labels(route, str(status)), self.seconds.labels(route)
-        counter, histogram = self._of[route, status]
-        counter.inc()
-        histogram.observe(seconds)
-
     def page(self) -> bytes:
         """The metrics as Prometheus reads them."""
         return generate_latest(self.registry)
@@ -70,7 +60,8 @@ class Observed:
         finally:
             seconds = time.perf_counter() - begun
             route = getattr(scope.get("route"), "path", "other")  # no path that a client made up
-            self.metrics.observe(route, status, seconds)
+            self.metrics.requests.labels(route, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(seconds)
             about = {"method": scope["method"], "route": route, "status": status, "ms": round(1000 * seconds, 2)}
             logger.info("request", extra={"about": about})
 

@@ -15,10 +15,8 @@ from srgnn.data.sessions import Vocabulary
 from srgnn.errors import ArgumentError, UserError
 from srgnn.models import MODELS
 from srgnn.nn.embedding import SMALLEST_NORM
-from srgnn.nn.text import TextItemEmbedding
+from srgnn.nn.text import VECTORS, TextItemEmbedding
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, build_empty
-
-VECTORS, PROJECTION = "item_embedding.vectors", "item_embedding.projection"  # of a model that knows texts
 
 Likeness = Sequence[int | str] | Tensor
 
@@ -130,19 +128,21 @@ def take_over(model: TrainableModel, vocabulary: Sequence[int | str], checkpoint
     before = Vocabulary(checkpoint.record.vocabulary)
     places = [(row, old) for row, raw in enumerate(vocabulary) if (old := before.index(raw)) is not None]
     rows, olds = torch.tensor(places, dtype=torch.long).view(-1, 2).T
+    embedding = model.item_embedding
+    if isinstance(embedding, TextItemEmbedding) and (ours := embedding.vectors.size(1)) != (
+        theirs := checkpoint.weights[VECTORS].size(1)
+    ):
+        raise UserError(
+            f"The vectors of the items' texts have {ours} numbers, and those of the checkpoint have {theirs}: use the "
+            "same language model.",
+            "init_from",
+        )
     with torch.no_grad():
         for name, parameter in cast(torch.nn.Module, model).named_parameters():
-            if name.endswith(PROJECTION) and parameter.shape != checkpoint.weights[name].shape:
-                raise UserError(
-                    f"The vectors of the items' texts have {len(parameter)} numbers, and those of the checkpoint have "
-                    f"{len(checkpoint.weights[name])}: use the same language model.",
-                    "init_from",
-                )
             if name in model.item_tables:
                 parameter[rows] = checkpoint.weights[name][olds].to(parameter.dtype)
             else:
                 parameter.copy_(checkpoint.weights[name])
-    embedding = model.item_embedding
     if isinstance(embedding, TextItemEmbedding):  # what was learned from older clicks counts
         embedding.is_cold &= ~embedding.weight.any(dim=1)
 

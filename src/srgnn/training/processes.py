@@ -17,9 +17,7 @@ from srgnn.errors import LostProcess
 from srgnn.training.callbacks import Interrupted
 
 SECONDS = 3.0  # that the main thread gets to raise an error itself
-SECONDS_TO_END = (
-    10.0  # that a process whose connection is lost gets to report its error: on a busy machine it needs some
-)
+SECONDS_TO_END = 10.0  # that a process whose connection is lost gets to report its error, on a busy machine
 LOST = re.compile(r"gloo/transport|Connection (closed|reset|refused)|Broken pipe|TCPStore|recv|sendBytes")
 REASON = re.compile(r"Connection (closed|reset) by peer|Connection refused|Broken pipe|[Tt]imed out|out of memory")
 FIRST = "SRGNN_FIRST_PROCESS"  # a variable: the process that has started this one, for those that Lightning starts

@@ -18,12 +18,13 @@ from torch.optim import Optimizer
 from srgnn.contracts import TrainableModel
 from srgnn.errors import ArgumentError, UserError, check_float, check_int
 from srgnn.nn.embedding import ItemEmbedding
+from srgnn.nn.text import VECTORS
 from srgnn.saving import replace_folder, temporary_folder
 from srgnn.training import checkpoint_folder
 from srgnn.training.checkpoint import MODEL, build_empty, load_record
 
 SHARDS, COPIES = "tensor_parallel", "data_parallel"  # Lightning's names of the dimensions of a mesh
-TABLES = ("item_embedding.weight", "item_embedding.vectors")  # in the names of tensors with one row per item
+TABLES = ("item_embedding.weight", VECTORS)  # in the names of tensors with one row per item
 OPTIMIZER = "optimizer."  # before the names of its tensors
 
 

@@ -147,9 +147,13 @@ def test_every_model_learns_the_map_of_the_texts(texts: SessionData, name: str, 
 def test_a_model_with_texts_is_restored_from_its_checkpoint(texts: SessionData, name: str, text: str, tmp_path: Path):
     run = Run(tmp_path, TRAINED[name](hidden_size=8, text=text), max_epochs=1, refit=False, trainer=TRAINER)
     result = train(run, texts)
-    restored = Checkpoint.load(result.checkpoint).build_model()
+    checkpoint = Checkpoint.load(result.checkpoint)
+    restored, graphs = checkpoint.build_model(), SessionGraphs(texts.test, texts.num_items)
     assert type(restored.item_embedding) is ItemEmbedding
-    assert torch.equal(rank(restored, SessionGraphs(texts.test, texts.num_items)).ranks, result.test.ranks)
+    assert torch.equal(rank(restored, graphs).ranks, result.test.ranks)
+    trained = run.model.build(texts.num_items)
+    trained.load_state_dict(checkpoint.weights)
+    torch.testing.assert_close(restored(graphs[:20]), trained.eval()(graphs[:20]))
 
 
 def test_the_first_stage_trains_the_map_alone_and_the_second_everything(texts: SessionData, tmp_path: Path):

@@ -5,12 +5,10 @@ from collections.abc import Collection, Sequence
 import polars as pl
 
 from srgnn.data.log.columns.ids import MISSING, id_reader, text_reader
-from srgnn.data.log.columns.names import shown
-from srgnn.data.log.columns.nesting import all_paths, unpacked
-from srgnn.data.log.columns.roles import check_header, check_type, name_yours
-from srgnn.data.log.items import ItemTable
+from srgnn.data.log.columns.roles import check_type
+from srgnn.data.log.items import ItemTable, opened
 from srgnn.data.log.raw.files import SAMPLE, RawFiles
-from srgnn.errors import ArgumentError, UserError
+from srgnn.errors import ArgumentError
 
 
 def item_texts(
@@ -33,26 +31,15 @@ def item_texts(
         raise ArgumentError("text", "[]", "the names of columns, such as title")
     id_column = table.id or "id"
     names = {"items.id": [id_column], "text": list(dict.fromkeys(columns))}
-    known = list(dict.fromkeys([id_column, *columns]))
-    try:
-        with files.one_sentence():
-            check_header(files, [[name] for name in known])
-            frame = unpacked(files.rows(), None, known)
-            types = frame.collect_schema()
-            files.check_columns(known)
-    except UserError as error:
-        raise error.renamed({name: f"items.{name}" for name in ("header", "separator", "quote", "encoding")}) from error
+    frame = opened(files, names)
+    types = frame.collect_schema()
     for argument, given in names.items():
         for name in given:
-            if name not in types:
-                paths = list(all_paths(types))
-                text = f"{files.name}: expected the column {shown(name)}; found {shown(*paths)}"
-                raise UserError(f"{text}. {name_yours({argument: [name]}, paths)}.", argument)
             dtype = types[name]
             is_list = argument == "text" and isinstance(dtype, pl.List | pl.Array)
             check_type(files, argument, name, dtype.inner if is_list else dtype)  # type: ignore[attr-defined]
     with files.one_sentence():
-        sample = frame.select(known).head(SAMPLE).collect(engine="streaming")
+        sample = frame.select(list(dict.fromkeys([id_column, *columns]))).head(SAMPLE).collect(engine="streaming")
     parts: list[pl.Expr] = []
     for name in names["text"]:
         column = pl.col(name)

@@ -1,6 +1,7 @@
 """The table of items: their titles, and any further columns."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,20 +89,12 @@ def read_items(table: ItemTable, files: RawFiles, folder: Path, missing: Collect
         UserError: for a table that cannot be read, or lacks a column.
     """
     columns = {"id": table.id or "id", "title": table.title or "title"}
-    try:
-        with converted(files, folder) as plain, plain.one_sentence():
-            check_header(plain, [[name] for name in columns.values()])
-            frame = unpacked(plain.rows(), None, [*columns.values()]).collect(engine="streaming")
-            plain.check_columns([*columns.values()])
-    except UserError as error:
-        names = ("header", "separator", "quote", "encoding")
-        raise error.renamed({name: f"items.{name}" for name in names}) from error
-    for role, name in columns.items():
-        argument = f"items.{role}"
-        paths = list(all_paths(frame.schema))
-        if name not in frame.columns:
-            text = f"{files.name}: expected the column {shown(name)}; found {shown(*paths)}"
-            raise UserError(f"{text}. {name_yours({argument: [name]}, paths)}.", argument)
+    needed = {f"items.{role}": [name] for role, name in columns.items()}
+    with _as_options(), converted(files, folder) as plain:
+        rows = opened(plain, needed)
+        with plain.one_sentence():
+            frame = rows.collect(engine="streaming")
+    for argument, (name,) in needed.items():
         check_type(files, argument, name, frame.schema[name])
     ids, titles = frame[columns["id"]], frame[columns["title"]]
     ours = frame.select(
@@ -114,6 +107,41 @@ def read_items(table: ItemTable, files: RawFiles, folder: Path, missing: Collect
             free = f"item_{free}"
         others = others.rename({name: free})
     return pl.concat([ours, others], how="horizontal")
+
+
+def opened(files: RawFiles, needed: Mapping[str, Sequence[str]]) -> pl.LazyFrame:
+    """The rows of a table of items that has some columns, each of them once.
+
+    Args:
+        files: The files of the table.
+        needed: The names of the columns, by the argument that gives them.
+
+    Raises:
+        UserError: for a table that cannot be read, or lacks a column.
+    """
+    names = list(dict.fromkeys(name for given in needed.values() for name in given))
+    with _as_options(), files.one_sentence():
+        check_header(files, [[name] for name in names])
+        rows = unpacked(files.rows(), None, names)
+        types = rows.collect_schema()
+        files.check_columns(names)
+    paths = list(all_paths(types))
+    for argument, given in needed.items():
+        for name in given:
+            if name not in types:
+                text = f"{files.name}: expected the column {shown(name)}; found {shown(*paths)}"
+                raise UserError(f"{text}. {name_yours({argument: [name]}, paths)}.", argument)
+    return rows
+
+
+@contextmanager
+def _as_options() -> Iterator[None]:
+    """Names the arguments of raw files as those of the table."""
+    try:
+        yield
+    except UserError as error:
+        names = ("header", "separator", "quote", "encoding")
+        raise error.renamed({name: f"items.{name}" for name in names}) from error
 
 
 def with_titles(known: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,5 @@
 """Raw files as rows: CSV, TSV, JSON lines or Parquet, plain or compressed; errors about files that cannot be read."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from srgnn.data.checksums import sha256_of
 from srgnn.data.log.raw.alike import alike
 from srgnn.data.log.raw.broken import (
     UNPYTHON,
@@ -96,7 +96,7 @@ class RawFiles:
         Raises:
             UserError: for a file without permission to read.
         """
-        return {str(path): _hash(path) for path in self.paths}
+        return {str(path): sha256_of(path) for path in self.paths}
 
     def rows(self, numbered: bool = False, marked: bool = False, blanked: bool = False) -> pl.LazyFrame:
         """The rows, with text left as text.
@@ -297,11 +297,3 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
             fix = command(path, UNPYTHON, "null")
             return UserError(f"{path} has NaN or Infinity in {counted(number, 'line')}: write null, with {fix}.")
     return UserError(f"{files.name} cannot be read as {files.kind[1:]} ({text}).")
-
-
-def _hash(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): ask for permission to read it.") from error
