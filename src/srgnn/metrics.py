@@ -1,11 +1,9 @@
 """Full-ranking metrics, from the rank of the target among all items, and metrics of what is recommended."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from srgnn.errors import UserError
 
@@ -63,41 +61,24 @@ def check_finite(scores: Tensor) -> Tensor:
     return scores
 
 
-class RankMetrics(Metric):
-    """recall@k, mrr@k and ndcg@k over ranks, as fractions of one.
+def rank_sums(ranks: Tensor, k: Sequence[int]) -> Tensor:
+    """The sums of recall@k, mrr@k and ndcg@k over ranks [P], as fractions of one, in float64, [3, K].
 
-    With one target per prefix, recall@k is what the papers call P@k or HR@k. An update takes ranks [B]; the sums
-    are float64 and are added up over all processes.
-
-    Args:
-        k: Cut-offs.
-        kwargs: Further arguments of :class:`torchmetrics.Metric`.
+    With one target per prefix, recall@k is what the papers call P@k or HR@k.
     """
+    rank = ranks.double().view(-1, 1)
+    hit = rank <= torch.tensor(k, device=ranks.device)  # [P, K]
+    gains = torch.stack([torch.ones_like(rank), 1 / rank, 1 / torch.log2(rank + 1)])  # [3, P, 1]
+    return (gains * hit).sum(dim=1)
 
-    full_state_update = False
-    sums: Tensor
-    count: Tensor
 
-    def __init__(self, k: Sequence[int] = (5, 10, 20), **kwargs: Any):
-        super().__init__(**kwargs)
-        self.k = sorted(set(k))
-        self.add_state("sums", torch.zeros(3, len(self.k), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-
-    def update(self, ranks: Tensor) -> None:
-        rank = ranks.double().view(-1, 1)
-        hit = rank <= torch.tensor(self.k, device=ranks.device)  # [B, K]
-        gains = torch.stack([torch.ones_like(rank), 1 / rank, 1 / torch.log2(rank + 1)])  # [3, B, 1]
-        self.sums = self.sums + (gains * hit).sum(dim=1)
-        self.count = self.count + ranks.numel()
-
-    def compute(self) -> dict[str, Tensor]:
-        means = self.sums / self.count
-        return {
-            f"{metric}@{k}": means[m, i]
-            for m, metric in enumerate(("recall", "mrr", "ndcg"))
-            for i, k in enumerate(self.k)
-        }
+def by_name(means: Tensor, k: Sequence[int]) -> dict[str, Tensor]:
+    """The means of :func:`rank_sums`, [3, K], by their names."""
+    return {
+        f"{metric}@{each}": means[m, i]
+        for m, metric in enumerate(("recall", "mrr", "ndcg"))
+        for i, each in enumerate(k)
+    }
 
 
 def recommendation_metrics(recommended: Tensor, clicks: Tensor, k: int) -> dict[str, float]:
@@ -125,9 +106,8 @@ def recommendation_metrics(recommended: Tensor, clicks: Tensor, k: int) -> dict[
 
 def rank_metrics(ranks: Tensor, k: Sequence[int]) -> dict[str, float]:
     """Computes recall@k, mrr@k and ndcg@k of ranks [P], as plain numbers."""
-    metrics = RankMetrics(k, sync_on_compute=False)
-    metrics.update(ranks)
-    return {name: float(value) for name, value in metrics.compute().items()}
+    k = sorted(set(k))
+    return {name: float(mean) for name, mean in by_name(rank_sums(ranks, k) / ranks.numel(), k).items()}
 
 
 def click_classes(target_clicks: Tensor) -> Iterator[tuple[str, Tensor]]:

@@ -189,7 +189,7 @@ def test_it_needs_neither_hydra_nor_lightning(checkpoint: Path):
     code = (
         "import sys; from srgnn.recommender import Recommender\n"
         f"Recommender.load({str(checkpoint)!r}).recommend(['A'], 2)\n"
-        "print([name for name in ('hydra', 'omegaconf', 'lightning', 'wandb') if name in sys.modules])"
+        "print([name for name in ('hydra', 'omegaconf', 'lightning', 'torchmetrics', 'wandb') if name in sys.modules])"
     )
     source = Path(__file__).resolve().parents[2] / "src"
     process = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=True)

@@ -15,9 +15,10 @@ from torch_geometric.data import Batch
 from srgnn.contracts import Loss, TrainableModel
 from srgnn.errors import ArgumentError, UserError
 from srgnn.evaluation import Ranker
-from srgnn.metrics import RankMetrics, is_finite
+from srgnn.metrics import is_finite
 from srgnn.training.checkpoint import KEY, CheckpointRecord
 from srgnn.training.optimizer import OptimizerSettings
+from srgnn.training.rank_metrics import RankMetrics
 from srgnn.training.sharding import SHARDS, average_gradients
 
 READ_EVERY = 20  # steps between two readings of the loss by the progress bar and the logger
