@@ -24,6 +24,7 @@ from srgnn.serving.messages import (
     Health,
     Problem,
     Search,
+    SimilarItems,
     State,
     body_description,
     search_form,
@@ -89,6 +90,7 @@ def build_app(service: Service) -> FastAPI:
     of_bodies = (400, 408, 413, 415, 422, 503, 504)
     add("/recommend", "POST", service.recommend, Answer | Answers, of_bodies, service.recommend_forms)
     add("/explain", "POST", service.explain, Graph, of_bodies, service.explain_forms)
+    add("/similar", "POST", service.similar, SimilarItems, (*of_bodies, 409), service.similar_forms)
     add("/items", "GET", _items_route(service), FoundItems, (422, 503, 504))
     add("/items", "POST", service.add_item, State, (*of_bodies, 403, 409), service.new_item_forms)
     add("/reload", "POST", service.reload_on_request, State, (403, 503))

@@ -1,4 +1,4 @@
-"""The search for items by id or title."""
+"""Items of the catalogue: a search by id or title, and those similar to one."""
 
 from typing import Any
 
@@ -33,4 +33,18 @@ def find_items(model: LoadedModel, query: str, limit: int) -> list[dict[str, Any
         | ({} if title is None else {"title": title})
         | ({} if clicks is None else {"clicks": clicks})
         for index, title, clicks in rows
+    ]
+
+
+def similar_items(model: LoadedModel, item: int | str, k: int) -> list[dict[str, Any]]:
+    """The `k` items that are most similar to one, see :meth:`srgnn.recommender.Recommender.similar_items`.
+
+    Returns:
+        for each item its `id`, its `cosine`, and its `title` if it has one
+    """
+    found = model.recommender.similar_items(item, k)
+    titles = found.titles or [None] * len(found.items)
+    return [
+        {"id": raw, "cosine": cosine} | ({} if title is None else {"title": title})
+        for raw, cosine, title in zip(found.items, found.cosines, titles, strict=True)
     ]

@@ -96,6 +96,13 @@ class SessionOnly(Form):
     session: list[ItemId]
 
 
+class OneItem(Form):
+    """An item whose most similar items are wanted."""
+
+    item: ItemId
+    k: int = 10
+
+
 class NewItem(Form):
     """An item that is not trained."""
 
@@ -126,7 +133,7 @@ def recommend_forms(limits: Limits, keeps_sessions: bool) -> dict[str, type[Wish
     session = Annotated[list[ItemId], Field(max_length=limits.clicks)]
     items = Annotated[list[ItemId], Field(max_length=limits.items)]
     wish: dict[str, Any] = {
-        "k": (Annotated[int, Field(ge=1, le=limits.k), BeforeValidator(_whole)], min(20, limits.k)),
+        "k": (_number_of_items(limits), min(20, limits.k)),
         "without": (items, []),
         "only": (items | None, None),
     }
@@ -144,6 +151,15 @@ def explain_forms(limits: Limits) -> dict[str, type[SessionOnly]]:
     """The form of a request for the graph of a session."""
     session = Annotated[list[ItemId], Field(max_length=limits.clicks)]
     return {"session": create_model("SessionOnly", __base__=SessionOnly, session=(session, ...))}
+
+
+def similar_forms(limits: Limits) -> dict[str, type[OneItem]]:
+    """The form of a request for similar items within limits."""
+    return {"item": create_model("OneItem", __base__=OneItem, k=(_number_of_items(limits), min(10, limits.k)))}
+
+
+def _number_of_items(limits: Limits) -> Any:
+    return Annotated[int, Field(ge=1, le=limits.k), BeforeValidator(_whole)]
 
 
 F = TypeVar("F", bound=Form)
@@ -236,6 +252,21 @@ class FoundItems(BaseModel):
     """The items that fit a search, the best known first."""
 
     items: list[FoundItem]
+    model: str
+
+
+class SimilarItem(BaseModel):
+    """An item, and the cosine of its embedding with that of the item that was asked for."""
+
+    id: int | str
+    cosine: float
+    title: str | None = None
+
+
+class SimilarItems(BaseModel):
+    """The items whose embeddings have the largest cosine with that of an item, the largest first."""
+
+    items: list[SimilarItem]
     model: str
 
 

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from srgnn.errors import ArgumentError, UserError
 from srgnn.serving.batching import Batcher
 from srgnn.serving.graph import explain
-from srgnn.serving.items import find_items
+from srgnn.serving.items import find_items, similar_items
 from srgnn.serving.limits import Limits
 from srgnn.serving.messages import (
     Form,
@@ -29,6 +29,7 @@ from srgnn.serving.messages import (
     new_item_forms,
     parse,
     recommend_forms,
+    similar_forms,
 )
 from srgnn.serving.model import Answered, LoadedModel, ServedModel
 from srgnn.serving.problems import Refusal, busy
@@ -79,6 +80,7 @@ class Service:
         )
         self.recommend_forms = recommend_forms(self.limits, self.store is not None)
         self.explain_forms = explain_forms(self.limits)
+        self.similar_forms = similar_forms(self.limits)
         self.new_item_forms = new_item_forms(self.limits)
         self._aside = 0
 
@@ -112,6 +114,18 @@ class Service:
         model = self.model.current
         async with self._in_time():
             items = await self._beside(lambda: find_items(model, query, limit))
+        return Json({"items": items, "model": model.fingerprint})
+
+    async def similar(self, request: Request) -> Response:
+        """The items that are most similar to an item, by the cosine of their embeddings."""
+        form = await self._form(request, self.similar_forms)
+        model = self.model.current
+        k = min(form.k, len(model.recommender.vocabulary) - 1)
+        async with self._in_time():
+            try:
+                items = await self._beside(lambda: similar_items(model, form.item, k))
+            except UserError as error:
+                raise Refusal(409, str(error)) from error
         return Json({"items": items, "model": model.fingerprint})
 
     async def add_item(self, request: Request) -> Response:

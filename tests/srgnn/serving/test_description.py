@@ -33,6 +33,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Any:
     [
         "POST /recommend",
         "POST /explain",
+        "POST /similar",
         "GET /items",
         "POST /items",
         "POST /reload",

@@ -77,8 +77,7 @@ def type_session(page, session: list[str]) -> None:
     page.keyboard.press("/")
     for place, raw in enumerate(session, start=1):
         page.keyboard.type(raw)
-        page.wait_for_selector("#found li")
-        page.keyboard.press("Enter")
+        page.keyboard.press("Enter")  # at once: it waits for the items of the whole text
         page.wait_for_selector(f"#clicks li:nth-child({place})")
 
 
@@ -108,6 +107,17 @@ def test_the_graph_has_a_circle_for_each_item_and_an_arrow_for_each_pair(open_pa
     assert page.locator("#graph .last title").text_content() == "lamp-3"
 
 
+def test_the_items_similar_to_the_last_click_are_clicked(open_page, checkpoint: Path):
+    page = open_page()
+    assert page.is_hidden("#alike")
+    type_session(page, SESSION)
+    page.wait_for_selector("#alike-to:has-text('lamp-3')")
+    similar = Recommender.load(checkpoint).similar_items("lamp-3", 6).items
+    assert [name.split()[-1] for name in page.locator("#similar .name").all_inner_texts()] == similar
+    page.click("#similar li:nth-child(2) button")
+    page.wait_for_selector(f"#clicks li:nth-child(4):has-text('{similar[1]}')")
+
+
 def test_a_click_that_is_left_out_shows_what_would_be_recommended_without_it(open_page, checkpoint: Path):
     page = open_page()
     type_session(page, SESSION)
@@ -126,8 +136,8 @@ def test_a_recommended_item_is_clicked_and_titles_are_text(open_page):
     page.wait_for_selector("#clicks li")
     assert "A <b>bold</b> lamp" in page.inner_text("#clicks")
     page.check("#new-only")
-    page.wait_for_function("document.querySelectorAll('#next li').length == 20")
-    page.wait_for_function("!document.querySelector('#next').textContent.includes('bold')")
+    page.wait_for_function("() => document.querySelectorAll('#next li').length == 20")
+    page.wait_for_function("() => !document.querySelector('#next').textContent.includes('bold')")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -2,6 +2,7 @@ import asyncio
 import json
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -246,6 +247,7 @@ def test_a_key_is_asked_for_wherever_there_is_something_to_learn_or_to_change(mo
         for method, path in (
             ("POST", "/recommend"),
             ("POST", "/explain"),
+            ("POST", "/similar"),
             ("POST", "/reload"),
             ("GET", "/items"),
             ("POST", "/items"),
@@ -424,6 +426,33 @@ def test_items_are_found_by_id_and_title_the_best_known_first(model: ServedModel
         assert items[1] == {"id": "A", "title": "Red lamp", "clicks": 3}
 
     ask(Service(model), talk)
+
+
+def test_similar_items_have_titles_and_cosines(model: ServedModel):
+    async def talk(client: httpx.AsyncClient) -> tuple[httpx.Response, ...]:
+        forms = ({"item": "A", "k": 2}, {"item": "A"}, {"item": "unknown"}, {"item": "A", "k": 0})
+        return tuple([await client.post("/similar", json=form) for form in forms])
+
+    two, all_others, unknown, none = ask(Service(model), talk)
+    expected = model.current.recommender.similar_items("A", 2)
+    found = [(item["id"], item["cosine"], item.get("title")) for item in two.json()["items"]]
+    assert found == list(zip(expected.items, expected.cosines, expected.titles or [], strict=True))
+    assert len(all_others.json()["items"]) == len(model.current.recommender.vocabulary) - 1
+    assert (unknown.status_code, none.status_code) == (409, 422)
+    assert unknown.json()["error"] == "item=unknown: expected an id of the vocabulary, such as A."
+
+
+def test_a_model_that_counts_has_no_similar_items(model: ServedModel, small):
+    markov = BASELINES["Markov chain"]().build(small.num_items)
+    markov.observe(small.train)
+    model.current = replace(model.current, recommender=Recommender(markov, small.vocabulary, small.train_clicks))
+
+    async def talk(client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post("/similar", json={"item": small.vocabulary.ids[0]})
+
+    response = ask(Service(model), talk)
+    assert response.status_code == 409
+    assert "need a model that is trained" in response.json()["error"]
 
 
 def test_the_graph_of_a_session_has_attention_and_weights(model: ServedModel):

@@ -37,7 +37,8 @@ function redraw(list, children) {
 
 const nameOf = (id) => titles.get(id) ?? String(id);
 const remember = (items) => items.forEach(({ id, title }) => title && titles.set(id, title));
-const short = (text, length = 16) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+// Both ends of a long text, since titles often begin alike.
+const short = (text, length = 17) => (text.length > length ? `${text.slice(0, 9)}…${text.slice(9 - length + 1)}` : text);
 
 // Only the newest question is answered: an older answer may arrive later.
 let newest = 0;
@@ -58,6 +59,10 @@ async function show() {
     drawNext(left ?? all, left ? all.items.map(({ id }) => id) : state.before);
     drawGraph(graph, session);
     if (!left) state.before = all.items.map(({ id }) => id);
+    const known = graph?.nodes.map(({ id }) => id) ?? [];
+    const last = session.findLast((id) => known.includes(id)) ?? null;
+    const similar = last === null ? null : await call("similar", { item: last, k: 6 }).catch(() => null);
+    if (question === newest) drawSimilar(last, similar?.items ?? []);
   } catch (error) {
     if (question !== newest) return;
     complain(error);
@@ -108,14 +113,35 @@ function drawNext({ items, by_popularity: byPopularity, skipped }, before) {
     items.map(({ id, probability }, place) => {
       const bar = element("span", { class: "bar" });
       bar.style.width = `${(100 * probability) / most}%`;
-      const name = element("span", { class: "name" }, nameOf(id));
-      if (titles.has(id)) name.append(" ", element("span", { class: "quiet" }, String(id)));
       const share = element("span", { class: "quiet" }, `${(100 * probability).toFixed(1)} %`);
-      const button = element("button", { type: "button" }, bar, name, change(before, id, place), share);
+      const button = element("button", { type: "button" }, bar, nameLine(id), change(before, id, place), share);
       button.onclick = () => click(id);
       return element("li", {}, button);
     }),
   );
+}
+
+// Models that count clicks have no embeddings, and nothing is drawn.
+function drawSimilar(last, items) {
+  byId("alike").hidden = !items.length;
+  if (!items.length) return;
+  remember(items);
+  byId("alike-to").textContent = `To the last click, ${nameOf(last)}, by the cosine of the embeddings.`;
+  redraw(
+    byId("similar"),
+    items.map(({ id, cosine }) => {
+      const button = element("button", { type: "button" }, nameLine(id), element("span", { class: "quiet" }, cosine.toFixed(2)));
+      button.onclick = () => click(id);
+      return element("li", {}, button);
+    }),
+  );
+}
+
+// The title of an item with its id, or the id alone.
+function nameLine(id) {
+  const name = element("span", { class: "name" }, nameOf(id));
+  if (titles.has(id)) name.append(" ", element("span", { class: "quiet" }, String(id)));
+  return name;
 }
 
 function change(before, id, place) {
@@ -196,8 +222,10 @@ const search = byId("search");
 const found = byId("found");
 let active = -1;
 let searches = 0;
+let pending = Promise.resolve(); // the newest search
 
 function close() {
+  searches++; // a search that is under way opens nothing
   found.hidden = true;
   search.setAttribute("aria-expanded", "false");
   search.removeAttribute("aria-activedescendant");
@@ -218,7 +246,7 @@ function activate(index) {
   search.setAttribute("aria-activedescendant", options[active].id);
 }
 
-search.addEventListener("input", async () => {
+async function find() {
   const query = search.value.trim();
   const number = ++searches;
   if (!query) return close();
@@ -246,17 +274,19 @@ search.addEventListener("input", async () => {
   found.hidden = false;
   search.setAttribute("aria-expanded", "true");
   activate(0);
-});
+}
 
+search.addEventListener("input", () => (pending = find()));
 search.addEventListener("keydown", (event) => {
   if (event.key === "Backspace" && !search.value && state.session.length) remove(state.session.length - 1);
+  if (event.key === "Enter") {
+    event.preventDefault();
+    pending.then(() => found.hidden || choose(found.children[active])); // not among the items of an older search
+  }
   if (found.hidden) return;
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     event.preventDefault();
     activate(active + (event.key === "ArrowDown" ? 1 : -1));
-  } else if (event.key === "Enter") {
-    event.preventDefault();
-    choose(found.children[active]);
   } else if (event.key === "Escape") close();
 });
 search.addEventListener("blur", close);
