@@ -171,7 +171,7 @@ function drawGraph(graph, session) {
     return { x, y, r, label: y < -1 ? y - r - 6 : y + r + 13 }; // away from the edges
   });
   const [top, bottom] = [Math.min(...spots.map(({ y }) => y)) - 50, Math.max(...spots.map(({ y }) => y)) + 50];
-  const half = 1.2 * far + 60;
+  const half = Math.max(180, 1.2 * far + 60); // a single item is drawn no larger than two
   const box = `${-half} ${top} ${2 * half} ${bottom - top}`;
   const image = svg("svg", { viewBox: box, role: "img", "aria-label": described(graph) });
   const marker = svg("marker", { id: "tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7,
