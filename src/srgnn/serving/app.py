@@ -16,20 +16,9 @@ from starlette.exceptions import HTTPException
 
 import srgnn
 from srgnn.errors import ArgumentError, UserError
-from srgnn.serving.messages import (
-    Answer,
-    Answers,
-    FoundItems,
-    Graph,
-    Health,
-    Problem,
-    Search,
-    SimilarItems,
-    State,
-    body_description,
-    search_form,
-)
+from srgnn.serving.forms import Search, body_description, search_form
 from srgnn.serving.problems import Refusal, invalid
+from srgnn.serving.responses import Answer, Answers, FoundItems, Graph, Health, Problem, SimilarItems, State
 from srgnn.serving.service import Json, Service
 from srgnn.serving.telemetry import Observed
 

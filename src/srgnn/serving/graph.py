@@ -17,7 +17,7 @@ def explain(recommender: Recommender, session: Sequence[int | str]) -> dict[str,
         session: Raw item ids, oldest click first.
 
     Returns:
-        `nodes`, `edges` and `skipped` of :class:`srgnn.serving.messages.Graph`
+        `nodes`, `edges` and `skipped` of :class:`srgnn.serving.responses.Graph`
     """
     known, skipped = recommender.look_up(session)
     if known and can_inspect(recommender):

@@ -14,25 +14,25 @@ from pydantic_core import to_json
 
 from srgnn.errors import ArgumentError, UserError
 from srgnn.serving.batching import Batcher
-from srgnn.serving.graph import explain
-from srgnn.serving.items import find_items, similar_items
-from srgnn.serving.limits import Limits
-from srgnn.serving.messages import (
+from srgnn.serving.forms import (
     Form,
     LikeOthers,
     ManySessions,
     NextClick,
     OneSession,
     WithVector,
-    answer_content,
     explain_forms,
     new_item_forms,
     parse,
     recommend_forms,
     similar_forms,
 )
+from srgnn.serving.graph import explain
+from srgnn.serving.items import find_items, similar_items
+from srgnn.serving.limits import Limits
 from srgnn.serving.model import Answered, LoadedModel, ServedModel
 from srgnn.serving.problems import Refusal, busy
+from srgnn.serving.responses import answer_content
 from srgnn.serving.store import SessionStore
 from srgnn.serving.telemetry import Metrics
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from services import write_checkpoint
 
 from srgnn.serving.app import build_app
+from srgnn.serving.forms import LARGEST
 from srgnn.serving.limits import Limits
-from srgnn.serving.messages import LARGEST
 from srgnn.serving.model import ServedModel
 from srgnn.serving.service import Service
 from srgnn.serving.store import MemoryStore
