@@ -28,7 +28,9 @@ from urllib.request import urlopen
 import numpy as np
 import torch
 
-from srgnn.index import LISTS_PER_ROOT, POINTS_PER_LIST, PROBED, ItemIndex, digest_of, embedding_of
+from srgnn.data.sessions import Sessions
+from srgnn.exporting import export_compiled
+from srgnn.index import LISTS_PER_ROOT, POINTS_PER_LIST, ItemIndex, digest_of, embedding_of
 from srgnn.nn import SRGNNSettings
 from srgnn.recommender import Recommender
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord
@@ -37,6 +39,7 @@ SERVE = Path(__file__).resolve().parents[1] / "src" / "serve.py"
 ITEMS = 43_097  # the catalogue of Diginetica
 CLICKS_PER_SESSION = 4  # about the mean of the published logs
 SESSIONS = 1000  # different ones, sent in turn
+TUNED = 200  # sessions that the number of lists is chosen with
 CONNECTIONS = 256  # at most; a request that finds none free waits, and its time counts
 BOUND = 0.05  # seconds that 99 of 100 requests may take at the highest rate
 STEP = 1.25  # between the rates of the search
@@ -80,6 +83,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500, help="requests per second")
     parser.add_argument("--seconds", type=float, default=20, help="of each load")
     parser.add_argument("--index", action="store_true", help="searches with an index of the items")
+    parser.add_argument("--compiled", action="store_true", help="answers with the compiled model")
     parser.add_argument("--no-search", action="store_true", help="leaves out the search for the highest rate")
     parser.add_argument("--folder", type=Path, help="folder for the checkpoint; a temporary one by default")
     parser.add_argument("--threads", type=int, default=1, help="of torch in the service")
@@ -90,7 +94,11 @@ def main() -> None:
         write_checkpoint(checkpoint, options.items, options.width)
         given = [f"threads={options.threads}", *options.options]
         if options.index:
-            given.append(f"index={write_index(checkpoint)}")
+            given.append(f"index={write_index(checkpoint, options.k)}")
+        if options.compiled:
+            compiled = checkpoint.with_name("model.compiled")
+            export_compiled(Checkpoint.load(checkpoint), compiled)
+            given.append(f"compiled={compiled}")
         print(
             f"{options.items:,} items, d = {options.width}, k = {options.k}, {options.seconds:g} s per load, "
             f"torch threads: {options.threads}, cores: {os.cpu_count()}"
@@ -123,7 +131,7 @@ def num_groups(items: int) -> int:
     return max(1, min(round(LISTS_PER_ROOT * math.sqrt(items)), items // POINTS_PER_LIST))
 
 
-def write_index(checkpoint: Path) -> Path:
+def write_index(checkpoint: Path, k: int) -> Path:
     """Writes an index whose lists are the groups of the items: to find lists for a million items takes many minutes."""
     import faiss
 
@@ -136,9 +144,14 @@ def write_index(checkpoint: Path) -> Path:
     lists = faiss.IndexIVFFlat(quantizer, width, groups, faiss.METRIC_INNER_PRODUCT)
     lists.train(centres)  # finds that the lists are known
     lists.add(rows)
-    lists.nprobe = min(groups, max(8, -(-groups // PROBED)))
+    index = ItemIndex(lists, digest_of(embedding_of(recommender.model), recommender.vocabulary))
+    draw = random.Random(1)
+    sessions = Sessions.from_lists([session_of(draw, len(rows)) for _ in range(TUNED)])
+    best = recommender.retrieval.best_items(sessions, k).items
+    index.tune(recommender.retrieval.session_embeddings(sessions), best)
+    print(f"{index.lists.nprobe:,} of {groups:,} lists are searched")
     path = checkpoint.with_name("items.index")
-    ItemIndex(lists, digest_of(embedding_of(recommender.model), recommender.vocabulary)).save(path)
+    index.save(path)
     return path
 
 
@@ -163,11 +176,16 @@ def requests_of(url: str, items: int, k: int) -> list[bytes]:
     draw = random.Random(0)
     requests = []
     for _ in range(SESSIONS):
-        length = min(50, 1 + int(draw.expovariate(1 / (CLICKS_PER_SESSION - 0.5))))
-        body = json.dumps({"session": [draw.randrange(items) for _ in range(length)], "k": k})
+        body = json.dumps({"session": session_of(draw, items), "k": k})
         head = f"POST /recommend HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Type: application/json\r\n"
         requests.append(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
     return requests
+
+
+def session_of(draw: random.Random, items: int) -> list[int]:
+    """A session of random items."""
+    length = min(50, 1 + int(draw.expovariate(1 / (CLICKS_PER_SESSION - 0.5))))
+    return [draw.randrange(items) for _ in range(length)]
 
 
 class Connection:

@@ -30,8 +30,8 @@ def main(config: DictConfig) -> None:
         torch.set_num_threads(check_int("threads", config.threads, 1))
     store = build(config, "store") if "store" in config else None
     api_key = None if config.api_key is None else str(config.api_key)
-    index = None if config.index is None else Path(str(config.index))
-    model = ServedModel(lambda: finished_run(config.checkpoint, config.paths.outputs), index)
+    files = (None if path is None else Path(str(path)) for path in (config.index, config.compiled))
+    model = ServedModel(lambda: finished_run(config.checkpoint, config.paths.outputs), *files)
     log_json_lines()
     with options_of(config):
         serve(Service(model, limits, store, api_key), str(config.host), config.port)

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srgnn.answers import BestItems, Query, Recommendations, SimilarItems, check_ids
+from srgnn.answers import Query, Recommendations, SimilarItems, check_ids
+from srgnn.compiled import CompiledModel
 from srgnn.contracts import Model
 from srgnn.data.sessions import Sessions, Vocabulary
 from srgnn.errors import ArgumentError, UserError, check_int
-from srgnn.index import ItemIndex
+from srgnn.index import ItemIndex, embedding_of
 from srgnn.metrics import check_finite
 from srgnn.nn.embedding import SMALLEST_NORM
 from srgnn.retrieval import Retrieval
@@ -28,45 +29,66 @@ class Recommender:
         clicks: Number of training clicks of every item, [V]: they answer sessions of which no click is known. None
             refuses such sessions.
         index: An index of its items, which proposes the ones to score; None scores all.
+        compiled: The model as compiled programs; None runs its layers one by one.
 
     Example:
         >>> Recommender.load("outputs/.../best.ckpt").recommend(["A", "B", "A"], k=10)
     """
 
     def __init__(
-        self, model: Model, vocabulary: Vocabulary, clicks: Tensor | None = None, index: ItemIndex | None = None
+        self,
+        model: Model,
+        vocabulary: Vocabulary,
+        clicks: Tensor | None = None,
+        index: ItemIndex | None = None,
+        compiled: CompiledModel | None = None,
     ):
         self.model = model.eval()
         self.vocabulary = vocabulary
         self.titles = vocabulary.titles
         self.clicks = clicks
-        self.retrieval = Retrieval(self.model, len(vocabulary), clicks, index)
+        self.retrieval = Retrieval(self.model, len(vocabulary), clicks, index, compiled)
         self.saved: Checkpoint | None = None
 
     @classmethod
-    def load(cls, checkpoint: str | Path, index: str | Path | None = None) -> "Recommender":
+    def load(
+        cls, checkpoint: str | Path, index: str | Path | None = None, compiled: str | Path | None = None
+    ) -> "Recommender":
         """The recommender of a checkpoint file.
 
         Args:
             checkpoint: The checkpoint.
             index: The file of an :class:`~srgnn.index.ItemIndex` of its items, for large catalogues: the best items are
                 searched for among those that it proposes, and have no probabilities. None scores all items.
+            compiled: The file of its :class:`~srgnn.compiled.CompiledModel`, for a service: it answers where neither
+                probabilities nor a choice of items are asked for. None runs the layers of the model one by one.
 
         Raises:
-            UserError: if a file is missing or not one of this project, or the index is another checkpoint's.
+            UserError: if a file is missing or not one of this project, or the index or the compiled model is another
+                checkpoint's.
         """
-        return cls.from_checkpoint(Checkpoint.load(checkpoint), index)
+        return cls.from_checkpoint(Checkpoint.load(checkpoint), index, compiled)
 
     @classmethod
-    def from_checkpoint(cls, saved: Checkpoint, index: str | Path | None = None) -> "Recommender":
+    def from_checkpoint(
+        cls, saved: Checkpoint, index: str | Path | None = None, compiled: str | Path | None = None
+    ) -> "Recommender":
         """The recommender of a checkpoint in memory, see :meth:`load`.
 
         Raises:
-            UserError: if the weights do not fit the model or are not finite, or the index is another checkpoint's.
+            UserError: if the weights do not fit the model or are not finite, or the index or the compiled model is
+                another checkpoint's.
         """
         model, vocabulary, clicks = saved.build_model(), saved.vocabulary, saved.record.clicks
-        loaded = None if index is None else ItemIndex.load(index, model, vocabulary)
-        recommender = cls(model, vocabulary, None if clicks is None else torch.tensor(clicks), loaded)
+        recommender = cls(
+            model,
+            vocabulary,
+            None if clicks is None else torch.tensor(clicks),
+            None if index is None else ItemIndex.load(index, model, vocabulary),
+            None
+            if compiled is None
+            else CompiledModel.load(compiled, saved.fingerprint, embedding_of(model).divided()),
+        )
         recommender.saved = saved
         return recommender
 
@@ -80,17 +102,20 @@ class Recommender:
         The arguments are those of :func:`~srgnn.training.new_items.add_items`.
 
         Raises:
-            UserError: see there; and for a recommender that has an index, or was made without a checkpoint.
+            UserError: see there; and for a recommender that has an index or a compiled model, or was made without a
+                checkpoint.
 
         Example:
             >>> grown = Recommender.load("best.ckpt").add_items({"new": ["A", "B"]})
         """
         if self.saved is None:
             raise UserError("Items are added to a checkpoint: make the recommender with Recommender.load.")
-        if self.retrieval.index is not None:
-            raise UserError(
-                "An index does not find items that are added later: load the checkpoint without it.", "index"
-            )
+        for name, it in (("index", self.retrieval.index), ("compiled model", self.retrieval.compiled)):
+            if it is not None:
+                raise UserError(
+                    f"The {name} does not know items that are added later: load the checkpoint without it.",
+                    name.split()[0],
+                )
         return self.from_checkpoint(add_items(self.saved, items, titles))
 
     def recommend(
@@ -148,8 +173,19 @@ class Recommender:
                 None if only is None else self.choice(only),
                 with_probabilities,
             )
-            for row, i in enumerate(members):
-                answers[i] = self._in_raw_ids(best, row, queries[i].k, sessions[i][1], not known[row])
+            # Lists of all at once: each small operation of torch would hand the interpreter to another thread.
+            rows = zip(best.items.tolist(), best.scores.tolist(), strict=True)
+            shares = None if best.probabilities is None else best.probabilities.tolist()
+            for place, ((items, scores), i) in enumerate(zip(rows, members, strict=True)):
+                found = [item for item in items[: queries[i].k] if item >= 0]
+                answers[i] = Recommendations(
+                    [self.vocabulary.ids[item] for item in found],
+                    scores[: len(found)],
+                    None if shares is None else shares[place][: len(found)],
+                    None if self.titles is None else [self.titles[item] for item in found],
+                    sessions[i][1],
+                    by_popularity=not known[place],
+                )
         return [answers[i] for i in range(len(queries))]
 
     def _left_out(self, query: Query, known: list[int]) -> list[int]:
@@ -167,19 +203,6 @@ class Recommender:
         if not found:
             raise ArgumentError("only", list(only), f"at least one known id, such as {self.vocabulary.ids[0]}")
         return torch.tensor(sorted(found))
-
-    def _in_raw_ids(
-        self, best: BestItems, row: int, k: int, skipped: list[int | str], by_popularity: bool
-    ) -> Recommendations:
-        found = [i for i in best.items[row, :k].tolist() if i >= 0]
-        return Recommendations(
-            [self.vocabulary.ids[i] for i in found],
-            best.scores[row, : len(found)].tolist(),
-            None if best.probabilities is None else best.probabilities[row, : len(found)].tolist(),
-            None if self.titles is None else [self.titles[i] for i in found],
-            skipped,
-            by_popularity,
-        )
 
     @property
     def item_embeddings(self) -> Tensor:

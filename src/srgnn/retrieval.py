@@ -4,11 +4,14 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from srgnn.answers import BestItems
+from srgnn.compiled import SLOTS, CompiledModel
 from srgnn.contracts import Model, TrainableModel
 from srgnn.data.graphs import evaluation_batch_size, whole_sessions
 from srgnn.data.sessions import Sessions
@@ -31,10 +34,20 @@ class Retrieval:
         num_items: Number of its items :math:`V`.
         clicks: Number of training clicks of every item, [V]: they answer sessions without a click. None refuses these.
         index: An index of its items, which proposes the ones to score; None scores all.
+        compiled: The model as compiled programs, for batches of up to :data:`~srgnn.compiled.SLOTS` clicks and padding;
+            None runs its layers one by one.
     """
 
-    def __init__(self, model: Model, num_items: int, clicks: Tensor | None = None, index: ItemIndex | None = None):
-        self.model, self.num_items, self.clicks, self.index = model, num_items, clicks, index
+    def __init__(
+        self,
+        model: Model,
+        num_items: int,
+        clicks: Tensor | None = None,
+        index: ItemIndex | None = None,
+        compiled: CompiledModel | None = None,
+    ):
+        self.model, self.num_items, self.clicks = model, num_items, clicks
+        self.index, self.compiled = index, compiled
         self.popular = None if clicks is None else clicks.sort(descending=True, stable=True).indices
         self.ranker = Ranker(model, torch.device("cpu"))
         self.scores: Callable[[Batch], Tensor] = model
@@ -66,6 +79,24 @@ class Retrieval:
         with_probabilities = with_probabilities and self.index is None
         most_left_out = 0 if without is None else int(without.lengths.max())
         top = min(k + most_left_out, self.num_items if only is None else len(only))
+        clicks = None if self.compiled is None or with_probabilities or only is not None else padded(sessions)
+        if clicks is None:
+            items, scores, probabilities = self._by_layers(sessions, top, only, with_probabilities)
+        else:
+            items, scores, probabilities = *self._by_programs(clicks, top), None
+        if without is not None:
+            keys = torch.arange(len(sessions)).view(-1, 1) * self.num_items + items
+            is_out = torch.isin(keys, without.owner * self.num_items + without.items)
+            order = is_out.int().sort(dim=1, stable=True).indices  # the others move up
+            items = items.masked_fill(is_out, -1).gather(1, order)
+            scores = scores.masked_fill(is_out, -torch.inf).gather(1, order)
+            probabilities = None if probabilities is None else probabilities.gather(1, order)
+        return BestItems(items[:, :k], scores[:, :k], None if probabilities is None else probabilities[:, :k])
+
+    def _by_layers(
+        self, sessions: Sessions, top: int, only: Tensor | None, with_probabilities: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The best items of sessions, their scores, and their probabilities, [S, top] each."""
         items = torch.zeros(len(sessions), top, dtype=torch.long)
         scores = torch.zeros(len(sessions), top)
         probabilities = torch.zeros(len(sessions), top) if with_probabilities else None
@@ -88,31 +119,59 @@ class Retrieval:
             scores[rows], found = (of_all if only is None else of_all[:, only]).topk(top)
             items[rows] = found if only is None else only[found]
             probabilities[rows] = self.model.probabilities(of_all).gather(1, items[rows])
-        if without is not None:
-            keys = torch.arange(len(sessions)).view(-1, 1) * self.num_items + items
-            is_out = torch.isin(keys, without.owner * self.num_items + without.items)
-            order = is_out.int().sort(dim=1, stable=True).indices  # the others move up
-            items = items.masked_fill(is_out, -1).gather(1, order)
-            scores = scores.masked_fill(is_out, -torch.inf).gather(1, order)
-            probabilities = None if probabilities is None else probabilities.gather(1, order)
-        return BestItems(items[:, :k], scores[:, :k], None if probabilities is None else probabilities[:, :k])
+        return items, scores, probabilities
+
+    @torch.inference_mode()
+    def session_embeddings(self, sessions: Sessions) -> Tensor:
+        """The embeddings of sessions, none of them empty, [S, d].
+
+        Raises:
+            AttributeError: if the model has none.
+        """
+        graphs = whole_sessions(sessions, self.num_items)
+        parts = torch.split(graphs.first[:-1], evaluation_batch_size(self.num_items, holds_scores=False))
+        return torch.cat([cast(TrainableModel, self.model).session_embedding(graphs[rows]) for rows in parts])
 
     def _retrieve(self, batch: Batch, top: int, only: Tensor | None) -> tuple[Tensor, Tensor]:
         """The best items of a batch and their scores, [B, top] each."""
         if only is not None:
             of_choice = check_finite(self.model.scores_of(batch, only)).topk(top)
             return only[of_choice.indices], of_choice.values
-        model = cast(TrainableModel, self.model)
         if self.index is not None:
-            session = check_finite(model.session_embedding(batch))
+            session = check_finite(cast(TrainableModel, self.model).session_embedding(batch))
             items, scores = self.index.best(session, self.ranker.items, self.ranker.norm, top)
             if (items >= 0).all():  # else it proposed too few
                 return items, scores
         if self.ranker.in_tiles and batch.num_graphs * self.num_items <= HELD:
-            session = model.session_embedding(batch)
-            check_finite(session.norm(dim=1) * self.ranker.longest)  # no score is larger
-            return best_products(session, self.ranker.items, self.ranker.norm, top, self.columns)
+            return self._of_all(cast(TrainableModel, self.model).session_embedding(batch), top)
         _, items, scores = self.ranker(batch, top)
+        return items, scores
+
+    def _of_all(self, session: Tensor, top: int) -> tuple[Tensor, Tensor]:
+        """The best ones of all items for few session embeddings [B, d] and their scores, [B, top] each."""
+        check_finite(session.norm(dim=1) * self.ranker.longest)  # no score is larger
+        parts = torch.split(session, max(1, HELD // self.num_items))
+        found = [best_products(part, self.ranker.items, self.ranker.norm, top, self.columns) for part in parts]
+        items, scores = (torch.cat(each) for each in zip(*found, strict=True))
+        return items, scores
+
+    def _by_programs(self, clicks: NDArray[np.int64], top: int) -> tuple[Tensor, Tensor]:
+        """The best items of sessions [B, L] and their scores, [B, top] each, by the compiled model.
+
+        With few operations of torch, since each of them offers the interpreter to the other threads of a service.
+        """
+        assert self.compiled is not None
+        session = self.compiled.encode(clicks)
+        embeddings = torch.from_numpy(session)
+        if self.index is not None:
+            items, scores = self.index.best(check_finite(embeddings), self.ranker.items, self.ranker.norm, top)
+            return (items, scores) if (items >= 0).all() else self._of_all(embeddings, top)
+        found = self.compiled.best(session, top)
+        if found is None:
+            return self._of_all(embeddings, top)
+        items, scores, is_proven = map(torch.from_numpy, found)
+        if not found[2].all():  # also where a score is not finite
+            items[~is_proven], scores[~is_proven] = self._of_all(embeddings[~is_proven], top)
         return items, scores
 
     @cached_property
@@ -132,3 +191,18 @@ class Retrieval:
             )
         items = self.popular if only is None else self.popular[torch.isin(self.popular, only)]
         return items[:top], self.clicks[items[:top]].float()
+
+
+def padded(sessions: Sessions) -> NDArray[np.int64] | None:
+    """The clicks of sessions, [S, L], oldest first, with -1 for padding.
+
+    None if a session is empty, or more than :data:`~srgnn.compiled.SLOTS` would be held.
+    """
+    items, ptr = sessions.items.numpy(), sessions.ptr.numpy()
+    lengths = np.diff(ptr)
+    if not lengths.all() or len(lengths) * lengths.max() > SLOTS:
+        return None
+    place = np.arange(lengths.max())
+    clicks = np.full((len(lengths), len(place)), -1, dtype=np.int64)
+    clicks[place < lengths[:, None]] = items
+    return clicks

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from srgnn.data.sessions import Vocabulary
+from srgnn.data.sessions import Sessions, Vocabulary
 from srgnn.errors import UserError
 from srgnn.index import ItemIndex
 from srgnn.nn import SRGNNSettings, TAGNNSettings
@@ -57,6 +57,22 @@ def test_an_index_searches_a_part_of_the_items(checkpoint: Path):
     recommender = Recommender.load(checkpoint)
     index = ItemIndex.build(recommender.model, recommender.vocabulary)
     assert int((index.propose(torch.randn(1, 8), NUM_ITEMS) >= 0).sum()) < NUM_ITEMS / 2
+
+
+def test_as_few_lists_are_searched_as_find_the_best_items(checkpoint: Path):
+    recommender = Recommender.load(checkpoint)
+    index = ItemIndex.build(recommender.model, recommender.vocabulary)
+    sessions = Sessions.from_lists(torch.randint(NUM_ITEMS, (100, 3)).tolist())
+    embeddings, best = (
+        recommender.retrieval.session_embeddings(sessions),
+        recommender.retrieval.best_items(sessions, 20),
+    )
+    index.tune(embeddings, best.items)
+    assert index.recall(embeddings, best.items) >= 0.995
+    index.lists.nprobe //= 2
+    assert index.recall(embeddings, best.items) < 0.995
+    index.tune(embeddings, torch.full_like(best.items, -2))  # finds none of them: all lists are searched
+    assert index.lists.nprobe == index.lists.nlist
 
 
 def test_an_index_of_another_checkpoint_is_refused(checkpoint: Path):

@@ -1,5 +1,6 @@
 """Files that a checkpoint is exported to, by their suffix."""
 
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,13 @@ from srgnn.cli.tables import say
 from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import Sessions
 from srgnn.errors import UserError
-from srgnn.exporting import FORMATS, export
+from srgnn.exporting import FORMATS, export, export_compiled
 from srgnn.index import ItemIndex
 from srgnn.recommender import Recommender
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, load_record
 
 MEASURED = 2000  # prefixes that both searches answer
+ALONE = 200  # sessions that are answered one by one
 CUT = 20  # items that they search for
 
 
@@ -39,27 +41,57 @@ def write_index(checkpoint: Path, output: Path, config: DictConfig) -> str:
     """Writes an index of the items, and compares its search with the exact one."""
     exact = Recommender.load(checkpoint)
     index = ItemIndex.build(exact.model, exact.vocabulary)
+    sessions, targets, source = measured_sessions(load_record(checkpoint), config)
+    tuning, measured = sessions[: len(sessions) // 2], sessions[len(sessions) // 2 :]
+    k = min(CUT, len(exact.vocabulary))
+    best = exact.retrieval.best_items(Sessions.from_lists(tuning), k).items
+    index.tune(exact.retrieval.session_embeddings(Sessions.from_lists(tuning)), best)
     index.save(output)
     indexed = Recommender(exact.model, exact.vocabulary, exact.clicks, index)
-    sessions, targets, source = measured_sessions(load_record(checkpoint), config)
     found, seconds = [], []
     for recommender in (exact, indexed):
         started = time.perf_counter()
-        found.append(recommender.retrieval.best_items(sessions, min(CUT, len(exact.vocabulary))).items)
-        seconds.append((time.perf_counter() - started) / len(sessions))
+        found.append(recommender.retrieval.best_items(Sessions.from_lists(measured), k).items)
+        seconds.append((time.perf_counter() - started) / len(measured))
     recall = (found[0].unsqueeze(2) == found[1].unsqueeze(1)).any(dim=2).float().mean()
     lines = [
-        f"Of the best {CUT} items, the index finds {recall:.2%} ({len(sessions):,} {source}).",
+        f"{index.lists.nprobe:,} of its {index.lists.nlist:,} lists are searched, chosen on {len(tuning):,} {source}.",
+        f"Of the best {k} items, the index finds {recall:.2%} ({len(measured):,} other {source}).",
         f"A session takes {seconds[1] * 1e3:.2f} ms with it and {seconds[0] * 1e3:.2f} ms without, in batches.",
     ]
     if targets is not None:
-        without, with_index = (mean_reciprocal_rank(items, targets) for items in found)
-        lines.append(f"mrr@{CUT}: {with_index:.2%} with it, {without:.2%} without ({with_index - without:+.2%}).")
+        without, with_index = (mean_reciprocal_rank(items, targets[len(tuning) :]) for items in found)
+        lines.append(f"mrr@{k}: {with_index:.2%} with it, {without:.2%} without ({with_index - without:+.2%}).")
     return "\n".join(lines)
 
 
-def measured_sessions(record: CheckpointRecord, config: DictConfig) -> tuple[Sessions, Tensor | None, str]:
-    """Prefixes of the test sessions with their targets, or random sessions if the data of the checkpoint is gone."""
+def write_compiled(checkpoint: Path, output: Path, config: DictConfig) -> str:
+    """Writes the compiled model of a service, and compares its answers with those of the layers."""
+    say("The model is compiled, which takes a minute ...")
+    saved = Checkpoint.load(checkpoint)
+    compiled = export_compiled(saved, output)
+    layers = Recommender.from_checkpoint(saved)
+    programs = Recommender(layers.model, layers.vocabulary, layers.clicks, compiled=compiled)
+    sessions, _, source = measured_sessions(saved.record, config)
+    alone = [Sessions.from_lists([session]) for session in sessions[:ALONE]]
+    k, scores, seconds = min(CUT, len(layers.vocabulary)), [], []
+    for recommender in (layers, programs):
+        each = []
+        for session in alone:
+            started = time.perf_counter()
+            each.append((recommender.retrieval.best_items(session, k).scores, time.perf_counter() - started))
+        scores.append(torch.cat([best for best, _ in each]))
+        seconds.append(statistics.median(took for _, took in each))
+    difference = float((scores[0] - scores[1]).abs().max() / scores[0].abs().max())
+    return (
+        f"Its scores of the best {k} items are those of the model ({len(alone)} {source}; largest difference "
+        f"{difference:.0e} of the largest).\nA session alone takes {seconds[1] * 1e3:.2f} ms with it and "
+        f"{seconds[0] * 1e3:.2f} ms without."
+    )
+
+
+def measured_sessions(record: CheckpointRecord, config: DictConfig) -> tuple[list[list[int]], Tensor | None, str]:
+    """Prefixes of the test sessions with their targets [S]; random sessions if the data of the checkpoint is gone."""
     generator, num_items = torch.Generator().manual_seed(0), len(record.vocabulary)
     try:
         if config.dataset is None:
@@ -70,12 +102,12 @@ def measured_sessions(record: CheckpointRecord, config: DictConfig) -> tuple[Ses
     except UserError as error:
         say(f"{error}\nRandom sessions take the place of the test sessions.")
         items = torch.randint(num_items, (MEASURED, 4), generator=generator)
-        return Sessions.from_lists(items.tolist()), None, "random sessions"
+        return items.tolist(), None, "random sessions"
     graphs = SessionGraphs(data.test, data.num_items)
     chosen = torch.randperm(len(graphs), generator=generator)[:MEASURED]
     places = zip(graphs.start[chosen].tolist(), graphs.length[chosen].tolist(), strict=True)
     prefixes = [graphs.items[start : start + length].tolist() for start, length in places]
-    return Sessions.from_lists(prefixes), graphs.targets[chosen], "test prefixes"
+    return prefixes, graphs.targets[chosen], "test prefixes"
 
 
 def mean_reciprocal_rank(items: Tensor, targets: Tensor) -> float:
@@ -88,4 +120,5 @@ KINDS: dict[str, Callable[[Path, Path, DictConfig], str]] = {
     ".ckpt": write_weights,
     **dict.fromkeys(FORMATS, write_program),
     ".index": write_index,
+    ".compiled": write_compiled,
 }

@@ -37,6 +37,14 @@ def check_exportable(model: Model, name: str) -> TrainableModel:
     return cast(TrainableModel, model)
 
 
+def frozen(model: TrainableModel) -> TrainableModel:
+    """A model as it is exported, in evaluation mode and with a plain table of items; it is the same object."""
+    model.item_embedding = model.item_embedding.merged()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model.eval()
+
+
 class ScoringProgram(Module):
     """Scores of all items for sessions of item indices, or the best `k` items with their scores.
 
@@ -58,10 +66,7 @@ class ScoringProgram(Module):
 
     def __init__(self, model: TrainableModel, k: int | None = None):
         super().__init__()
-        self.model = model.eval()
-        self.model.item_embedding = self.model.item_embedding.merged()
-        for parameter in self.model.parameters():
-            parameter.requires_grad_(False)
+        self.model = frozen(model)
         self.num_items = model.item_embedding.num_embeddings
         self.k = None if k is None else check_int("k", k, 1, self.num_items)
         self.register_buffer("norm", model.item_embedding.norm(model.item_embedding.weight))
@@ -83,9 +88,9 @@ class ScoringProgram(Module):
             return best.indices, best.values
 
 
-def trace(program: ScoringProgram) -> ExportedProgram:
+def trace(program: Module) -> ExportedProgram:
     """Records a program for any number of sessions and of clicks."""
-    example = random_items(program.num_items, 3, 5)
+    example = random_items(cast(int, program.num_items), 3, 5)
     sizes = ({0: Dim("batch", min=1), 1: Dim("clicks", min=1)},)
     with quiet(), torch.no_grad():
         return torch.export.export(program, (example,), dynamic_shapes=sizes)

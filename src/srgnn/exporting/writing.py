@@ -1,13 +1,15 @@
 """Files of exported programs, which hold all that a user without this package needs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
+from torch.onnx import ONNXProgram
 
 from srgnn.errors import UserError
 from srgnn.exporting.program import Outputs, ScoringProgram, check, check_exportable, quiet, trace
@@ -40,18 +42,24 @@ def export(checkpoint: Checkpoint, output: Path, k: int | None = None) -> float:
     name, write = checkpoint.record.architecture, FORMATS[output.suffix]
     program = ScoringProgram(check_exportable(checkpoint.build_model(), name), k)
     with whole_file(output, "the program", "folder") as temporary:
-        try:
-            traced = trace(program)
-            run = write(traced, temporary, description(checkpoint.record, k))
-        except (UserError, OSError):
-            raise
-        except Exception as error:  # torch raises many kinds, with texts of many lines
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(
-                f"{name} with these settings cannot be written as {output.suffix} ({type(error).__name__}: {reason}): "
-                "use the checkpoint itself."
-            ) from error
+        with exported(name, output):
+            run = write(trace(program), temporary, description(checkpoint.record, k))
         return check(run, program.model, program.num_items, k, f"The program {output.name}")
+
+
+@contextmanager
+def exported(name: str, output: Path) -> Iterator[None]:
+    """Turns what torch raises when it cannot export a model into one sentence."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # of many kinds, with texts of many lines
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{name} with these settings cannot be written as {output.suffix} ({type(error).__name__}: {reason}): "
+            "use the checkpoint itself."
+        ) from error
 
 
 def description(record: CheckpointRecord, k: int | None) -> dict[str, Any]:
@@ -71,10 +79,25 @@ def write_onnx(program: ExportedProgram, path: Path, about: dict[str, Any]) -> C
     """Writes an ONNX file, and returns what onnxruntime computes from it.
 
     Raises:
+        UserError: see :func:`onnx_of`.
+    """
+    translated = onnx_of(program, ["scores"] if about["k"] is None else ["best", "scores"])
+    import onnxruntime
+
+    translated.model.metadata_props[ABOUT] = json.dumps(about)
+    translated.save(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda items: tuple(map(torch.from_numpy, session.run(None, {"items": items.numpy()})))
+
+
+def onnx_of(program: ExportedProgram, outputs: Sequence[str]) -> ONNXProgram:
+    """A program in the operations of ONNX, with names of its outputs; its input is `items`.
+
+    Raises:
         UserError: if a package is missing, or the weights are too large for one file.
     """
     try:
-        import onnxruntime
+        import onnxruntime  # noqa: F401  # who writes a file runs it, too
         import onnxscript  # noqa: F401  # torch needs it
     except ImportError as error:
         raise UserError("ONNX needs further packages: pip install 'srgnn[export]'.") from error
@@ -84,14 +107,10 @@ def write_onnx(program: ExportedProgram, path: Path, about: dict[str, Any]) -> C
             f"The weights take {size / 1e9:.1f} GB, and an ONNX file holds 2 GB: use a name that ends in .pt2.",
             "output",
         )
-    outputs = ["scores"] if about["k"] is None else ["best", "scores"]
     with quiet():
         translated = torch.onnx.export(program, input_names=["items"], output_names=outputs, dynamo=True, verbose=False)
     assert translated is not None  # None is returned for other arguments
-    translated.model.metadata_props[ABOUT] = json.dumps(about)
-    translated.save(path)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda items: tuple(map(torch.from_numpy, session.run(None, {"items": items.numpy()})))
+    return translated
 
 
 FORMATS: dict[str, Callable[[ExportedProgram, Path, dict[str, Any]], Callable[[Tensor], Outputs]]] = {

@@ -69,6 +69,12 @@ class ItemEmbedding(Embedding):
         norm: Tensor = torch.linalg.vector_norm(table, dim=1)
         return norm.clamp(min=SMALLEST_NORM)
 
+    def divided(self) -> Tensor:
+        """The rows whose products with a session are the scores, [V, d]."""
+        table = self.table().detach()
+        norm = self.norm(table)
+        return table if norm is None else table / norm.view(-1, 1)
+
     def scores(self, session: Tensor, table: Tensor | None = None, norm: Tensor | None = None) -> Tensor:
         """Products of session embeddings with all items, [B, d] -> [B, V], without a normalised copy of the table.
 

@@ -147,6 +147,28 @@ def best_products(
     return found.gather(1, place), values
 
 
+def best_of(proposed: Tensor, session: Tensor, items: Tensor, norm: Tensor | None, top: int) -> tuple[Tensor, Tensor]:
+    """The best ones of proposed items and their scores.
+
+    Args:
+        proposed: The items to choose from, [B, n]; -1 stands for none.
+        session: Session embeddings, [B, d].
+        items: Item embeddings, [V, d].
+        norm: Divisors of the scores of every item, [V]; None divides by nothing.
+        top: Number of best items.
+
+    Returns:
+        best items [B, top], their scores [B, top]; the last ones are -1, with a score of minus infinity, if too few
+        were proposed
+    """
+    is_item = proposed >= 0
+    found = proposed.clamp(min=0)
+    scores = (F.embedding(found, items) @ session.unsqueeze(2)).squeeze(2)
+    scores = scores if norm is None else scores / norm[found]
+    values, place = scores.masked_fill(~is_item, -torch.inf).topk(top)
+    return proposed.gather(1, place), values
+
+
 def _members(groups: Tensor, size: int) -> Tensor:
     """The members of consecutive groups of a size, [b, n] -> [b, n * size]."""
     return (groups.unsqueeze(2) * size + torch.arange(size)).flatten(1)

@@ -1,15 +1,12 @@
 """The model that the service answers with, and its replacement while requests arrive."""
 
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
-import torch
 
 from srgnn.answers import Query, Recommendations
 from srgnn.recommender import Recommender
@@ -38,8 +35,9 @@ class LoadedModel:
     fingerprint: str
 
     @classmethod
-    def load(cls, path: Path, index: Path | None = None) -> "LoadedModel":
-        """Reads a checkpoint, and an index of its items if one is given, and answers one session.
+    def load(cls, path: Path, index: Path | None = None, compiled: Path | None = None) -> "LoadedModel":
+        """Reads a checkpoint, with an index of its items or its compiled model if they are given, and answers one
+        session.
 
         Raises:
             UserError: if they cannot be read, do not belong together, or do not answer.
@@ -47,7 +45,7 @@ class LoadedModel:
         saved = Checkpoint.load(path)
         # Weights that stayed in the file would change, or end the process, when something is copied onto it.
         saved = replace(saved, weights={name: weight.clone() for name, weight in saved.weights.items()})
-        return cls.tried(Recommender.from_checkpoint(saved, index))
+        return cls.tried(Recommender.from_checkpoint(saved, index, compiled))
 
     @classmethod
     def tried(cls, recommender: Recommender) -> "LoadedModel":
@@ -57,7 +55,7 @@ class LoadedModel:
             UserError: if it does not answer.
         """
         assert recommender.saved is not None
-        loaded = cls(recommender, fingerprint(recommender.saved))
+        loaded = cls(recommender, recommender.saved.fingerprint)
         loaded.answer([Query(recommender.vocabulary.ids[:2], k=1)])
         return loaded
 
@@ -104,15 +102,16 @@ class ServedModel:
     Args:
         locate: Finds the checkpoint; it is called for every (re)load.
         index: The file of an index of its items, which is read anew with it; None scores all items.
+        compiled: The file of its compiled model, which is read anew with it; None runs its layers one by one.
 
     Raises:
         UserError: if the first one cannot be loaded.
     """
 
-    def __init__(self, locate: Callable[[], Path], index: Path | None = None):
-        self._locate, self._index = locate, index
+    def __init__(self, locate: Callable[[], Path], index: Path | None = None, compiled: Path | None = None):
+        self._load: Callable[[], LoadedModel] = lambda: LoadedModel.load(locate(), index, compiled)
         self._lock = threading.Lock()
-        self.current = LoadedModel.load(locate(), index)
+        self.current = self._load()
 
     def reload(self) -> LoadedModel:
         """Loads the checkpoint anew and returns the model that answers from now on.
@@ -121,7 +120,7 @@ class ServedModel:
             UserError: if it cannot be loaded; the old model stays.
         """
         with self._lock:  # the last one to begin is the one that stays
-            self.current = LoadedModel.load(self._locate(), self._index)
+            self.current = self._load()
             return self.current
 
     def add_items(self, items: Mapping[int | str, Likeness], titles: Mapping[int | str, str]) -> LoadedModel:
@@ -137,13 +136,3 @@ class ServedModel:
     def answer(self, queries: Sequence[Query]) -> list[Answered]:
         """The answers to queries, all by one model."""
         return self.current.answer(queries)
-
-
-def fingerprint(checkpoint: Checkpoint) -> str:
-    """The first 16 hexadecimal digits of a SHA-256 over what answers depend on: model, vocabulary, clicks, weights."""
-    record = checkpoint.record
-    digest = sha256(json.dumps([record.architecture, record.model, record.vocabulary, record.clicks]).encode())
-    for name, weight in sorted(checkpoint.weights.items()):
-        digest.update(name.encode())
-        digest.update(weight.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]

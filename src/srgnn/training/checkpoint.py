@@ -3,9 +3,12 @@
 Those of a table that is shared out over processes are folders, see :mod:`srgnn.training.checkpoint_folder`.
 """
 
+import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
@@ -148,6 +151,16 @@ class Checkpoint:
         if embedding is not None:
             cast(TrainableModel, model).item_embedding = embedding.merged()
         return model.eval()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The first 16 hexadecimal digits of a SHA-256 over what answers depend on."""
+        record = self.record
+        digest = sha256(json.dumps([record.architecture, record.model, record.vocabulary, record.clicks]).encode())
+        for name, weight in sorted(self.weights.items()):
+            digest.update(name.encode())
+            digest.update(weight.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:16]
 
     def save(self, path: Path) -> None:
         """Writes the record and the weights to one file, from which :meth:`load` reads them.

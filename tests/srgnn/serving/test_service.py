@@ -13,6 +13,7 @@ from srgnn.answers import Query
 from srgnn.baselines import BASELINES
 from srgnn.data import Vocabulary
 from srgnn.errors import ArgumentError, UserError
+from srgnn.exporting import export_compiled
 from srgnn.index import ItemIndex
 from srgnn.recommender import Recommender
 from srgnn.serving.graph import explain
@@ -21,6 +22,7 @@ from srgnn.serving.model import Answered, LoadedModel, ServedModel
 from srgnn.serving.service import Service
 from srgnn.serving.store import MemoryStore, RedisStore
 from srgnn.serving.telemetry import JsonLines
+from srgnn.training.checkpoint import Checkpoint
 
 JSON = {"Content-Type": "application/json"}
 
@@ -57,6 +59,26 @@ def test_an_index_proposes_the_items_and_has_to_be_that_of_the_checkpoint(model:
     write_checkpoint(checkpoint, seed=1)
     with pytest.raises(UserError):
         indexed.reload()
+
+
+def test_a_compiled_model_answers_and_has_to_be_that_of_the_checkpoint(model: ServedModel, checkpoint: Path):
+    pytest.importorskip("onnxscript")
+    recommender, compiled = model.current.recommender, checkpoint.with_name("model.compiled")
+    export_compiled(Checkpoint.load(checkpoint), compiled)
+    served = ServedModel(lambda: checkpoint, compiled=compiled)
+    sessions = [["A", "B", "x", 5], [], ["5"]]
+
+    async def talk(client: httpx.AsyncClient) -> None:
+        for options in ({}, {"new_only": True}, {"only": ["A", "C"]}):
+            wish = {"k": 2, **options}
+            answers = (await client.post("/recommend", json={"sessions": sessions, **wish})).json()["answers"]
+            for answer, session in zip(answers, sessions, strict=True):
+                assert matches(answer, recommender.recommend(session, **wish))
+
+    ask(Service(served), talk)
+    write_checkpoint(checkpoint, seed=1)
+    with pytest.raises(UserError, match="was compiled from another checkpoint"):
+        served.reload()
 
 
 def test_nothing_is_recommended_where_no_item_to_choose_from_is_known(model: ServedModel):
