@@ -187,7 +187,7 @@ def test_the_checkpoint_folder_of_a_run_is_used_by_the_other_programs(training: 
     again = program("export.py", "output=plain.ckpt")
     assert (
         again.stderr
-        == "Error: output=plain.ckpt: expected the name of a new file that ends in .ckpt, .pt2, .onnx or .index.\n"
+        == "Error: output=plain.ckpt: expected the name of a new file that ends in .ckpt, .pt2, .onnx, .index or .compiled.\n"
     )
 
 
