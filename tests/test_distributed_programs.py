@@ -185,10 +185,8 @@ def test_the_checkpoint_folder_of_a_run_is_used_by_the_other_programs(training: 
     ]
     assert best[0] == best[1] != ""
     again = program("export.py", "output=plain.ckpt")
-    assert (
-        again.stderr
-        == "Error: output=plain.ckpt: expected the name of a new file that ends in .ckpt, .pt2, .onnx, .index or .compiled.\n"
-    )
+    expected = "expected the name of a new file that ends in .ckpt, .pt2, .onnx, .index or .compiled."
+    assert again.stderr == f"Error: output=plain.ckpt: {expected}\n"
 
 
 def test_processes_of_torchrun_share_one_folder(training: Any, tmp_path: Path):

@@ -62,10 +62,12 @@ class TextItemEmbedding(ItemEmbedding):
             vectors: The vector of every item's text, [V, t], zeros for an item without one.
             clicks: Number of training clicks of every item, [V].
         """
-        bound = self.embedding_dim**-0.5
         self.vectors = vectors.to(self.weight)
-        self.projection = Parameter(self.weight.new_empty(vectors.size(1), self.embedding_dim).uniform_(-bound, bound))
         self.has_text = (vectors != 0).any(dim=1)
+        # What texts give is as large as freshly drawn rows, however long the vectors are.
+        length = torch.linalg.vector_norm(self.vectors[self.has_text], dim=1).mean() if self.has_text.any() else 1
+        bound = float(self.embedding_dim**-0.5 / length)
+        self.projection = Parameter(self.weight.new_empty(vectors.size(1), self.embedding_dim).uniform_(-bound, bound))
         self.weight[self.has_text] = 0
         self.is_cold = self.has_text & (clicks == 0)
         self.has_cold = bool(self.is_cold.any())

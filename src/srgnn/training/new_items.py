@@ -18,6 +18,8 @@ from srgnn.nn.embedding import SMALLEST_NORM
 from srgnn.nn.text import VECTORS, TextItemEmbedding
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, build_empty
 
+SAME = 0.9  # the median cosine of an item's vectors, from which on one language model made them
+
 Likeness = Sequence[int | str] | Tensor
 
 
@@ -123,20 +125,14 @@ def take_over(model: TrainableModel, vocabulary: Sequence[int | str], checkpoint
         checkpoint: The checkpoint.
 
     Raises:
-        UserError: if the vectors of the items' texts have other sizes.
+        UserError: if the vectors of the items' texts have other sizes, or are those of another language model.
     """
     before = Vocabulary(checkpoint.record.vocabulary)
     places = [(row, old) for row, raw in enumerate(vocabulary) if (old := before.index(raw)) is not None]
     rows, olds = torch.tensor(places, dtype=torch.long).view(-1, 2).T
     embedding = model.item_embedding
-    if isinstance(embedding, TextItemEmbedding) and (ours := embedding.vectors.size(1)) != (
-        theirs := checkpoint.weights[VECTORS].size(1)
-    ):
-        raise UserError(
-            f"The vectors of the items' texts have {ours} numbers, and those of the checkpoint have {theirs}: use the "
-            "same language model.",
-            "init_from",
-        )
+    if isinstance(embedding, TextItemEmbedding):
+        check_same_texts(embedding.vectors[rows], checkpoint.weights[VECTORS][olds])
     with torch.no_grad():
         for name, parameter in cast(torch.nn.Module, model).named_parameters():
             if name in model.item_tables:
@@ -145,6 +141,30 @@ def take_over(model: TrainableModel, vocabulary: Sequence[int | str], checkpoint
                 parameter.copy_(checkpoint.weights[name])
     if isinstance(embedding, TextItemEmbedding):  # what was learned from older clicks counts
         embedding.is_cold &= ~embedding.weight.any(dim=1)
+
+
+def check_same_texts(ours: Tensor, theirs: Tensor) -> None:
+    """Checks that vectors of the texts of the same items, [n, t] each, come from one language model.
+
+    Those of single items may differ: a title changes. Zeros stand for an item without a text.
+
+    Raises:
+        UserError: if they have other sizes, or most of them point elsewhere.
+    """
+    if ours.size(1) != theirs.size(1):
+        raise UserError(
+            f"The vectors of the items' texts have {ours.size(1)} numbers, and those of the checkpoint have "
+            f"{theirs.size(1)}: use the same language model.",
+            "init_from",
+        )
+    have_both = ours.any(dim=1) & theirs.any(dim=1)
+    cosines = F.cosine_similarity(ours[have_both], theirs[have_both].to(ours))
+    if len(cosines) and cosines.median() < SAME:
+        raise UserError(
+            "The vectors of the items' texts are not those of the checkpoint (half of the items have a cosine below "
+            f"{SAME}): use the same language model.",
+            "init_from",
+        )
 
 
 def check_same_model(settings: ModelSettings, record: CheckpointRecord, path: Path) -> None:

@@ -42,6 +42,14 @@ def texts(small: SessionData) -> SessionData:
     return replace(small, vectors=vectors)
 
 
+@pytest.mark.parametrize("length", [0.01, 1.0, 30.0])
+def test_rows_of_texts_are_as_large_as_drawn_rows_however_long_the_vectors_are(length: float):
+    model = SRGNNSettings(50, text="added").build(1000)
+    drawn = model.item_embedding.weight.std()
+    model.read_texts(length * torch.nn.functional.normalize(torch.randn(1000, 80)), torch.ones(1000))
+    assert float(model.item_embedding.table().std()) == pytest.approx(float(drawn), rel=0.1)
+
+
 def test_an_item_begins_as_its_text_says():
     made = embedding()
     torch.testing.assert_close(made.table()[[0, 1, 2, 5]], (made.vectors @ made.projection)[[0, 1, 2, 5]])

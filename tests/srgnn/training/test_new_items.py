@@ -68,15 +68,21 @@ def test_a_new_item_of_a_model_that_knows_texts_gets_its_row_from_its_text(tmp_p
 
 
 def test_a_training_begins_with_a_checkpoint_only_if_its_texts_are_of_one_language_model():
+    vectors = torch.eye(4, 3)  # the last item has no text
     model = SRGNNSettings(4, text="added").build(4)
-    model.read_texts(torch.randn(4, 3), torch.ones(4))
+    model.read_texts(vectors, torch.ones(4))
     before = Checkpoint(saved(text="added").record, model.state_dict())
     other = SRGNNSettings(4, text="added").build(4)
     other.read_texts(torch.randn(4, 5), torch.ones(4))
     with pytest.raises(UserError, match=r"texts have 5 numbers, and those of the checkpoint have 3: use the same"):
         take_over(other, IDS, before)
+    other.read_texts(vectors.flip(1), torch.ones(4))
+    with pytest.raises(UserError, match=r"are not those of the checkpoint \(half of the items .* 0.9\): use the same"):
+        take_over(other, IDS, before)
     same = SRGNNSettings(4, text="added").build(4)
-    same.read_texts(torch.randn(4, 3), torch.ones(4))
+    vectors[0] = torch.tensor([-1.0, 0, 0])  # one title is another
+    vectors[3, 0] = 1  # a text that is new
+    same.read_texts(vectors, torch.ones(4))
     take_over(same, IDS, before)
     assert torch.equal(same.item_embedding.projection, model.item_embedding.projection)
 
