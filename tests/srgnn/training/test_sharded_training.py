@@ -156,6 +156,17 @@ def test_one_process_recommends_and_exports_from_the_folder(folder: Path, small:
     assert Checkpoint.load(tmp_path / "plain.ckpt").record == checkpoint.record
 
 
+def test_a_training_in_one_process_or_several_begins_with_the_folder(
+    folder: Path, processes: Any, small: SessionData, tmp_path: Path
+):
+    still = OptimizerSettings(lr=1e-12)  # so that the weights at the end are those at the beginning
+    options: dict[str, Any] = {"optimizer": still, "init_from": folder, "refit": False, "max_epochs": 1}
+    alone = train(run(tmp_path / "alone", **options), small)
+    together: Result = processes(2, functools.partial(train_together, tmp_path / "together", 2, **options))[0]
+    for result in (alone, together):
+        torch.testing.assert_close(Checkpoint.load(result.checkpoint).weights, Checkpoint.load(folder).weights)
+
+
 def test_a_run_continues_in_the_way_that_it_began(folder: Path, processes: Any, small: SessionData, tmp_path: Path):
     with pytest.raises(UserError, match=r"shared out over processes, and continues in that way alone"):
         train(run(tmp_path, refit=False, max_epochs=3), small, resume=folder)
