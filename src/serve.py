@@ -30,8 +30,9 @@ def main(config: DictConfig) -> None:
         torch.set_num_threads(check_int("threads", config.threads, 1))
     store = build(config, "store") if "store" in config else None
     api_key = None if config.api_key is None else str(config.api_key)
-    files = (None if path is None else Path(str(path)) for path in (config.index, config.compiled))
-    model = ServedModel(lambda: finished_run(config.checkpoint, config.paths.outputs), *files)
+    index = None if config.index is None else Path(str(config.index))
+    compiled = None if config.compiled is None else Path(str(config.compiled))
+    model = ServedModel(lambda: finished_run(config.checkpoint, config.paths.outputs), index, compiled)
     log_json_lines()
     with options_of(config):
         serve(Service(model, limits, store, api_key), str(config.host), config.port)

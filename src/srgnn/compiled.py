@@ -14,13 +14,15 @@ from torch import Tensor
 
 from srgnn.errors import UserError
 
-LEAST = (
-    96  # groups and items that are kept: with 64, the best 20 of one session in seven of a random model are unproven
-)
-PER_TOP = 4  # groups and items that are kept per item asked for
+VERSION = 1  # of the file
 GROUP = 16  # items of which only the best is compared with others
-SLOTS = 2**11  # clicks and padding of a batch: the layers encode larger ones, since they know no padding
-NUMBERS = 2**23  # of the scores of a batch: 32 MB
+# Groups and items that are kept: with 64, the best 20 of one session in seven of a random model were not proven.
+LEAST_KEPT = 96
+KEPT_PER_ITEM = 4  # that is asked for
+KEPT_AT_ONCE = 2**11  # of all sessions of a batch: for more, all scores take less time and memory
+SCORES_AT_ONCE = 2**23  # 32 MB
+CLICKS_AT_ONCE = 2**11  # with their padding
+INPUTS = {"encoder": {"items"}, "search": {"session", "rows", "count", "top"}}  # of the programs
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,18 @@ class CompiledModel:
     rows: NDArray[np.float32]
 
     @classmethod
-    def load(cls, path: str | Path, fingerprint: str, rows: Tensor) -> "CompiledModel":
+    def load(cls, path: str | Path, fingerprint: str, rows: Tensor, with_search: bool = True) -> "CompiledModel":
         """Reads the programs of the checkpoint with a fingerprint.
+
+        Args:
+            path: The file.
+            fingerprint: That of the checkpoint.
+            rows: The item embeddings that sessions are multiplied with, [V, d].
+            with_search: False leaves out the search, where an index takes its place.
 
         Raises:
             UserError: if there is no file, it holds something else or belongs to another checkpoint, or onnxruntime is
-                missing.
+                missing or cannot run it.
         """
         if not Path(path).is_file():
             raise UserError(
@@ -67,23 +75,28 @@ class CompiledModel:
             )
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
-            its_fingerprint, encoder, search = (saved[name] for name in ("fingerprint", "encoder", "search"))
+            version, compiled_from = saved["version"], saved["fingerprint"]
+            encoder, search = (None if saved[key] is None else saved[key].numpy().tobytes() for key in INPUTS)
+            assert encoder is not None
         except Exception as error:  # torch raises many kinds of errors for a file that is not its own
             raise UserError(
                 f"{path} is not a compiled model of this project ({type(error).__name__}): write it again.", "compiled"
             ) from error
-        if its_fingerprint != fingerprint:
+        if version != VERSION:
+            raise UserError(f"{path} was written by another version: write it again.", "compiled")
+        if compiled_from != fingerprint:
             raise UserError(f"{path} was compiled from another checkpoint: compile this one.", "compiled")
-        return cls.start(encoder.numpy().tobytes(), None if search is None else search.numpy().tobytes(), rows)
+        return cls.start(encoder, search if with_search else None, rows, str(path))
 
     @classmethod
-    def start(cls, encoder: bytes, search: bytes | None, rows: Tensor) -> "CompiledModel":
-        """The programs, from their ONNX files.
+    def start(cls, encoder: bytes, search: bytes | None, rows: Tensor, name: str) -> "CompiledModel":
+        """The programs, from the bytes of their ONNX files; `name` is that of the file that holds both.
 
         Raises:
-            UserError: if onnxruntime is missing.
+            UserError: if onnxruntime is missing or cannot run them.
         """
-        return cls(_start(encoder), None if search is None else _start(search), rows.numpy())
+        started = None if search is None else _start(search, INPUTS["search"], name)
+        return cls(_start(encoder, INPUTS["encoder"], name), started, rows.numpy())
 
     def encode(self, clicks: NDArray[np.int64]) -> NDArray[np.float32]:
         """The embeddings of sessions of item indices, [B, L] -> [B, d]; -1 is padding."""
@@ -96,21 +109,19 @@ class CompiledModel:
         """The best items of session embeddings [B, d].
 
         Returns:
-            items [B, top], scores [B, top], and whether they are proven to be the best, [B]; None if there are too few
-            items for the search
+            items [B, top], scores [B, top], and whether they are proven to be the best, [B]; None where the search does
+            not pay: for few items, many sessions, or a large `top`
         """
-        count = max(LEAST, PER_TOP * top)
-        if self.search is None or count > len(self.rows) // GROUP:
+        kept = max(LEAST_KEPT, KEPT_PER_ITEM * top)
+        is_small = len(session) * kept <= KEPT_AT_ONCE and len(session) * len(self.rows) <= SCORES_AT_ONCE
+        if self.search is None or not is_small or kept > len(self.rows) // (2 * GROUP):
             return None
-        numbers = {"count": np.array([count]), "top": np.array([top]), "rows": self.rows}
-        size = max(1, NUMBERS // len(self.rows))
-        parts = [session[first : first + size] for first in range(0, len(session), size)]
-        found = [self.search.run(None, {"session": part, **numbers}) for part in parts]
-        items, scores, bound = (np.concatenate(each) for each in zip(*found, strict=True))
-        return items, scores, scores[:, -1] >= bound[:, 0]
+        inputs = {"session": session, "rows": self.rows, "count": np.array([kept]), "top": np.array([top])}
+        items, scores, bound = self.search.run(None, inputs)
+        return items, scores, (scores[:, -1] >= bound[:, 0]) & np.isfinite(scores[:, 0])
 
 
-def _start(program: bytes) -> Any:
+def _start(program: bytes, inputs: set[str], name: str) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -118,4 +129,14 @@ def _start(program: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the cores have other work
-    return onnxruntime.InferenceSession(program, options, providers=["CPUExecutionProvider"])
+    reason = "other inputs"
+    try:
+        session = onnxruntime.InferenceSession(program, options, providers=["CPUExecutionProvider"])
+        if {each.name for each in session.get_inputs()} == inputs:
+            return session
+    except Exception as error:  # onnxruntime raises many kinds
+        reason = type(error).__name__
+    raise UserError(
+        f"onnxruntime {onnxruntime.__version__} cannot run {name} ({reason}): write it again, or install a newer one.",
+        "compiled",
+    )

@@ -19,12 +19,13 @@ from srgnn.data.sessions import Vocabulary
 from srgnn.errors import UserError
 from srgnn.nn.embedding import ItemEmbedding
 from srgnn.nn.ranking import best_of
-from srgnn.saving import whole_file
+from srgnn.saving import whole_file, write_tensors
 
 CANDIDATES = 200  # proposed for a session: the best 20 are among them even where the index errs a little
 POINTS_PER_LIST = 39  # items that faiss asks for to place a list well
 LISTS_PER_ROOT = 4  # times the root of the number of items: the number of lists that faiss advises
 PROBED = 16  # one list in this number is searched: of 50,000 vectors in groups it finds 99.7 % of the best 20
+FEWEST = 8  # lists that are searched
 RECALL = 0.995  # the share of the best items that :meth:`ItemIndex.tune` asks for
 SEED = 0  # of the placement of the lists
 
@@ -62,17 +63,18 @@ class ItemIndex:
         lists.cp.seed = SEED
         lists.train(rows)
         lists.add(rows)
-        lists.nprobe = min(num_lists, max(8, -(-num_lists // PROBED)))
+        lists.nprobe = min(num_lists, max(FEWEST, -(-num_lists // PROBED)))
         return cls(lists, digest_of(embedding, vocabulary))
 
     def tune(self, session: Tensor, best: Tensor) -> None:
-        """Sets the number of lists that are searched, a power of two: as few as find :data:`RECALL` of the best items.
+        """Sets the number of lists that are searched: as few as find :data:`RECALL` of the best items, but not fewer
+        than :data:`FEWEST`.
 
         Args:
             session: Session embeddings to measure with, [S, d].
             best: Their best items, [S, k], by a search of all.
         """
-        self.lists.nprobe = 1
+        self.lists.nprobe = min(FEWEST, self.lists.nlist)
         while self.lists.nprobe < self.lists.nlist and self.recall(session, best) < RECALL:
             self.lists.nprobe = min(2 * self.lists.nprobe, self.lists.nlist)
 
@@ -89,7 +91,7 @@ class ItemIndex:
         """
         content = {"digest": self.digest, "index": torch.from_numpy(_faiss().serialize_index(self.lists))}
         with whole_file(Path(path), "the index", "folder") as temporary:
-            torch.save(content, temporary)
+            write_tensors(content, temporary)
 
     @classmethod
     def load(cls, path: str | Path, model: Model, vocabulary: Vocabulary) -> "ItemIndex":

@@ -87,7 +87,9 @@ class Recommender:
             None if index is None else ItemIndex.load(index, model, vocabulary),
             None
             if compiled is None
-            else CompiledModel.load(compiled, saved.fingerprint, embedding_of(model).divided()),
+            else CompiledModel.load(
+                compiled, saved.fingerprint, embedding_of(model).divided(), with_search=index is None
+            ),
         )
         recommender.saved = saved
         return recommender
@@ -110,11 +112,10 @@ class Recommender:
         """
         if self.saved is None:
             raise UserError("Items are added to a checkpoint: make the recommender with Recommender.load.")
-        for name, it in (("index", self.retrieval.index), ("compiled model", self.retrieval.compiled)):
-            if it is not None:
+        for option, what in (("index", self.retrieval.index), ("compiled", self.retrieval.compiled)):
+            if what is not None:
                 raise UserError(
-                    f"The {name} does not know items that are added later: load the checkpoint without it.",
-                    name.split()[0],
+                    f"{option}= does not know items that are added later: load the checkpoint without it.", option
                 )
         return self.from_checkpoint(add_items(self.saved, items, titles))
 

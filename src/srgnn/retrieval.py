@@ -1,6 +1,6 @@
 """The best items of sessions, all as indices, by the way that suits the model and the size of its catalogue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import cast
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from srgnn.answers import BestItems
-from srgnn.compiled import SLOTS, CompiledModel
+from srgnn.compiled import CLICKS_AT_ONCE, CompiledModel
 from srgnn.contracts import Model, TrainableModel
 from srgnn.data.graphs import evaluation_batch_size, whole_sessions
 from srgnn.data.sessions import Sessions
@@ -34,7 +34,7 @@ class Retrieval:
         num_items: Number of its items :math:`V`.
         clicks: Number of training clicks of every item, [V]: they answer sessions without a click. None refuses these.
         index: An index of its items, which proposes the ones to score; None scores all.
-        compiled: The model as compiled programs, for batches of up to :data:`~srgnn.compiled.SLOTS` clicks and padding;
+        compiled: The model as compiled programs, for batches of up to :data:`~srgnn.compiled.CLICKS_AT_ONCE`;
             None runs its layers one by one.
     """
 
@@ -79,11 +79,10 @@ class Retrieval:
         with_probabilities = with_probabilities and self.index is None
         most_left_out = 0 if without is None else int(without.lengths.max())
         top = min(k + most_left_out, self.num_items if only is None else len(only))
-        clicks = None if self.compiled is None or with_probabilities or only is not None else padded(sessions)
-        if clicks is None:
+        if self.compiled is None or with_probabilities or only is not None:
             items, scores, probabilities = self._by_layers(sessions, top, only, with_probabilities)
         else:
-            items, scores, probabilities = *self._by_programs(clicks, top), None
+            items, scores, probabilities = *self._by_programs(sessions, top), None
         if without is not None:
             keys = torch.arange(len(sessions)).view(-1, 1) * self.num_items + items
             is_out = torch.isin(keys, without.owner * self.num_items + without.items)
@@ -155,7 +154,21 @@ class Retrieval:
         items, scores = (torch.cat(each) for each in zip(*found, strict=True))
         return items, scores
 
-    def _by_programs(self, clicks: NDArray[np.int64], top: int) -> tuple[Tensor, Tensor]:
+    def _by_programs(self, sessions: Sessions, top: int) -> tuple[Tensor, Tensor]:
+        """The best items of sessions and their scores, [S, top] each, by the compiled model where it suits them."""
+        lengths = np.diff(sessions.ptr.numpy())
+        if len(lengths) and lengths.all() and len(lengths) * lengths.max() <= CLICKS_AT_ONCE:
+            return self._compiled(padded(sessions), top)
+        items, scores = torch.zeros(len(lengths), top, dtype=torch.long), torch.zeros(len(lengths), top)
+        for rows in batches_of(lengths):
+            part = Sessions.from_lists([sessions[s].tolist() for s in rows])
+            if 0 < lengths[rows].max() <= CLICKS_AT_ONCE:
+                items[rows], scores[rows] = self._compiled(padded(part), top)
+            else:
+                items[rows], scores[rows], _ = self._by_layers(part, top, None, False)
+        return items, scores
+
+    def _compiled(self, clicks: NDArray[np.int64], top: int) -> tuple[Tensor, Tensor]:
         """The best items of sessions [B, L] and their scores, [B, top] each, by the compiled model.
 
         With few operations of torch, since each of them offers the interpreter to the other threads of a service.
@@ -193,16 +206,26 @@ class Retrieval:
         return items[:top], self.clicks[items[:top]].float()
 
 
-def padded(sessions: Sessions) -> NDArray[np.int64] | None:
-    """The clicks of sessions, [S, L], oldest first, with -1 for padding.
-
-    None if a session is empty, or more than :data:`~srgnn.compiled.SLOTS` would be held.
-    """
-    items, ptr = sessions.items.numpy(), sessions.ptr.numpy()
-    lengths = np.diff(ptr)
-    if not lengths.all() or len(lengths) * lengths.max() > SLOTS:
-        return None
+def padded(sessions: Sessions) -> NDArray[np.int64]:
+    """The clicks of sessions, [S, L], oldest first, with -1 for padding."""
+    lengths = np.diff(sessions.ptr.numpy())
     place = np.arange(lengths.max())
     clicks = np.full((len(lengths), len(place)), -1, dtype=np.int64)
-    clicks[place < lengths[:, None]] = items
+    clicks[place < lengths[:, None]] = sessions.items.numpy()
     return clicks
+
+
+def batches_of(lengths: NDArray[np.int64]) -> Iterator[list[int]]:
+    """Sessions of similar lengths, as positions: those without a click, and then batches that the compiled model takes
+    at once. Longer ones are alone.
+    """
+    batch: list[int] = []
+    for s in np.argsort(lengths, kind="stable").tolist():
+        is_first_filled = batch and not lengths[batch[-1]] and lengths[s]
+        if is_first_filled or (len(batch) + 1) * lengths[s] > CLICKS_AT_ONCE:
+            if batch:
+                yield batch
+            batch = []
+        batch.append(s)
+    if batch:
+        yield batch

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -257,3 +257,21 @@ class ObservedFile:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.file, name)
+
+
+def write_tensors(content: Mapping[str, Any], path: Path) -> None:
+    """Writes a file that `torch.load` reads, straight from the tensors, without a copy in memory.
+
+    Raises:
+        OSError: if the system refuses to write.
+    """
+    import torch  # takes seconds to load, and most of what is written here needs none of it
+
+    with path.open("wb") as file:
+        observed = ObservedFile(file)
+        try:
+            torch.save(content, observed)
+        except Exception:
+            if observed.error is not None:
+                raise observed.error from None
+            raise

@@ -69,6 +69,7 @@ def test_as_few_lists_are_searched_as_find_the_best_items(checkpoint: Path):
     )
     index.tune(embeddings, best.items)
     assert index.recall(embeddings, best.items) >= 0.995
+    assert index.lists.nprobe > 8  # the fewest
     index.lists.nprobe //= 2
     assert index.recall(embeddings, best.items) < 0.995
     index.tune(embeddings, torch.full_like(best.items, -2))  # finds none of them: all lists are searched

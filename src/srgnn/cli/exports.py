@@ -15,11 +15,13 @@ from srgnn.data.graphs import SessionGraphs
 from srgnn.data.sessions import Sessions
 from srgnn.errors import UserError
 from srgnn.exporting import FORMATS, export, export_compiled
-from srgnn.index import ItemIndex
+from srgnn.index import RECALL, ItemIndex
 from srgnn.recommender import Recommender
+from srgnn.retrieval import padded
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, load_record
 
 MEASURED = 2000  # prefixes that both searches answer
+ENOUGH = 100  # of them, with which the number of lists is chosen
 ALONE = 200  # sessions that are answered one by one
 CUT = 20  # items that they search for
 
@@ -44,8 +46,9 @@ def write_index(checkpoint: Path, output: Path, config: DictConfig) -> str:
     sessions, targets, source = measured_sessions(load_record(checkpoint), config)
     tuning, measured = sessions[: len(sessions) // 2], sessions[len(sessions) // 2 :]
     k = min(CUT, len(exact.vocabulary))
-    best = exact.retrieval.best_items(Sessions.from_lists(tuning), k).items
-    index.tune(exact.retrieval.session_embeddings(Sessions.from_lists(tuning)), best)
+    if len(tuning) >= ENOUGH:
+        best = exact.retrieval.best_items(Sessions.from_lists(tuning), k).items
+        index.tune(exact.retrieval.session_embeddings(Sessions.from_lists(tuning)), best)
     index.save(output)
     indexed = Recommender(exact.model, exact.vocabulary, exact.clicks, index)
     found, seconds = [], []
@@ -54,9 +57,12 @@ def write_index(checkpoint: Path, output: Path, config: DictConfig) -> str:
         found.append(recommender.retrieval.best_items(Sessions.from_lists(measured), k).items)
         seconds.append((time.perf_counter() - started) / len(measured))
     recall = (found[0].unsqueeze(2) == found[1].unsqueeze(1)).any(dim=2).float().mean()
+    choice = "a sixteenth, or 8"  # of ItemIndex.build
+    if len(tuning) >= ENOUGH:
+        choice = f"as few as find {RECALL:.1%} of the best {k} for {len(tuning):,} other ones"
     lines = [
-        f"{index.lists.nprobe:,} of its {index.lists.nlist:,} lists are searched, chosen on {len(tuning):,} {source}.",
-        f"Of the best {k} items, the index finds {recall:.2%} ({len(measured):,} other {source}).",
+        f"{index.lists.nprobe:,} of its {index.lists.nlist:,} lists are searched: {choice}.",
+        f"Of the best {k} items, the index finds {recall:.2%} ({len(measured):,} {source}).",
         f"A session takes {seconds[1] * 1e3:.2f} ms with it and {seconds[0] * 1e3:.2f} ms without, in batches.",
     ]
     if targets is not None:
@@ -83,9 +89,14 @@ def write_compiled(checkpoint: Path, output: Path, config: DictConfig) -> str:
         scores.append(torch.cat([best for best, _ in each]))
         seconds.append(statistics.median(took for _, took in each))
     difference = float((scores[0] - scores[1]).abs().max() / scores[0].abs().max())
+    proofs = [found for session in alone if (found := compiled.best(compiled.encode(padded(session)), k)) is not None]
+    search = "It has no search in 8 bits, which would not pay here."
+    if proofs:
+        share = sum(int(is_proven.all()) for _, _, is_proven in proofs) / len(proofs)
+        search = f"The search in 8 bits proves the best {k} items of {share:.1%} of them; others are searched exactly."
     return (
-        f"Its scores of the best {k} items are those of the model ({len(alone)} {source}; largest difference "
-        f"{difference:.0e} of the largest).\nA session alone takes {seconds[1] * 1e3:.2f} ms with it and "
+        f"Its scores of the best {k} items differ by at most {difference:.0e} of the largest from those of the layers "
+        f"({len(alone)} {source}).\n{search}\nA session alone takes {seconds[1] * 1e3:.2f} ms with it and "
         f"{seconds[0] * 1e3:.2f} ms without."
     )
 

@@ -19,7 +19,15 @@ from srgnn.errors import UserError, check_int
 from srgnn.exporting.graphs import PaddedGraphs
 from srgnn.exporting.tracing import Traceable
 
-SHAPES = [(1, 1), (1, 12), (4, 1), (2, 5), (9, 7), (3, 30)]  # sessions and clicks of the batches that are compared
+SHAPES = [
+    (1, 1),
+    (1, 12),
+    (4, 1),
+    (2, 5),
+    (9, 7),
+    (3, 30),
+    (2, 200),
+]  # sessions and clicks of the batches that are compared
 POOL = 6  # items that one batch is drawn from: few, so that items are clicked again
 TOLERANCE = 1e-4  # of float32 sums in another order, as a share of the largest score
 

@@ -81,7 +81,8 @@ def write_onnx(program: ExportedProgram, path: Path, about: dict[str, Any]) -> C
     Raises:
         UserError: see :func:`onnx_of`.
     """
-    translated = onnx_of(program, ["scores"] if about["k"] is None else ["best", "scores"])
+    outputs = ["scores"] if about["k"] is None else ["best", "scores"]
+    translated = onnx_of(program, outputs, "use a name that ends in .pt2")
     import onnxruntime
 
     translated.model.metadata_props[ABOUT] = json.dumps(about)
@@ -90,8 +91,10 @@ def write_onnx(program: ExportedProgram, path: Path, about: dict[str, Any]) -> C
     return lambda items: tuple(map(torch.from_numpy, session.run(None, {"items": items.numpy()})))
 
 
-def onnx_of(program: ExportedProgram, outputs: Sequence[str]) -> ONNXProgram:
+def onnx_of(program: ExportedProgram, outputs: Sequence[str], remedy: str) -> ONNXProgram:
     """A program in the operations of ONNX, with names of its outputs; its input is `items`.
+
+    `remedy` is what helps where the weights are too large.
 
     Raises:
         UserError: if a package is missing, or the weights are too large for one file.
@@ -104,7 +107,7 @@ def onnx_of(program: ExportedProgram, outputs: Sequence[str]) -> ONNXProgram:
     size = sum(weight.numel() * weight.element_size() for weight in program.state_dict.values())
     if size > LARGEST_ONNX:
         raise UserError(
-            f"The weights take {size / 1e9:.1f} GB, and an ONNX file holds 2 GB: use a name that ends in .pt2.",
+            f"The weights take {size / 1e9:.1f} GB, and an ONNX file holds 2 GB: {remedy}.",
             "output",
         )
     with quiet():

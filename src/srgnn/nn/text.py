@@ -65,7 +65,8 @@ class TextItemEmbedding(ItemEmbedding):
         self.vectors = vectors.to(self.weight)
         self.has_text = (vectors != 0).any(dim=1)
         # What texts give is as large as freshly drawn rows, however long the vectors are.
-        length = torch.linalg.vector_norm(self.vectors[self.has_text], dim=1).mean() if self.has_text.any() else 1
+        lengths = torch.linalg.vector_norm(self.vectors, dim=1)
+        length = lengths[self.has_text].mean() if self.has_text.any() else 1
         bound = float(self.embedding_dim**-0.5 / length)
         self.projection = Parameter(self.weight.new_empty(vectors.size(1), self.embedding_dim).uniform_(-bound, bound))
         self.weight[self.has_text] = 0

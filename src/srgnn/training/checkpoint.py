@@ -22,7 +22,7 @@ from srgnn.errors import UserError
 from srgnn.metrics import is_finite
 from srgnn.models import MODELS
 from srgnn.nn.embedding import ItemEmbedding
-from srgnn.saving import ObservedFile, remove, whole_file
+from srgnn.saving import remove, whole_file, write_tensors
 from srgnn.training import checkpoint_folder
 
 KEY = "srgnn"  # of the record in the file, beside Lightning's own entries
@@ -262,13 +262,7 @@ def save(content: Mapping[str, Any], path: Path) -> None:
     Raises:
         UserError: if the system refuses to write.
     """
-    with whole_file(path, "the checkpoint", "folder") as temporary, temporary.open("wb") as file:
-        observed = ObservedFile(file)
-        try:
-            torch.save(content, observed)
-        except Exception:
-            if observed.error is not None:
-                raise observed.error from None
-            raise
+    with whole_file(path, "the checkpoint", "folder") as temporary:
+        write_tensors(content, temporary)
         if path.is_dir():  # of a training on several processes
             remove(path)
