@@ -80,17 +80,13 @@ class Recommender:
                 another checkpoint's.
         """
         model, vocabulary, clicks = saved.build_model(), saved.vocabulary, saved.record.clicks
-        recommender = cls(
-            model,
-            vocabulary,
-            None if clicks is None else torch.tensor(clicks),
-            None if index is None else ItemIndex.load(index, model, vocabulary),
-            None
-            if compiled is None
-            else CompiledModel.load(
-                compiled, saved.fingerprint, embedding_of(model).divided(), with_search=index is None
-            ),
-        )
+        counted = None if clicks is None else torch.tensor(clicks)
+        proposing = None if index is None else ItemIndex.load(index, model, vocabulary)
+        programs = None
+        if compiled is not None:
+            rows = embedding_of(model).divided()
+            programs = CompiledModel.load(compiled, saved.fingerprint, rows, with_search=index is None)
+        recommender = cls(model, vocabulary, counted, proposing, programs)
         recommender.saved = saved
         return recommender
 

@@ -46,7 +46,9 @@ def write_index(checkpoint: Path, output: Path, config: DictConfig) -> str:
     sessions, targets, source = measured_sessions(load_record(checkpoint), config)
     tuning, measured = sessions[: len(sessions) // 2], sessions[len(sessions) // 2 :]
     k = min(CUT, len(exact.vocabulary))
+    choice = "a sixteenth, or 8"  # of ItemIndex.build
     if len(tuning) >= ENOUGH:
+        choice = f"as few as find {RECALL:.1%} of the best {k} for {len(tuning):,} other ones"
         best = exact.retrieval.best_items(Sessions.from_lists(tuning), k).items
         index.tune(exact.retrieval.session_embeddings(Sessions.from_lists(tuning)), best)
     index.save(output)
@@ -57,9 +59,6 @@ def write_index(checkpoint: Path, output: Path, config: DictConfig) -> str:
         found.append(recommender.retrieval.best_items(Sessions.from_lists(measured), k).items)
         seconds.append((time.perf_counter() - started) / len(measured))
     recall = (found[0].unsqueeze(2) == found[1].unsqueeze(1)).any(dim=2).float().mean()
-    choice = "a sixteenth, or 8"  # of ItemIndex.build
-    if len(tuning) >= ENOUGH:
-        choice = f"as few as find {RECALL:.1%} of the best {k} for {len(tuning):,} other ones"
     lines = [
         f"{index.lists.nprobe:,} of its {index.lists.nlist:,} lists are searched: {choice}.",
         f"Of the best {k} items, the index finds {recall:.2%} ({len(measured):,} {source}).",
