@@ -9,6 +9,7 @@ TORCH := torch==2.13.0
 
 train: $(VENV)/.ready
 	$(BIN)/python src/train.py
+	@echo "These commands need the environment: source $(BIN)/activate"
 
 demo: $(VENV)/.ready
 	$(BIN)/python src/serve.py checkpoint=last

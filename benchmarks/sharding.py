@@ -1,4 +1,4 @@
-"""Measures steps of training with an item table that is shared out over processes: `python benchmarks/sharding.py`.
+"""Measures steps of training with an item table that is sharded over processes: `python benchmarks/sharding.py`.
 
 Each row is a training of its own, on random sessions of four clicks: memory of the largest process, bytes that are
 reduced over all processes in a step, and seconds of a step. The columns beside are what the formulas in docs/scaling.md
@@ -72,7 +72,7 @@ def measure(rank: int, processes: int, port: int, loss_name: str, options: Any) 
     imported = peak_memory()
     model = SRGNNSettings(options.width).build(options.items)
     if processes > 1:
-        model.item_embedding.share_out(mesh[SHARDS])
+        model.item_embedding.shard_over(mesh[SHARDS])
     forget_peak()  # the whole table is drawn once, in every process
     loss = build_loss(loss_name, torch.ones(options.items, dtype=torch.long), Sampling())
     model.item_embedding.sparse = loss.sparse

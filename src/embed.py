@@ -1,4 +1,4 @@
-"""Turns the texts of items into vectors: `python src/embed.py items=items.csv text=[title,category] model=words`."""
+"""Turns the texts of items into vectors: `python src/embed.py items=items.csv text=title model=words`."""
 
 import sys
 

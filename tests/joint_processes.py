@@ -1,4 +1,4 @@
-"""Processes that compute together, for tests of what is shared out over several.
+"""Processes that compute together, for tests of what is sharded over several.
 
 Not in conftest.py: processes find functions by the name of their module, and several folders have a conftest.
 """

@@ -145,7 +145,10 @@ def test_a_new_checkpoint_is_loaded_under_load_without_dropping_a_request(progra
         checkpoint.write_bytes(b"broken")  # onto the file that was loaded
         running.process.send_signal(signal.SIGHUP)
         (refused,) = await asyncio.to_thread(running.wait_for, "reload refused")
-        assert refused["error"] == "model.ckpt cannot be read as a checkpoint (BadZipFile)."
+        assert (
+            refused["error"]
+            == "model.ckpt cannot be read as a checkpoint (BadZipFile): give a file that train.py or export.py wrote."
+        )
         await load.more()
         write_checkpoint(checkpoint, seed=1)
         running.process.send_signal(signal.SIGHUP)

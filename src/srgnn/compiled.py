@@ -15,6 +15,7 @@ from torch import Tensor
 from srgnn.errors import UserError
 
 VERSION = 1  # of the file
+WRITE_NEW = "write a new one with python src/export.py output=FILE.compiled"
 GROUP = 16  # items of which only the best is compared with others
 # Groups and items that are kept: with 64, the best 20 of one session in seven of a random model were not proven.
 LEAST_KEPT = 96
@@ -80,12 +81,12 @@ class CompiledModel:
             assert encoder is not None
         except Exception as error:  # torch raises many kinds of errors for a file that is not its own
             raise UserError(
-                f"{path} is not a compiled model of this project ({type(error).__name__}): write it again.", "compiled"
+                f"{path} is not a compiled model of this project ({type(error).__name__}): {WRITE_NEW}.", "compiled"
             ) from error
         if version != VERSION:
-            raise UserError(f"{path} was written by another version: write it again.", "compiled")
+            raise UserError(f"{path} was written by another version: {WRITE_NEW}.", "compiled")
         if compiled_from != fingerprint:
-            raise UserError(f"{path} was compiled from another checkpoint: compile this one.", "compiled")
+            raise UserError(f"{path} was compiled from another checkpoint: {WRITE_NEW}.", "compiled")
         return cls.start(encoder, search if with_search else None, rows, str(path))
 
     @classmethod
@@ -137,6 +138,6 @@ def _start(program: bytes, inputs: set[str], name: str) -> Any:
     except Exception as error:  # onnxruntime raises many kinds
         reason = type(error).__name__
     raise UserError(
-        f"onnxruntime {onnxruntime.__version__} cannot run {name} ({reason}): write it again, or install a newer one.",
+        f"onnxruntime {onnxruntime.__version__} cannot run {name} ({reason}): install a newer one, or {WRITE_NEW}.",
         "compiled",
     )

@@ -67,7 +67,7 @@ class Ranker:
 
     On a CPU, the scores of a model that multiplies with its item embeddings are never held
     (:func:`srgnn.nn.ranking.rank_tiles`), nor are those of a model that has a method `rank`.
-    If its table is shared out, all of its processes must rank the same batches at the same time.
+    If its table is sharded, all of its processes must rank the same batches at the same time.
 
     Args:
         model: Maps a batch of session graphs to scores [B, V].

@@ -28,6 +28,7 @@ PROBED = 16  # one list in this number is searched: of 50,000 vectors in groups 
 FEWEST = 8  # lists that are searched
 RECALL = 0.995  # the share of the best items that :meth:`ItemIndex.tune` asks for
 SEED = 0  # of the placement of the lists
+BUILD_NEW = "build a new one with python src/export.py output=FILE.index"
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,9 @@ class ItemIndex:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             digest, content = saved["digest"], saved["index"]
         except Exception as error:  # torch raises many kinds of errors for a file that is not its own
-            raise UserError(
-                f"{path} is not an index of this project ({type(error).__name__}): build it again."
-            ) from error
+            raise UserError(f"{path} is not an index of this project ({type(error).__name__}): {BUILD_NEW}.") from error
         if digest != digest_of(embedding_of(model), vocabulary):
-            raise UserError(f"{path} was built from another checkpoint: build it again from this one.")
+            raise UserError(f"{path} was built from another checkpoint: {BUILD_NEW}.")
         return cls(faiss.deserialize_index(content.numpy()), digest)
 
     def propose(self, session: Tensor, count: int) -> Tensor:

@@ -233,13 +233,23 @@ def test_other_files_checkpoints_and_models_give_one_sentence(tmp_path: Path):
     with pytest.raises(UserError, match=r"model.ckpt is not a compiled model of this project"):
         Recommender.load(checkpoint, compiled=checkpoint)
     Checkpoint(replace(saved.record, vocabulary=[*range(1, 9), 0]), saved.weights).save(tmp_path / "ids.ckpt")
-    with pytest.raises(UserError, match=r"model.compiled was compiled from another checkpoint"):
+    with pytest.raises(
+        UserError, match=r"model.compiled was compiled from another checkpoint: write a new one with python"
+    ):
         Recommender.load(tmp_path / "ids.ckpt", compiled=path)
     content = torch.load(path)
     for key, value, sentence in (
-        ("version", 0, "model.compiled was written by another version: write it again"),
-        ("encoder", content["encoder"][:-9], r"cannot run .*model.compiled \(.*\): write it again"),
-        ("encoder", _search(), r"cannot run .*model.compiled \(other inputs\): write it again"),
+        ("version", 0, "model.compiled was written by another version: write a new one"),
+        (
+            "encoder",
+            content["encoder"][:-9],
+            r"cannot run .*model.compiled \(.*\): install a newer one, or write a new one",
+        ),
+        (
+            "encoder",
+            _search(),
+            r"cannot run .*model.compiled \(other inputs\): install a newer one, or write a new one",
+        ),
     ):
         torch.save(content | {key: value}, path)
         with pytest.raises(UserError, match=sentence):

@@ -83,7 +83,7 @@ def test_an_index_of_another_checkpoint_is_refused(checkpoint: Path):
     weights = saved.weights | {"item_embedding.weight": saved.weights["item_embedding.weight"] * 1.01}
     Checkpoint(saved.record, weights).save(checkpoint.with_name("weights.ckpt"))
     for other in ("ids.ckpt", "weights.ckpt"):
-        with pytest.raises(UserError, match=r"items.index was built from another checkpoint: build it again"):
+        with pytest.raises(UserError, match=r"items.index was built from another checkpoint: build a new one"):
             Recommender.load(checkpoint.with_name(other), path)
 
 

@@ -14,6 +14,8 @@ FILES = (
     "paths",
     "checkpoint",
     "index",
+    "compiled",
+    "init_from",
     "resume",
     "recommendations",
     "runs",

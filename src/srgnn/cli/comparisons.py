@@ -146,7 +146,10 @@ def find_runs(paths: Iterable[str]) -> list[FinishedRun]:
             names = ", ".join(map(str, left_out[:3])) + (", ..." if len(left_out) > 3 else "")
             log.warning("Warning: runs that %s are left out: %d (%s)", what, len(left_out), names)
     if not runs:
-        raise UserError(f"There is no finished run in {', '.join(paths)}: train one with python src/train.py.")
+        raise UserError(
+            f"There is no finished run in {', '.join(paths)}: train one with python src/train.py, or continue a "
+            "stopped one with python src/train.py resume=last."
+        )
     return runs
 
 

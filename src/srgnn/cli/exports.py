@@ -48,7 +48,7 @@ def write_index(checkpoint: Path, output: Path, config: DictConfig) -> str:
     k = min(CUT, len(exact.vocabulary))
     choice = "a sixteenth, or 8"  # of ItemIndex.build
     if len(tuning) >= ENOUGH:
-        choice = f"as few as find {RECALL:.1%} of the best {k} for {len(tuning):,} other ones"
+        choice = f"the fewest that find {RECALL:.1%} of the best {k} items for {len(tuning):,} other {source}"
         best = exact.retrieval.best_items(Sessions.from_lists(tuning), k).items
         index.tune(exact.retrieval.session_embeddings(Sessions.from_lists(tuning)), best)
     index.save(output)

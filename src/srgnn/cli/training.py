@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
-from srgnn.cli.arguments import session_option
+from srgnn.cli.arguments import is_within, option, session_option
 from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
 from srgnn.cli.errors import options_of, sentence_of
 from srgnn.cli.launched import check_count, is_main_process
@@ -106,11 +106,11 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
     logger = build_logger(config, run.folder)
     data = load(config, data_set)
     name, counts = data.manifest["name"], data.counts
-    scatter = "torch-scatter" if torch_geometric.typing.WITH_TORCH_SCATTER else "torch (torch-scatter is not installed)"
+    scatter = "torch-scatter" if torch_geometric.typing.WITH_TORCH_SCATTER else "torch"
     say(
         f"{name}: {counts['train_sessions']:,} training sessions, {counts['train_prefixes']:,} prefixes, "
         f"{counts['test_prefixes']:,} test prefixes, {counts['items']:,} items\n"
-        f"Segments are reduced by {scatter}. Everything of this run goes to {os.path.relpath(run.folder)}"
+        f"Results of this run: {os.path.relpath(run.folder)} (segments are reduced by {scatter})"
     )
     result = train(run, data, logger, resume)
     if not is_main_process() or result.test is None:  # another process, or another machine
@@ -198,9 +198,10 @@ def checked_trainer(config: DictConfig) -> dict[str, Any]:
         if choice == "cpu" or not {"trainer.accelerator", "trainer.devices"} & {*error.arguments}:
             raise
         reason = str(error).rstrip(".")
-        raise UserError(
-            f"trainer={choice} is not available here ({reason}): use trainer=cpu or fix trainer.*."
-        ) from error
+        remedy = "use trainer=cpu or fix trainer.*."
+        if "trainer.accelerator" in error.arguments:
+            remedy = "use trainer=cpu, or install a build of torch for your GPU (docs/install.md)."
+        raise UserError(f"trainer={choice} is not available here ({reason}): {remedy}") from error
     if is_sweep() and (count := num_processes(values)) > 1:
         raise UserError(f"trainer.devices={count}: a sweep trains every run in one process; use 1.")
     return values
@@ -261,10 +262,16 @@ def next_commands(data: SessionData, checkpoint: Path) -> str:
     path = os.path.relpath(checkpoint)
     session = session_option([data.vocabulary.ids[i] for i in data.test[-1][:3].tolist()])
     k = f" k={data.num_items}" if data.num_items < 10 else ""  # 10 is the default
+    given = [
+        shlex.quote(text)
+        for text in HydraConfig.get().overrides.task
+        if is_within(option(text), ("dataset", "engine", "preset"))
+    ]
+    real = "" if given else "  python src/train.py dataset=diginetica\n"
     return (
         f"Checkpoint: {path}\n\nNext:\n"
         f"  python src/recommend.py checkpoint=last {session}{k}\n"
         f"  python src/evaluate.py checkpoint={shlex.quote(path)}\n"
-        "  python src/train.py dataset=diginetica\n"
-        "  python src/train.py -m model=srgnn,gru4rec,vsknn"
+        f"{real}"
+        f"  {' '.join(['python src/train.py -m', *given, 'model=srgnn,gru4rec,vsknn'])}"
     )

@@ -89,7 +89,11 @@ class PublishedSet:
     def _check_counts(self, data: SessionData) -> None:
         expected = {key: value for key, value in asdict(self).items() if key in data.counts} | {"items": self.num_items}
         if data.counts != expected:
-            raise UserError(f"{self.name}: expected the published counts {expected}, got {data.counts}.")
+            wrong = [f"{key}={n} (found {data.counts[key]})" for key, n in expected.items() if data.counts[key] != n]
+            raise UserError(
+                f"{self.name} does not have the published counts: expected {', '.join(wrong)}; correct these numbers, "
+                "or name other files."
+            )
 
     def _source(self, file: str, url: str, sha256: str) -> Path:
         path = Path(self.data) / self.name / file

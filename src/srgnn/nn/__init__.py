@@ -1,3 +1,5 @@
+"""Trained models, their layers, losses, and the kernels of the softmax and the ranking."""
+
 from typing import TYPE_CHECKING
 
 from srgnn.nn.bprmf import BPRMF, BPRMFSettings

@@ -17,7 +17,7 @@ SMALLEST_NORM = 1e-12  # as in torch.nn.functional.normalize
 class ItemEmbedding(Embedding):
     """Item embeddings: looked up for the clicks of sessions, and multiplied by session embeddings as one table.
 
-    `sparse = True` makes the gradient of the looked-up rows a sparse tensor. After :meth:`share_out`, `weight` holds a
+    `sparse = True` makes the gradient of the looked-up rows a sparse tensor. After :meth:`shard_over`, `weight` holds a
     block of the rows, and `shard` says which.
 
     Args:
@@ -38,8 +38,8 @@ class ItemEmbedding(Embedding):
         self.shard: RowShard | None = None
         self.sources: tuple[Tensor, ...] | None = None
 
-    def share_out(self, mesh: DeviceMesh) -> None:
-        """Keeps only the block of rows that this process holds of a table shared out over the processes of a mesh.
+    def shard_over(self, mesh: DeviceMesh) -> None:
+        """Keeps only the block of rows that this process holds of a table sharded over the processes of a mesh.
 
         Raises:
             UserError: if a process would hold no row.
@@ -48,7 +48,7 @@ class ItemEmbedding(Embedding):
         self.weight = Parameter(self.weight.detach()[self.shard.first : self.shard.last].clone())
 
     def table(self) -> Tensor:
-        """The rows of all items, before they are normalised, [V, d]; of this block, if the table is shared out."""
+        """The rows of all items, before they are normalised, [V, d]; of this block, if the table is sharded."""
         return self.weight
 
     def rows(self, items: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class ItemEmbedding(Embedding):
     def scores(self, session: Tensor, table: Tensor | None = None, norm: Tensor | None = None) -> Tensor:
         """Products of session embeddings with all items, [B, d] -> [B, V], without a normalised copy of the table.
 
-        If the table is shared out, the items are those in the block of this process.
+        If the table is sharded, the items are those in the block of this process.
 
         Args:
             session: Session embeddings.
@@ -94,7 +94,7 @@ class ItemEmbedding(Embedding):
     def with_table(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the looked-up rows [N, d] and the table [V, d]; their gradients share one [V, d] buffer.
 
-        If the table is shared out, it is the block of this process.
+        If the table is sharded, it is the block of this process.
 
         Separate lookups would fill, add and read two gradients of that size. The buffer is the gradient
         that the loss passes for the table, so the loss must not use it afterwards.

@@ -51,7 +51,7 @@ class SessionEncoder(Module):
     """A model that encodes a session as one vector; the scores are its products with all item embeddings.
 
     A model of this kind adds its layers in the constructor, calls :meth:`reset_parameters` there, and writes
-    :meth:`encode`. Losses, evaluation, checkpoints and a table shared out over processes then work with it.
+    :meth:`encode`. Losses, evaluation, checkpoints and a table sharded over processes then work with it.
 
     Args:
         num_items: Number of candidates :math:`V`.

@@ -71,7 +71,7 @@ class ScoreLoss(Module):
     def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
         if model.item_embedding.shard is not None:
             raise UserError(
-                "loss=binary_cross_entropy needs the scores of all items, which no process of a shared-out table has: "
+                "loss=binary_cross_entropy needs the scores of all items, which no process of a sharded table has: "
                 "use loss=cross_entropy.",
                 "loss",
             )

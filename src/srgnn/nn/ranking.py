@@ -175,7 +175,7 @@ def _members(groups: Tensor, size: int) -> Tensor:
 
 
 def rank_block(scores: Tensor, target: Tensor, top: int, shard: RowShard) -> tuple[Tensor, Tensor, Tensor]:
-    """As :func:`rank_tiles`, from the scores of the items in one block of a shared-out table, [B, V / P]."""
+    """As :func:`rank_tiles`, from the scores of the items in one block of a sharded table, [B, V / P]."""
     place, is_here = shard.local(target)
     of_target = torch.where(is_here, scores.gather(1, place.view(-1, 1)).view(-1), 0)
     num_beaten = (scores < shard.sum(of_target).view(-1, 1)).sum(dim=1)

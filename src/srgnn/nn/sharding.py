@@ -1,4 +1,4 @@
-"""A table whose rows are shared out over several processes, each of which holds a block of them."""
+"""A table whose rows are sharded over several processes, each of which holds a block of them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ class RowShard:
     def __post_init__(self) -> None:
         if self.size * (self.mesh.size() - 1) >= self.num_rows:
             raise UserError(
-                f"{self.num_rows:,} items are too few to be shared out over {self.mesh.size()} processes: use fewer.",
+                f"{self.num_rows:,} items are too few to be sharded over {self.mesh.size()} processes: use fewer.",
                 "devices",
             )
 
@@ -133,5 +133,5 @@ def add_rows(block: Tensor, values: Tensor, rows: Tensor, shard: RowShard | None
 
 
 def look_up(block: Tensor, rows: Tensor, shard: RowShard | None) -> Tensor:
-    """Rows [N] of a table, [N, d], whether or not it is shared out."""
+    """Rows [N] of a table, [N, d], whether or not it is sharded."""
     return block[rows] if shard is None else shard.look_up(block, rows)

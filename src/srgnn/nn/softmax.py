@@ -3,7 +3,7 @@
 Shapes of every function here:
     session [B, d], items [V, d], target [B] -> mean over the batch, a scalar
 
-Where the table is shared out over processes, each has the items of its block and the sessions and targets of the same
+Where the table is sharded over processes, each has the items of its block and the sessions and targets of the same
 batch. Beside its loss, a process exchanges for every session the sum of the exponentials, the row of the target, and
 the gradient: their size does not depend on the number of items.
 """

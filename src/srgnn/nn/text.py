@@ -84,8 +84,8 @@ class TextItemEmbedding(ItemEmbedding):
             return torch.sparse_coo_tensor(rows, kept, gradient.shape, check_invariants=False)
         return gradient.masked_fill(held.view(-1, 1), 0)
 
-    def share_out(self, mesh: DeviceMesh) -> None:
-        super().share_out(mesh)
+    def shard_over(self, mesh: DeviceMesh) -> None:
+        super().shard_over(mesh)
         block = slice(self.shard.first, self.shard.last)  # type: ignore[union-attr]
         for name in ("vectors", "has_text", "is_cold"):
             setattr(self, name, getattr(self, name)[block].clone())

@@ -98,7 +98,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     def load_checkpoint(self, path: str | Path, *arguments: Any, **options: Any) -> dict[str, Any]:
         if Path(path).is_dir():
             raise UserError(
-                f"{path} was trained with a table shared out over processes, and continues in that way alone, on any "
+                f"{path} was trained with a table sharded over processes, and continues in that way alone, on any "
                 "number of them: leave strategy= as it was.",
                 "strategy",
             )

@@ -1,6 +1,6 @@
 """Checkpoints: self-contained files that load without running code from them. Needs neither Lightning nor Hydra.
 
-Those of a table that is shared out over processes are folders, see :mod:`srgnn.training.checkpoint_folder`.
+Those of a table that is sharded over processes are folders, see :mod:`srgnn.training.checkpoint_folder`.
 """
 
 import json
@@ -196,7 +196,10 @@ def build_empty(record: CheckpointRecord) -> Model:
     """
     name = record.architecture
     if name not in MODELS:
-        raise UserError(f"The checkpoint holds the model {name}; this version has {', '.join(MODELS)}.")
+        raise UserError(
+            f"The checkpoint holds the model {name}, which this version does not have ({', '.join(MODELS)}): update "
+            "srgnn, or use a checkpoint of one of these."
+        )
     arguments = dict(record.model)
     num_items = arguments.pop("num_items")
     try:
@@ -224,7 +227,7 @@ def verify(path: Path) -> None:
             is_whole = all(part.compress_type == zipfile.ZIP_STORED for part in parts) and archive.testzip() is None
             is_whole &= sum(part.file_size for part in parts) <= file.stat().st_size
     except Exception as error:  # of many kinds, as the damage is
-        raise UserError(f"{path} cannot be read as a checkpoint ({type(error).__name__}).") from error
+        raise _unreadable(path, error) from error
     if not is_whole:
         raise UserError(f"{path} is damaged: use another checkpoint, or train again.")
 
@@ -236,11 +239,16 @@ def _read(path: Path) -> tuple[CheckpointRecord, dict[str, Any]]:
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises many kinds of errors for a file that is not its own
-        raise UserError(f"{path} cannot be read as a checkpoint ({type(error).__name__}).") from error
+        raise _unreadable(path, error) from error
     try:
         return CheckpointRecord.from_plain(saved[KEY]), saved
     except (KeyError, TypeError) as error:
         raise _foreign(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    kind = type(error).__name__
+    return UserError(f"{path} cannot be read as a checkpoint ({kind}): give a file that train.py or export.py wrote.")
 
 
 def _foreign(path: Path, reason: object) -> UserError:

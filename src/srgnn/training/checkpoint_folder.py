@@ -1,4 +1,4 @@
-"""Checkpoints of tables that are shared out: a folder to which every process writes its rows.
+"""Checkpoints of tables that are sharded: a folder to which every process writes its rows.
 
 The format is that of `torch.distributed.checkpoint`, so a folder is read by any number of processes. `meta.pt` holds
 what is not a tensor. Needs neither Lightning nor Hydra.
@@ -160,7 +160,10 @@ def read(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     try:
         load(dict(tensors), storage_reader=FolderReader(folder))
     except CheckpointException as error:  # in all processes
-        raise UserError(f"{folder} cannot be read as a checkpoint: it holds other tensors.") from error
+        raise UserError(
+            f"{folder} cannot be read as a checkpoint, because it holds other tensors: resume a run with the model "
+            "that it was started with."
+        ) from error
 
 
 def read_whole(folder: Path, prefix: str) -> dict[str, Tensor]:
@@ -178,7 +181,9 @@ def read_whole(folder: Path, prefix: str) -> dict[str, Tensor]:
     except UserError:
         raise
     except (Exception, CheckpointException) as error:  # of many kinds, as the damage is
-        raise UserError(f"{folder} cannot be read as a checkpoint ({type(error).__name__}).") from error
+        raise UserError(
+            f"{folder} cannot be read as a checkpoint ({type(error).__name__}): give one that train.py wrote."
+        ) from error
     return tensors
 
 

@@ -64,11 +64,11 @@ class NextItemModule(LightningModule):
         if self.device_mesh is not None and not self.model.in_products:
             raise UserError(
                 f"{type(self.model).__name__} computes more from an item than its product with the session, and needs "
-                "the whole table for that: choose another strategy= than one that shares it out, such as ddp.",
+                "the whole table for that: choose another strategy= than one that shards it, such as ddp.",
                 "strategy",
             )
         if self.device_mesh is not None and self.model.item_embedding.shard is None:
-            self.model.item_embedding.share_out(self.device_mesh[SHARDS])
+            self.model.item_embedding.shard_over(self.device_mesh[SHARDS])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         return self.optimizer_settings.build(p for p in self.model.parameters() if p.requires_grad)
@@ -80,7 +80,7 @@ class NextItemModule(LightningModule):
         self.model.item_embedding.sparse = self.loss.sparse and alone_on_cpu
         clipping = self.trainer.gradient_clip_algorithm if self.trainer.gradient_clip_val else "value"
         if self.device_mesh is not None and clipping != "value":  # no process knows the norm of the whole gradient
-            raise ArgumentError("gradient_clip_algorithm", clipping, "value, where the table is shared out")
+            raise ArgumentError("gradient_clip_algorithm", clipping, "value, where the table is sharded")
 
     def on_train_start(self) -> None:
         self._reset_loss()

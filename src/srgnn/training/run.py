@@ -17,7 +17,7 @@ from torch import Tensor
 from srgnn.contracts import ModelSettings, TrainableModel
 from srgnn.data.datamodule import ORDERS, SessionDataModule
 from srgnn.data.sessions import SessionData, Sessions
-from srgnn.errors import ArgumentError, check_bool, check_choice, check_float, check_int
+from srgnn.errors import ArgumentError, UserError, check_bool, check_choice, check_float, check_int
 from srgnn.evaluation import main_cutoff
 from srgnn.models import MODELS
 from srgnn.nn import LOSSES, Sampling, SRGNNSettings, build_loss
@@ -115,10 +115,17 @@ class Run:
         """Checks the cut-offs of the metrics against the number of items, if it is known.
 
         Raises:
-            ArgumentError: for a cut-off outside 1 to `num_items`.
+            UserError: for a cut-off outside 1 to `num_items`.
         """
         for k in self.k:
-            check_int("k", k, 1, num_items)
+            check_int("k", k, 1)
+            if num_items is not None and k > num_items:
+                smaller = min(5, num_items)
+                raise UserError(
+                    f"k={k}: the data has only {num_items:,} items, and a cut-off cannot be larger: give smaller ones, "
+                    f"such as k=[{smaller}].",
+                    "k",
+                )
 
     @property
     def model_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Training with an item table that is shared out over processes: the strategy of Lightning's Trainer."""
+"""Training with an item table that is sharded over processes: the strategy of Lightning's Trainer."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -29,10 +29,10 @@ OPTIMIZER = "optimizer."  # before the names of its tensors
 
 
 class ShardedStrategy(ModelParallelStrategy):
-    """Shares the rows of the item table out over processes, which compute every batch together.
+    """Shards the rows of the item table over processes, which compute every batch together.
 
     The other parameters are the same in every process. With `data_parallel_size` copies of the table, each copy is
-    shared out over an equal part of the processes, which train on an equal share of every batch.
+    sharded over an equal part of the processes, which train on an equal share of every batch.
 
     Args:
         data_parallel_size: Number of copies of the table.
@@ -92,12 +92,12 @@ class ShardedStrategy(ModelParallelStrategy):
         """Reads a folder into the model and its optimizer, on any number of processes.
 
         Raises:
-            UserError: if it is damaged, or the checkpoint of a table that was not shared out.
+            UserError: if it is damaged, or the checkpoint of a table that was not sharded.
         """
         path = Path(self.broadcast(checkpoint_path))
         if not path.is_dir():
             raise UserError(
-                f"{path} was trained without sharing out its table, and continues without: leave strategy= as it was.",
+                f"{path} was trained without sharding its table, and continues without: leave strategy= as it was.",
                 "strategy",
             )
         checkpoint = checkpoint_folder.read_rest(path)
@@ -144,7 +144,7 @@ def whole_tensors(tensors: Mapping[str, Tensor], embedding: ItemEmbedding) -> di
 
 
 def load_model(path: Path, device: torch.device) -> TrainableModel:
-    """The trained model of a folder, in evaluation mode, with its table shared out over all processes.
+    """The trained model of a folder, in evaluation mode, with its table sharded over all processes.
 
     Raises:
         UserError: if the checkpoint is damaged or does not fit.
@@ -154,7 +154,7 @@ def load_model(path: Path, device: torch.device) -> TrainableModel:
     with torch.device("meta"):
         whole = {name.removeprefix(MODEL): torch.empty(size, dtype=kind) for name, (size, kind) in sizes.items()}
     model.load_state_dict(whole, assign=True)  # the sizes of what the model counted
-    model.item_embedding.share_out(init_device_mesh(device.type, (dist.get_world_size(),)))
+    model.item_embedding.shard_over(init_device_mesh(device.type, (dist.get_world_size(),)))
     model.to_empty(device=device)
     tensors = {f"{MODEL}{name}": value for name, value in model.state_dict().items()}
     checkpoint_folder.read(path, whole_tensors(tensors, model.item_embedding))

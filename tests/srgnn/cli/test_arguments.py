@@ -17,6 +17,8 @@ from srgnn.cli.arguments import as_typed, session_of, session_option, value
         ("dataset.path=[a.csv,b.csv]", ["a.csv", "b.csv"]),
         ("dataset.path=null", None),
         ("dataset.path=~/log.csv", str(Path.home() / "log.csv")),
+        ("init_from=~/last.ckpt", str(Path.home() / "last.ckpt")),
+        ("compiled=~/model.compiled", str(Path.home() / "model.compiled")),
         ("paths.data='~/log'", str(Path.home() / "log")),
         ("checkpoint=epoch=1.ckpt", "epoch=1.ckpt"),
         ("resume='a b.ckpt'", "a b.ckpt"),

@@ -127,7 +127,7 @@ def test_whole_numbers_are_fractions_for_an_option_that_has_fractions():
         (["trials=0"], "trials=0: expected an integer of at least 1."),
         (["startup_trials=a"], "startup_trials=a: expected an integer of at least 0."),
         (["pruner.startup_trials=-1"], "pruner.startup_trials=-1: expected an integer of at least 0."),
-        (["dataset=diginetica", "k=50000"], "k=50000: expected an integer from 1 to 43097."),
+        (["dataset=diginetica", "k=50000"], "k=50000: the data has only 43,097 items"),
     ],
 )
 def test_a_wrong_option_gives_one_sentence_before_data_is_loaded(overrides: list[str], sentence: str):

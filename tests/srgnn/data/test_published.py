@@ -102,7 +102,7 @@ def test_without_network_both_urls_and_the_folder_are_named(server: PublishedSet
 
 
 def test_wrong_counts_are_refused(server: PublishedSet):
-    with pytest.raises(UserError, match="published counts"):
+    with pytest.raises(UserError, match=r"published counts: expected train_prefixes=4 \(found 3\); correct"):
         replace(server, train_prefixes=4).load()
     assert not Path(server.cache).exists()
 

@@ -1,4 +1,4 @@
-"""Item tables whose rows are shared out over processes, against the same computation in one process."""
+"""Item tables whose rows are sharded over processes, against the same computation in one process."""
 
 import math
 from typing import Any
@@ -36,7 +36,7 @@ def train(loss_name: str, scale: float | None, precision: torch.dtype = torch.fl
     model = SRGNNSettings(16, scale=scale, dropout=0.1).build(data.num_items)
     embedding = model.item_embedding
     if dist.is_initialized():
-        embedding.share_out(init_device_mesh("cpu", (dist.get_world_size(),)))
+        embedding.shard_over(init_device_mesh("cpu", (dist.get_world_size(),)))
     loss = LOSSES[loss_name](torch.bincount(data.train.items, minlength=data.num_items))
     embedding.sparse = loss.sparse
     optimizer = LazyAdam(model.parameters(), lr=1e-2, fused=True)
@@ -125,12 +125,12 @@ def too_few() -> str:
 
 
 def test_a_process_without_items_is_refused(processes: Any):
-    assert processes(4, too_few) == ["5 items are too few to be shared out over 4 processes: use fewer."] * 4
+    assert processes(4, too_few) == ["5 items are too few to be sharded over 4 processes: use fewer."] * 4
 
 
 def with_all_scores() -> str:
     model = SRGNNSettings(4).build(10)
-    model.item_embedding.share_out(init_device_mesh("cpu", (2,)))
+    model.item_embedding.shard_over(init_device_mesh("cpu", (2,)))
     try:
         ScoreLoss(binary_cross_entropy)(model, None)  # type: ignore[arg-type]
     except UserError as error:
@@ -145,7 +145,7 @@ def test_a_loss_that_needs_all_scores_is_refused(processes: Any):
 def diverged(value: float) -> float:
     data = SyntheticLog(sessions=300, items_per_category=5).load()
     model = SRGNNSettings(4).build(data.num_items)
-    model.item_embedding.share_out(init_device_mesh("cpu", (2,)))
+    model.item_embedding.shard_over(init_device_mesh("cpu", (2,)))
     if dist.get_rank() == 1:
         model.item_embedding.weight.data[3] = value
     loss: Tensor = FullSoftmax("tiled")(model, SessionGraphs(data.train, data.num_items)[:20])

@@ -46,7 +46,9 @@ def test_a_checkpoint_of_the_first_version_still_loads(tmp_path: Path):
 def test_a_model_of_another_version_is_reported(tmp_path: Path):
     record = replace(RECORD, architecture="GRU")
     torch.save({"state_dict": {}, "srgnn": record.plain()}, tmp_path / "new.ckpt")
-    with pytest.raises(UserError, match=r"The checkpoint holds the model GRU; this version has SR-GNN"):
+    with pytest.raises(
+        UserError, match=r"The checkpoint holds the model GRU, which this version does not have \(SR-GNN"
+    ):
         Checkpoint.load(tmp_path / "new.ckpt").build_model()
 
 

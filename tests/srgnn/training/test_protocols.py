@@ -236,8 +236,8 @@ def test_wrong_options_are_reported_before_anything_is_written(tmp_path: Path, o
 
 
 def test_cut_offs_are_checked_once_the_number_of_items_is_known(small: SessionData, tmp_path: Path):
-    with pytest.raises(ArgumentError, match=r"^k=101: expected an integer from 1 to 100\."):
+    with pytest.raises(UserError, match=r"^k=101: the data has only 100 items, .* such as k=\[5\]\."):
         run(tmp_path, k=[101]).check_cutoffs(100)
-    with pytest.raises(ArgumentError, match=f"^k={small.num_items + 1}: "):
+    with pytest.raises(UserError, match=f"^k={small.num_items + 1}: "):
         train(run(tmp_path, k=[small.num_items + 1]), small)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Runs whose item table is shared out over processes, against the same run in one process, and their checkpoints."""
+"""Runs whose item table is sharded over processes, against the same run in one process, and their checkpoints."""
 
 import errno
 import functools
@@ -168,11 +168,11 @@ def test_a_training_in_one_process_or_several_begins_with_the_folder(
 
 
 def test_a_run_continues_in_the_way_that_it_began(folder: Path, processes: Any, small: SessionData, tmp_path: Path):
-    with pytest.raises(UserError, match=r"shared out over processes, and continues in that way alone"):
+    with pytest.raises(UserError, match=r"sharded over processes, and continues in that way alone"):
         train(run(tmp_path, refit=False, max_epochs=3), small, resume=folder)
     train(run(tmp_path / "plain", refit=False), small)
     resumed = functools.partial(train_together, tmp_path / "plain", 2, resume=tmp_path / "plain" / "last.ckpt")
-    with pytest.raises(UserError, match=r"without sharing out its table, and continues without"):
+    with pytest.raises(UserError, match=r"without sharding its table, and continues without"):
         processes(2, functools.partial(resumed, refit=False, max_epochs=3))
 
 
