@@ -73,8 +73,8 @@ class Record:
         seconds: Duration of the run; of its last part if it was resumed.
         memory: Peak memory, in GB.
         resumed: Whether it was resumed.
-        differences: Of SR-GNN, the difference from the simple row with the best mrr: its name, and by metric the mean,
-            the ends of the 95 % interval and the p-value of the paired bootstrap over sessions.
+        differences: Of SR-GNN, the differences from the best simple row of each metric: by the name of that row and the
+            metric the mean, the ends of the 95 % interval and the p-value of the paired bootstrap over sessions.
     """
 
     data_set: str
@@ -136,17 +136,19 @@ def read(runs: Iterable[FinishedRun]) -> Iterator[Record]:
 
 
 def differences(run: FinishedRun) -> dict[str, dict[str, list[float]]]:
-    """The differences of a run's model from the simple row with the best mrr, which stands in every run's table."""
+    """The differences of a run's model from the best simple rows, which stand in every run's table."""
     metrics = run.result["metrics"]
-    best = max((name for name in SIMPLE if name in metrics), key=lambda name: metrics[name]["mrr@20"])
+    simple = [name for name in SIMPLE if name in metrics]
     assert run.ranks is not None
     session = run.ranks["session"].to_numpy()
-    found = {}
-    for metric in METRICS:
-        ours, theirs = (gains(run.ranks[name].to_numpy()[None], metric) for name in (run.model, best))
-        each = paired_bootstrap(by_session(ours - theirs, session), DRAWS, seed=0)
-        found[metric] = [each.mean, each.low, each.high, each.p]
-    return {best: found}
+    found: dict[str, dict[str, list[float]]] = {}
+    for best in dict.fromkeys(max(simple, key=lambda name: metrics[name][metric]) for metric in METRICS):
+        found[best] = {}
+        for metric in METRICS:
+            ours, theirs = (gains(run.ranks[name].to_numpy()[None], metric) for name in (run.model, best))
+            each = paired_bootstrap(by_session(ours - theirs, session), DRAWS, seed=0)
+            found[best][metric] = [each.mean, each.low, each.high, each.p]
+    return found
 
 
 def read_published(page: str) -> dict[str, dict[str, tuple[float, float]]]:

@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 
 from srgnn.contracts import SessionModel
 from srgnn.data.graphs import SessionGraphs, evaluation_batch_size
+from srgnn.errors import check_int
 from srgnn.metrics import (
     check_finite,
     metrics_by_clicks,
@@ -130,6 +131,7 @@ def rank(model: SessionModel, graphs: SessionGraphs, top: int = 0, name: str = "
         name: Label of the progress bar; without one, no bar is shown.
 
     Raises:
+        ArgumentError: if `top` is more than the number of items.
         UserError: if a score is not a finite number.
     """
     # Plain arrays: small long-lived tensors would fragment the heap between the large score buffers, and the memory of
@@ -176,7 +178,7 @@ def measure(
     Raises:
         UserError: if a score is not a finite number.
     """
-    cut = main_cutoff(k)
+    cut = check_int("k", main_cutoff(k), 1, graphs.num_items)
     longest = max(first for first, _ in LENGTHS.values())  # longer prefixes are counted with these
     recommended = torch.zeros(longest + 1, graphs.num_items, dtype=torch.int32)  # by length and item
     ranks = array("q")
@@ -226,6 +228,7 @@ def _ranked(
     model: SessionModel, graphs: SessionGraphs, top: int, name: str
 ) -> Iterator[tuple[Batch, Tensor, Tensor, Tensor]]:
     """The batches of all prefixes, with what :class:`Ranker` finds for them."""
+    check_int("top", top, 0, graphs.num_items)
     ranker = Ranker(model, graphs.items.device)
     holds_scores = ranker.rank is None and not ranker.in_tiles
     size = evaluation_batch_size(graphs.num_items, graphs.items.device, holds_scores)

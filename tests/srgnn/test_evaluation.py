@@ -28,6 +28,11 @@ def graphs(small: SessionData) -> SessionGraphs:
     return SessionGraphs(small.test, small.num_items)
 
 
+def test_more_best_items_than_there_are_give_one_sentence(graphs: SessionGraphs):
+    with pytest.raises(UserError, match=f"^top={graphs.num_items + 1}: expected an integer from 0 to"):
+        rank(Table(torch.randn(len(graphs), graphs.num_items)), graphs, top=graphs.num_items + 1)
+
+
 def test_ranks_and_best_items_come_from_one_pass_over_the_scores(graphs: SessionGraphs, monkeypatch):
     monkeypatch.setattr("srgnn.evaluation.evaluation_batch_size", lambda num_items, device, holds_scores: 40)
     scores = torch.randn(len(graphs), graphs.num_items)

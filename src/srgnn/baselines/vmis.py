@@ -1,5 +1,6 @@
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from srgnn.baselines.neighbours import Neighbours, NeighbourSettings, SessionNeighbours, inverse_frequency
@@ -45,11 +46,11 @@ class VMIS(SessionNeighbours):
         c_{sn} = 1 - \tfrac{1}{10} \big(1 + \min_{i \in s \cap n} \delta_s(i)\big), \quad
         d(i) = \log(S / S_i)
 
-    :math:`S_i` of the :math:`S` training sessions have item :math:`i`. The paper's index, which skips what cannot be
-    among the :math:`m` most recent sessions, finds the same neighbours. Serenade, the authors' service, never
-    recommends the last item, counts pairs of sessions and items instead of :math:`S`, and leaves out the longest
-    sessions. Here the last item is a candidate, as for the other methods: a tenth of the clicks on Diginetica and a
-    sixth on Yoochoose 1/64 repeat it.
+    :math:`S_i` of the :math:`S` training sessions have item :math:`i`; an item of all sessions has the weight 1, as in
+    Serenade, the authors' service. The paper's index, which skips what cannot be among the :math:`m` most recent
+    sessions, finds the same neighbours. Serenade never recommends the last item, counts pairs of sessions and items
+    instead of :math:`S`, and leaves out the longest sessions. Here the last item is a candidate, as for the other
+    methods: a tenth of the clicks on Diginetica and a sixth on Yoochoose 1/64 repeat it.
 
     Args:
         num_items: Number of items :math:`V`.
@@ -64,7 +65,8 @@ class VMIS(SessionNeighbours):
 
     def observe(self, train: Sessions) -> None:
         super().observe(train)
-        self.rarity = inverse_frequency(self.item, self.num_items, len(train))
+        rarity = inverse_frequency(self.item, self.num_items, len(train))
+        self.rarity = torch.where(rarity > 0, rarity, 1.0)
 
     def click_weight(self, distance: Tensor, length: Tensor) -> Tensor:
         seen = length.clamp(max=self.settings.last_clicks)

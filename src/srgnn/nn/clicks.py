@@ -50,6 +50,17 @@ class Clicks:
         """Of values of all clicks, those of the last clicks, [L, d] -> [B, d]."""
         return values.index_select(0, self.ptr[1:] - 1)
 
+    def additive_attention(self, query: Module, of_click: Tensor, of_session: Tensor) -> Tensor:
+        r"""The weights :math:`\mathbf{q}^\top \sigma(\mathbf{a}_i + \mathbf{b})` of the clicks, [L, 1]; no softmax.
+
+        Args:
+            query: The linear map :math:`\mathbf{q}^\top`.
+            of_click: The terms :math:`\mathbf{a}_i` of the clicks, [L, d].
+            of_session: The terms :math:`\mathbf{b}` of the sessions, [B, d].
+        """
+        weight: Tensor = query(torch.sigmoid(of_click + of_session.index_select(0, self.session)))
+        return weight
+
     def reduce(self, values: Tensor, reduce: str = "sum") -> Tensor:
         """The sum or mean of values over the clicks of each session, [L, d] -> [B, d]."""
         total: Tensor = segment(values, self.ptr, reduce=reduce)

@@ -45,6 +45,8 @@ class FPMC(SessionEncoder):
     A session is anonymous, so there is no user. Where each click is a basket of its own, this is a first-order Markov
     chain, whose matrix of transitions has rank :math:`d`.
 
+    The table of :math:`\mathbf{v}` has dense gradients, and a sharded training leaves it whole in every process.
+
     Shapes:
         a batch of B session graphs -> scores [B, V]
     """

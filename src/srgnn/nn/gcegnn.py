@@ -199,8 +199,8 @@ class GCEGNN(SessionEncoder):
 
         position = self.position(clicks.distance.clamp(max=self.position.num_embeddings - 1))  # [L, d]
         placed = torch.tanh(self.lin_position(torch.cat([position, clicks.state], dim=1)))  # [L, d]
-        mean = self.lin_mean(clicks.reduce(clicks.state, "mean")).index_select(0, clicks.session)
-        beta = self.query(torch.sigmoid(self.lin_click(placed) + mean))  # [L, 1]
+        mean = self.lin_mean(clicks.reduce(clicks.state, "mean"))  # [B, d]
+        beta = clicks.additive_attention(self.query, self.lin_click(placed), mean)  # [L, 1]
         return clicks.reduce(beta * clicks.state)  # [B, d]
 
 

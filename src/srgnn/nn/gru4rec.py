@@ -39,9 +39,10 @@ class GRU4Rec(SessionEncoder):
         \mathbf{h}_i = \mathrm{GRU}(\mathbf{x}_i, \mathbf{h}_{i-1}), \qquad
         \mathbf{h}_0 = \mathbf{0}, \qquad \mathbf{s} = \mathbf{h}_n
 
-    As in their later code, the loss is cross entropy, and the items have one table for clicks and scores ("constrained
-    embeddings"; Hidasi and Karatzoglou, CIKM 2018). Here it is trained on every prefix of a session, as all models
-    are, and not on mini-batches of parallel sessions.
+    As in their later code, the items have one table for clicks and scores ("constrained embeddings"; Hidasi and
+    Karatzoglou, CIKM 2018), and the loss is cross entropy. The parameter files of that code take it over a sample of
+    2,048 items and drop entries of the states; here it is over all items (`loss=sampled_softmax` draws a sample), the
+    states are whole, and every prefix of a session is trained on, not mini-batches of parallel sessions.
 
     Shapes:
         a batch of B session graphs -> scores [B, V], before the softmax

@@ -71,8 +71,7 @@ class NARM(SessionEncoder):
         clicks = Clicks.of(states, batch)
         hidden = self.gru(clicks)  # [L, d]
         last = clicks.last(hidden)  # [B, d]
-        last_term = self.lin_last(last).index_select(0, clicks.session)  # [L, d]
-        alpha = self.query(torch.sigmoid(last_term + self.lin_click(hidden)))  # [L, 1]
+        alpha = clicks.additive_attention(self.query, self.lin_click(hidden), self.lin_last(last))  # [L, 1]
         both = torch.cat([last, clicks.reduce(alpha * hidden)], dim=-1)  # [B, 2d]
         session: Tensor = self.bilinear(F.dropout(both, self.session_dropout, self.training))  # [B, d]
         return session

@@ -38,6 +38,9 @@ def rank_tiles(
     Returns:
         ranks [B], best items [B, top], their scores [B, top]
     """
+    if len(session) == 1:  # a product of a matrix and a vector may give equal items unequal scores
+        found = rank_tiles(session.repeat(2, 1), items, norm, target.repeat(2), top, shard)
+        return found[0][:1], found[1][:1], found[2][:1]
     num_sessions, num_items = len(session), len(items)
     sessions = session.T.contiguous()  # [d, B]
     # By a product of matrices, as in the tiles, so that equal items have equal scores to the last bit.

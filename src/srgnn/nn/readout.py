@@ -108,7 +108,5 @@ class SessionReadout(Module):
 
     def _weights(self, clicks: Clicks, last: Tensor, context: Tensor | None = None) -> Tensor:
         of_session = self.lin_last(last) if context is None else self.lin_last(last) + context
-        alpha: Tensor = self.query(
-            torch.sigmoid(of_session.index_select(0, clicks.session) + self.lin_click(clicks.state))
-        )  # [L, 1]
+        alpha = clicks.additive_attention(self.query, self.lin_click(clicks.state), of_session)  # [L, 1]
         return segment_softmax(alpha, clicks.session, clicks.ptr) if self.softmax else alpha

@@ -58,7 +58,9 @@ class SASRec(SessionEncoder):
         \mathbf{s} = \mathrm{LayerNorm}(\mathbf{h}_n^{(\mathrm{last})})
 
     Positions count from the last click: the paper pads sessions on the left. The layer normalisation at the end is
-    that of the authors' code.
+    that of the authors' code. The loss is not the paper's, binary cross entropy of one negative item for each click,
+    but that of all models here, on the last click of every prefix. The code also multiplies the embeddings by
+    :math:`\sqrt{d}` and drops entries of the positions; here neither is done.
 
     Shapes:
         a batch of B session graphs -> scores [B, V], before the softmax

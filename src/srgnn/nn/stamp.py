@@ -56,7 +56,7 @@ class STAMP(SessionEncoder):
         clicks = Clicks.of(states, batch)
         last = clicks.last(clicks.state)  # [B, d]
         mean = clicks.reduce(clicks.state, "mean")  # [B, d]
-        context = (self.lin_last(last) + self.lin_mean(mean)).index_select(0, clicks.session)  # [L, d]
-        alpha = self.query(torch.sigmoid(self.lin_click(clicks.state) + context))  # [L, 1]
+        context = self.lin_last(last) + self.lin_mean(mean)  # [B, d]
+        alpha = clicks.additive_attention(self.query, self.lin_click(clicks.state), context)  # [L, 1]
         memory = mean + clicks.reduce(alpha * clicks.state)  # [B, d]
         return torch.tanh(self.lin_session(memory)) * torch.tanh(self.lin_short(last))  # [B, d]

@@ -139,7 +139,7 @@ def vmis(log: Log, clicks: list[int], of: VMISSettings) -> dict[int, float]:
     for n in chosen(log, clicks, of, similarity):
         step = len(clicks) - max(last_place(clicks, i) for i in shared(clicks, log[n]))
         for item in set(log[n]):
-            scores[item] += similarity(n) * (1 - 0.1 * step) * idf(log, item)
+            scores[item] += similarity(n) * (1 - 0.1 * step) * (idf(log, item) or 1)
     return scores
 
 
@@ -208,6 +208,11 @@ def test_each_weight_of_stan_matters():
     assert near[2] > near[3] > near[4] > near[7]  # by the distance from item 1
     (tiny,) = candidates(trained(STANSettings(**{**base, "age_decay": 1e-9}), log), [0, 1])
     assert tiny[7] == pytest.approx(flat[7])  # without being lost to rounding
+
+
+def test_an_item_of_all_sessions_has_the_weight_one_in_vmis():
+    (found,) = candidates(trained(VMISSettings(last_clicks=1), [[0, 1, 2], [0, 1, 2]]), [0])
+    assert found == pytest.approx({0: 1.8, 1: 1.8, 2: 1.8})
 
 
 def test_vmis_looks_at_the_last_clicks_only():

@@ -28,12 +28,15 @@ def test_ranks_and_best_items_are_those_of_all_scores(sizes: tuple[int, int], no
         assert all(len(row.unique()) == top for row in best)
 
 
-def test_ties_count_against_the_target():
-    session, items = torch.randn(3, 10), torch.randn(2_000, 10)
-    items[[5, 900, 1_999]] = items[7].clone()
-    ranks = rank_tiles(session, items, None, torch.tensor([7, 7, 5]))[0]
-    scores = session @ items.T
-    assert ranks.tolist() == (scores >= scores[:, 7:8]).sum(dim=1).tolist()
+@pytest.mark.parametrize("width", [10, 100])
+@pytest.mark.parametrize("num_sessions", [1, 2, 3])
+def test_ties_count_against_the_target(num_sessions: int, width: int):
+    session, items = torch.randn(num_sessions, width), torch.randn(1_000, width)
+    twins = torch.cat([items, items])
+    target = torch.randint(1_000, (num_sessions,))
+    for of_target in (target, target + 1_000):
+        ranks = rank_tiles(session, twins, None, of_target)[0]
+        assert ranks.tolist() == [2 * rank for rank in rank_tiles(session, items, None, target)[0].tolist()]
 
 
 def test_large_catalogues_are_searched_in_larger_groups(monkeypatch):
