@@ -15,7 +15,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python src/serve.py checkpoint=last
 
 test: check docs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # What pre-commit runs: formatting, linters, types, and the direction of imports.
 check: $(VENV)/.ready
