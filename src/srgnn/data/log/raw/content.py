@@ -5,18 +5,15 @@ import gzip
 import json
 import re
 import shlex
-import zlib
 from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.raw.text import UNPACK, command, python, raw_lines
+from srgnn.data.log.raw.packed import START, first_bytes
+from srgnn.data.log.raw.text import GZIP, PACKED, UNPACK, command, plain_name, python, raw_lines, unpacking
 from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
-START = 65_536  # bytes: enough for the first rows
-GZIP = b"\x1f\x8b"
-OPAQUE = (b"\x28\xb5\x2f\xfd", b"x\x01", b"x\x9c", b"x\xda")  # zstd and zlib, which polars unpacks
 UNZIP = "unzip -p"
 # First bytes, what they mean, and the command that unpacks it.
 ARCHIVES = (
@@ -48,28 +45,6 @@ LINE_ENDS = {
 }
 UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-def first_bytes(path: Path) -> bytes:
-    """The first bytes of a file, of gzip data those that it holds; none of zstd data or a damaged file.
-
-    Raises:
-        UserError: for a file without permission to read.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(START)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): ask for permission to read it.") from error
-    if start.startswith(OPAQUE):
-        return b""
-    if not start.startswith(GZIP):
-        return start
-    try:
-        with gzip.open(path) as unpacked:
-            return unpacked.read(START)
-    except (OSError, EOFError, zlib.error):
-        return b""
 
 
 def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
@@ -146,24 +121,19 @@ def not_utf8(path: Path) -> UserError | None:
 
 def _encoding(path: Path) -> str:
     """The encoding of Western text: cp1252, which is latin1 with signs such as the euro, or latin1 if it has others."""
-    if first_bytes(path):
-        with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
+    packed = unpacking(path)
+    if packed in (None, UNPACK[GZIP]):
+        with gzip.open(path) if packed else path.open("rb") as file:
             while part := file.read(START):
                 if part.translate(None, UNUSED) != part:
                     return "latin1"
     return "cp1252"
 
 
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(GZIP)) == GZIP
-
-
 def starts_with_bom(path: Path) -> bool:
     """Whether a text file, plain or compressed, starts with the byte order mark of UTF-8."""
-    start = first_bytes(path)
-    if start:
-        return start.startswith(codecs.BOM_UTF8)
+    if unpacking(path) is None:
+        return first_bytes(path).startswith(codecs.BOM_UTF8)
     try:
         return pl.scan_lines(path, glob=False).head(1).collect()["line"].str.starts_with("\ufeff").any()
     except (OSError, pl.exceptions.PolarsError):  # damaged, or not UTF-8
@@ -178,7 +148,7 @@ def _check_packed(path: Path, start: bytes) -> None:
     for magic, what, program in ARCHIVES:
         if start.startswith(magic):
             plain = path.with_suffix("") if path.suffix.lower() in (".zip", ".bz2", ".xz", ".7z", ".rar") else path
-            plain = plain.with_suffix("") if plain.suffix.lower() in UNPACK else plain
+            plain = plain_name(plain)
             target = plain.with_name(f"{plain.stem}-unpacked{plain.suffix or '.csv'}")
             fix = f"{program} {shlex.quote(str(path))} > {shlex.quote(str(target))}"
             verb = "unzip" if program == UNZIP else "unpack"
@@ -238,5 +208,5 @@ def _is_json(line: bytes) -> bool:
 
 
 def _rename(path: Path, suffix: str) -> str:
-    new = path.with_name(path.name.partition(".")[0] + suffix + (path.suffix if path.suffix.lower() in UNPACK else ""))
+    new = path.with_name(path.name.partition(".")[0] + suffix + (path.suffix if path.suffix.lower() in PACKED else ""))
     return f"for instance with mv {shlex.quote(str(path))} {shlex.quote(str(new))}"

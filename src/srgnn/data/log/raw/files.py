@@ -22,8 +22,9 @@ from srgnn.data.log.raw.broken_json import find_broken_json, find_unlike, repeat
 from srgnn.data.log.raw.content import not_utf8, starts_with_bom
 from srgnn.data.log.raw.header import IS_HEADER, Head, cleaned, empty, is_repeated, read_head
 from srgnn.data.log.raw.json_lines import field_names, scan_json
-from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, kind_of
-from srgnn.data.log.raw.text import command, contains, raw_lines
+from srgnn.data.log.raw.packed import damaged
+from srgnn.data.log.raw.paths import JSON, PARQUET, TEXT, kind_of
+from srgnn.data.log.raw.text import command, contains, raw_lines, unpacking
 from srgnn.data.log.words import counted
 from srgnn.data.log.writing import writing
 from srgnn.errors import UserError, typed
@@ -199,7 +200,7 @@ class RawFiles:
         if self.kind not in TEXT:
             return False
         needles = [b"\0"] if self.quote is None else [b"\0", self.quote.encode()]
-        return any(path.suffix.lower() in PACKED or contains(path, needles) for path in self.paths)
+        return any(unpacking(path) is not None or contains(path, needles) for path in self.paths)
 
     def search(self) -> Findings:
         """The broken lines, and what else keeps polars from reading the rows: a slow search."""
@@ -280,11 +281,9 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, pl.exceptions.NoDataError):
         return empty(Path(files.name))
-    if isinstance(error, OSError) and any(path.suffix in PACKED for path in files.paths):
-        return UserError(f"{files.name} is truncated or not a {files.paths[0].suffix} file ({text}): copy it again.")
     if files.is_text:
         for path in files.paths:
-            sentence = not_utf8(path)
+            sentence = damaged(path) or not_utf8(path)
             if sentence is not None:
                 return sentence
         if isinstance(error, pl.exceptions.DuplicateError) and files.kind in JSON:

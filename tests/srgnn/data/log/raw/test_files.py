@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from raw_rows import zstd
 
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import find_files
@@ -149,6 +150,8 @@ def test_quotes_can_be_part_of_the_text(tmp_path: Path):
 
 def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
     (tmp_path / "empty.csv").touch()
+    (tmp_path / "link.csv").symlink_to("nowhere.csv")
+    (tmp_path / "circle.csv").symlink_to("circle.csv")
     (tmp_path / "log.xlsx").touch()
     (tmp_path / "log.parquet.gz").touch()
     (tmp_path / "log.csv").write_text(CSV)
@@ -160,6 +163,9 @@ def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
         "empty.csv": r"empty\.csv is empty",
         "log.xlsx": r"expected a name that ends in \.csv",
         "log.parquet.gz": r"expected a name that ends in .* except \.parquet followed by",
+        "link.csv": r"link\.csv is a link to a file that does not exist: .* path=FILE",
+        "circle.csv": r"circle\.csv is a link to a file that does not exist",
+        "cir*.csv": r"circle\.csv is a link to a file that does not exist",
     }.items():
         with pytest.raises(UserError, match=sentence):
             RawFiles(find_files("path", None if path is None else str(tmp_path / path)))
@@ -168,8 +174,8 @@ def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
 def test_unreadable_files_are_reported(tmp_path: Path):
     large = gzip.compress(b"session,item\n" + b"".join(b"%d,x%d\n" % (i, i % 97) for i in range(50_000)))
     for name, content, sentence in (
-        ("cut.csv.gz", large[: len(large) // 2], r"cut\.csv\.gz is truncated or not a \.gz file"),
-        ("cut.csv.zst", b"\x28\xb5\x2f\xfd\x00X!", r"cut\.csv\.zst is truncated or not a \.zst file"),
+        ("cut.csv.gz", large[: len(large) // 2], r"cut\.csv\.gz is truncated or damaged"),
+        ("cut.csv.zst", b"\x28\xb5\x2f\xfd\x00X!", r"cut\.csv\.zst is truncated or damaged"),
         ("bad.parquet", b"PAR1", r"bad\.parquet cannot be read as parquet"),
         ("blank.csv.gz", gzip.compress(b"", mtime=0), "is empty"),
     ):
@@ -177,6 +183,25 @@ def test_unreadable_files_are_reported(tmp_path: Path):
         with pytest.raises(UserError, match=sentence) as error:
             read(tmp_path / name)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.GZ", "log.csv.zst", "log.jsonl"])
+@pytest.mark.parametrize("pack", [gzip.compress, zstd])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda packed: packed[:-5],
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed[:-8] + b"1234" + packed[-4:],
+        lambda packed: packed + b"\0" * 512,
+    ],
+)
+def test_damaged_data_is_recognised_whatever_its_name(tmp_path: Path, name: str, pack, damage):
+    content = CSV.replace("b", "b" * 100) if ".csv" in name else json.dumps({"session": 1, "item": "b" * 100})
+    (tmp_path / name).write_bytes(damage(pack(content.encode())))
+    with pytest.raises(UserError, match=rf"{name} is truncated or damaged \(.*\): copy it again") as error:
+        read(tmp_path / name)
+    assert "\n" not in str(error.value)
 
 
 def test_carriage_returns_alone_are_reported_whatever_the_quotes(tmp_path: Path):
