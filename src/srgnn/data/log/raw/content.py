@@ -9,23 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
+from srgnn.data.log.raw.archives import ZIP, check_archive
 from srgnn.data.log.raw.packed import START, first_bytes
-from srgnn.data.log.raw.text import GZIP, PACKED, UNPACK, command, plain_name, python, raw_lines, unpacking
+from srgnn.data.log.raw.text import GZIP, PACKED, UNPACK, command, python, raw_lines, unpacking
 from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
-UNZIP = "unzip -p"
-# First bytes, what they mean, and the command that unpacks it.
-ARCHIVES = (
-    (b"PK\x03\x04", "a zip file", UNZIP),
-    (b"PK\x05\x06", "an empty zip file", UNZIP),
-    (b"BZh", "bzip2 data", "bunzip2 -c"),
-    (b"\xfd7zXZ\x00", "xz data", "xz -dc"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "7z x -so"),
-    (b"Rar!\x1a\x07", "a RAR archive", "unrar p -inul"),
-    (b"\x04\x22\x4d\x18", "LZ4 data", "lz4 -dc"),
-    (GZIP, "gzip data inside gzip data", "gunzip -c"),
-)
 SAVE = "save its table as CSV"
 FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook", SAVE),
@@ -59,7 +48,8 @@ def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
         UserError: if it is; the message says what it holds and how to convert it.
     """
     start = first_bytes(path)
-    _check_packed(path, start)
+    _check_foreign(path, start)
+    check_archive(path, start)
     if is_parquet:
         if start and not start.startswith(PARQUET):
             text = ".jsonl" if start.lstrip().startswith(b"{") else ".csv"
@@ -140,19 +130,9 @@ def starts_with_bom(path: Path) -> bool:
         return False
 
 
-def _check_packed(path: Path, start: bytes) -> None:
-    if start[257:262] == b"ustar":
-        raise UserError(f"{path} is a tar archive: unpack it, for instance with tar -xf {shlex.quote(str(path))}.")
-    if start.startswith(b"PK") and (b"[Content_Types].xml" in start or b"mimetypeapplication/vnd.oasis" in start):
+def _check_foreign(path: Path, start: bytes) -> None:
+    if start.startswith(ZIP) and (b"[Content_Types].xml" in start or b"mimetypeapplication/vnd.oasis" in start):
         raise UserError(f"{path} is an Excel or OpenDocument workbook: {SAVE}.")
-    for magic, what, program in ARCHIVES:
-        if start.startswith(magic):
-            plain = path.with_suffix("") if path.suffix.lower() in (".zip", ".bz2", ".xz", ".7z", ".rar") else path
-            plain = plain_name(plain)
-            target = plain.with_name(f"{plain.stem}-unpacked{plain.suffix or '.csv'}")
-            fix = f"{program} {shlex.quote(str(path))} > {shlex.quote(str(target))}"
-            verb = "unzip" if program == UNZIP else "unpack"
-            raise UserError(f"{path} is {what}: {verb} it, for instance with {fix}.")
     for magic, what, remedy in FOREIGN:
         if start.startswith(magic):
             raise UserError(f"{path} is {what}: {remedy}.")

@@ -21,10 +21,12 @@ from srgnn.errors import UserError
 OBJECTS = [{"session_id": s, "item_id": i, "timestamp": f"2014-04-0{s} 10:00:0{i - 10}"} for s, i in ROWS]
 
 
-def zipped(name: str) -> bytes:
+def zipped(*names: str) -> bytes:
+    """A zip file with a log of the first name, and short notes of the others."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr(name, CSV)
+        for name in names:
+            archive.writestr(name, CSV if name == names[0] else "Read me.")
     return content.getvalue()
 
 
@@ -47,10 +49,21 @@ def tarred() -> bytes:
         ("a log.csv", zipped("log.csv"), "is a zip file: unzip it"),
         ("log.zip", zipped("log.csv"), "is a zip file: unzip it"),
         ("log.csv.zip", zipped("log.csv"), "is a zip file: unzip it"),
+        (
+            "several.zip",
+            zipped("it's [1]*.csv", "README.txt"),
+            r"is a zip file of 2 files \(it's \[1\]\*\.csv, README.txt",
+        ),
+        ("mac.zip", zipped("a/log.csv", "a/", "__MACOSX/a/._log.csv", "a/.DS_Store"), "is a zip file: unzip it"),
+        ("no_suffix.zip", zipped("clicks"), "is a zip file: unzip it"),
         ("log.csv.bz2", bz2.compress(CSV.encode()), "is bzip2 data: unpack it"),
         ("named_csv.csv", lzma.compress(CSV.encode()), "is xz data: unpack it"),
         ("log.xz", lzma.compress(CSV.encode()), "is xz data: unpack it"),
-        ("twice.csv.gz", gzip.compress(gzip.compress(CSV.encode(), mtime=0), mtime=0), "is gzip data inside gzip data"),
+        (
+            "twice.csv.gz",
+            gzip.compress(gzip.compress(CSV.encode(), mtime=0), mtime=0),
+            "is gzip data inside compressed",
+        ),
         ("mac.csv", CSV.replace("\n", "\r"), "has lines that end in carriage returns alone"),
         (
             "mac.csv.gz",
@@ -80,6 +93,27 @@ def test_the_remedy_of_a_foreign_file_works_as_typed(tmp_path: Path, name: str, 
         ids(written(tmp_path / name, content))
     assert "\n" not in str(error.value)
     assert ids(typed(error.value)) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (zipped("log.csv"), "a zip file"),
+        (bz2.compress(CSV.encode()), "bzip2 data"),
+        (CSV.encode("utf-16"), "UTF-16 text"),
+    ],
+)
+@pytest.mark.parametrize("name", ["log.csv.gz", "log.csv"])
+def test_what_gzip_data_holds_is_unpacked_step_by_step(tmp_path: Path, name: str, content: bytes, what: str):
+    path = written(tmp_path / name, gzip.compress(content, mtime=0))
+    with pytest.raises(UserError, match=f"is {what}") as error:
+        ids(path)
+    path = typed(error.value)
+    if what != "UTF-16 text":
+        with pytest.raises(UserError, match=f"is {what}: un") as error:
+            ids(path)
+        path = typed(error.value)
+    assert ids(path) == ROWS
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -114,6 +148,9 @@ def test_the_remedy_of_a_wrong_suffix_works_as_typed(tmp_path: Path, name: str):
     ("content", "what"),
     [
         (zipped("[Content_Types].xml"), "is an Excel or OpenDocument workbook: save its table as CSV"),
+        (zipped(), "is an empty zip file"),
+        (zipped("a/"), "is an empty zip file"),
+        (zipped("log.csv")[:-10], "is a truncated or damaged zip file .*: copy it again"),
         (b"\xd0\xcf\x11\xe0old", "is an Excel workbook"),
         (tarred(), "is a tar archive: unpack it, for instance with tar -xf"),
         (gzip.compress(tarred(), mtime=0), "is a tar archive"),
