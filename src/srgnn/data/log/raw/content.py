@@ -11,20 +11,26 @@ import polars as pl
 
 from srgnn.data.log.raw.archives import ZIP, check_archive
 from srgnn.data.log.raw.packed import START, first_bytes
-from srgnn.data.log.raw.text import GZIP, PACKED, UNPACK, command, python, raw_lines, unpacking
+from srgnn.data.log.raw.text import GZIP, PACKED, UNPACK, command, python, raw_lines, unpack, unpacking
 from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
 SAVE = "save its table as CSV"
+REWRITE = "write its table as Parquet"
 FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook", SAVE),
     (b"SQLite format 3\x00", "an SQLite database", "export its table as CSV"),
-    (b"ARROW1", "an Arrow file", "write its table as Parquet"),
-    (b"Obj\x01", "an Avro file", "write its table as Parquet"),
+    (b"ARROW1", "an Arrow file", REWRITE),
+    (b"\xff\xff\xff\xff", "an Arrow stream", REWRITE),
+    (b"Obj\x01", "an Avro file", REWRITE),
+    ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickle of Python", REWRITE),
+    (b"\x89HDF\r\n", "an HDF5 file", REWRITE),
+    (b"\x93NUMPY", "a NumPy array", REWRITE),
     (b"%PDF-", "a PDF document", SAVE),
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer", "fetch the file itself with git lfs pull"),
 )
 PARQUET = (b"PAR1", b"PARE")
+JSON = re.compile(rb'(\[\s*)*\{\s*"')
 UNUSED = b"\x81\x8d\x8f\x90\x9d"  # the bytes that cp1252 does not have
 # Characters that end lines for some programs, besides \n and \r\n, and their names.
 LINE_ENDS = {
@@ -32,8 +38,20 @@ LINE_ENDS = {
     **{"\x85": "next-line characters (U+0085)", "\x0b": "vertical tabs", "\x0c": "form feeds"},
     "\x1e": "record separators (0x1E)",
 }
-UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MARKS = {
+    **dict.fromkeys((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-32"),
+    **dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16"),
+}
+# Which of four bytes are zero in most of a text: those beside the letters, of Latin and of other scripts.
+ZEROS: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16le",
+    (True, False, True, False): "utf-16be",
+    (False, True, True, True): "utf-32le",
+    (False, False, True, True): "utf-32le",
+    (True, True, True, False): "utf-32be",
+    (True, True, False, False): "utf-32be",
+}
+CONTROLS = re.compile("[\0\x02-\x08\x0e-\x1d\ufffd]")
 
 
 def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
@@ -50,9 +68,13 @@ def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
     start = first_bytes(path)
     _check_foreign(path, start)
     check_archive(path, start)
+    content = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    if start.startswith(PARQUET) and unpacking(path):
+        fix = unpack(path, ".parquet")
+        raise UserError(f"{path} is a compressed Parquet file: unpack it, for instance with {fix}.")
     if is_parquet:
         if start and not start.startswith(PARQUET):
-            text = ".jsonl" if start.lstrip().startswith(b"{") else ".csv"
+            text = ".jsonl" if JSON.match(content) else ".csv"
             raise UserError(f"{path} is not a Parquet file: if it is text, rename it, {_rename(path, text)}.")
         return
     if start.startswith(PARQUET):
@@ -61,13 +83,12 @@ def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
     sign = _line_end(start, is_json)
     if sign is not None:
         raise other_line_ends(path, sign)
-    content = start.removeprefix(codecs.BOM_UTF8).lstrip()
     if content[:14].lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
         raise UserError(f"{path} is an HTML or XML page, not a log: download the log itself.")
     if is_json:
         _check_json(path, content)
-    elif content.startswith(b'{"'):
-        raise UserError(f"{path} holds JSON objects: rename it, {_rename(path, '.jsonl')}.")
+    elif JSON.match(content):
+        raise UserError(f"{path} holds JSON: rename it, {_rename(path, '.jsonl')}.")
 
 
 def other_line_ends(path: Path, sign: str) -> UserError:
@@ -136,18 +157,21 @@ def _check_foreign(path: Path, start: bytes) -> None:
     for magic, what, remedy in FOREIGN:
         if start.startswith(magic):
             raise UserError(f"{path} is {what}: {remedy}.")
+    if start.startswith(b"ORC") and b"\0" in start:  # a name may begin so, too
+        raise UserError(f"{path} is an ORC file: {REWRITE}.")
+    if start and not start.strip(b"\0"):
+        raise UserError(f"{path} holds nothing but zero bytes: copy it again.")
 
 
 def _check_encoding(path: Path, start: bytes) -> None:
-    if start.startswith(UTF32):
-        raise utf16(path, "utf-32")
-    if start.startswith(UTF16):
-        raise utf16(path)
-    first = start[:1000]
-    for encoding, zeros, letters in (("utf-16le", first[1::2], first[::2]), ("utf-16be", first[::2], first[1::2])):
-        # A zero byte stands beside every Latin letter; at the end of a file, there may be zero bytes alone.
-        if len(zeros) and 2 * zeros.count(0) > len(zeros) and 2 * letters.count(0) < len(letters):
+    for mark, encoding in MARKS.items():
+        if start.startswith(mark):
             raise utf16(path, encoding)
+    first = start[:1000]
+    encoding = ZEROS.get(tuple(2 * first[place::4].count(0) > len(first[place::4]) for place in range(4)), "")
+    # At the ends of a file, there may be zero bytes alone, half of a character, or a mark that is lost in zstd data.
+    if encoding and not CONTROLS.search(first.decode(encoding, "replace").strip("\0\ufffd")):
+        raise utf16(path, encoding)
 
 
 def _line_end(start: bytes, is_json: bool) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.raw.content import LINE_ENDS, other_line_ends, utf16
+from srgnn.data.log.raw.content import LINE_ENDS, other_line_ends
 from srgnn.data.log.raw.packed import damaged
 from srgnn.data.log.raw.separators import SEPARATORS, check_spaces, find_separator, find_signs, long_separator
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
@@ -69,8 +69,6 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
     except OSError as error:
         raise (damaged(path) or error) from error
     height = _blanks(lines, 0)
-    if height < len(lines) and "\0" in lines[height][:1000] and lines[height].count("\0") > len(lines[height]) / 3:
-        raise utf16(path)
     if height < len(lines) and (named := SEPARATOR_LINE.fullmatch(lines[height])):
         separator = separator or named[1] or named[2]
         height += 1
