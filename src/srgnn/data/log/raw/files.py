@@ -280,7 +280,9 @@ class RawFiles:
 def _unreadable(files: RawFiles, error: Exception) -> UserError:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, pl.exceptions.NoDataError):
-        return empty(Path(files.name))
+        blank = [known_path for known_path, file in files.each() if not file._has_lines_besides(())]
+        left = UserError(f"{files.name}: no row is left without the broken lines of a file: fix some, or leave it out.")
+        return empty(blank[0]) if blank else left
     if files.is_text:
         for path in files.paths:
             sentence = damaged(path) or not_utf8(path)

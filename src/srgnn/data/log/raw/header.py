@@ -160,7 +160,7 @@ def unique(names: Sequence[str]) -> tuple[str, ...]:
 
 def empty(path: Path) -> UserError:
     """The error for a file without any line."""
-    return UserError(f"{path} is empty: expected a header and rows.")
+    return UserError(f"{path} is empty: expected rows.")
 
 
 def _blanks(lines: Sequence[str], start: int) -> int:
