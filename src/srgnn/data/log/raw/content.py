@@ -104,6 +104,18 @@ def utf16(path: Path, encoding: str = "utf-16") -> UserError:
     return UserError(f"{path} is {encoding[:6].upper()} text, not UTF-8: convert it, for instance with {fix}.")
 
 
+def damaged_parquet(path: Path) -> UserError | None:
+    """The error for a Parquet file that cannot be read; None if it can be."""
+    try:
+        pl.scan_parquet(path, glob=False).select(pl.all().count()).collect(engine="streaming")
+        return None
+    except (OSError, pl.exceptions.PolarsError) as error:
+        text = f"{path} cannot be read as parquet ({str(error).splitlines()[0]})"
+        if isinstance(error, pl.exceptions.DuplicateError):
+            return UserError(f"{text}: write it with another name for one of these columns.")
+        return UserError(f"{text}: copy it again if it is truncated, or write it anew.")
+
+
 def not_utf8(path: Path) -> UserError | None:
     """The error for a text file with bytes that are not UTF-8, with the first such line; None if there are none."""
     line = pl.col("line")

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from raw_rows import zstd
 
@@ -271,3 +273,14 @@ def test_the_error_for_files_of_several_kinds_has_the_command_that_converts_one(
     rows = RawFiles(find_files("path", str(tmp_path / "*"))).rows().collect()
     assert sorted(map(int, rows["session"])) == [1, 2]
     assert len(set(rows["time"].cast(pl.String).str.len_chars())) == 1
+
+
+def test_parquet_that_cannot_be_read_is_named_with_a_remedy(tmp_path: Path):
+    table = pa.table([pa.array([1, 2])] * 2, names=["session", "session"])
+    pq.write_table(table, tmp_path / "twice.parquet")
+    pq.write_table(table.rename_columns(["session", "item"]), tmp_path / "good.parquet")
+    content = (tmp_path / "good.parquet").read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(content[:-20])
+    for name, remedy in (("twice", "write it with another name for one of these columns"), ("cut", "copy it again")):
+        with pytest.raises(UserError, match=rf"{name}\.parquet cannot be read as parquet \(.*\): {remedy}"):
+            read([str(tmp_path / "good.parquet"), str(tmp_path / f"{name}.parquet")])
