@@ -10,8 +10,8 @@ from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.times import UNITS, gives_zone, plausible
 from srgnn.data.log.raw import files as raw
 from srgnn.data.log.raw.files import RawFiles
-from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT
-from srgnn.data.log.raw.text import python
+from srgnn.data.log.raw.paths import JSON, PARQUET, TEXT
+from srgnn.data.log.raw.text import plain_name, python
 from srgnn.errors import UserError
 
 WITH_ZONE, WITHOUT_ZONE = "times with a time zone", "times without a time zone"
@@ -57,7 +57,7 @@ def _remedy(layout: Layout, name: str, found: dict[str, tuple[Path, RawFiles, st
     if found.keys() != {WITH_ZONE, WITHOUT_ZONE} or name not in layout.files.rows().collect_schema():
         return "write the times of both in one format"
     path, file, naive = found[WITHOUT_ZONE]
-    plain = path.with_suffix("") if path.suffix.lower() in PACKED else path
+    plain = plain_name(path)
     target = plain.with_name(f"{plain.stem}-utc{plain.suffix}")
     code = _conversion(replace(file, paths=(path,)), name, naive, found[WITH_ZONE][2], layout.time.zone, target)
     return (

@@ -5,6 +5,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
+
 from srgnn.data import Polars
 from srgnn.data.log.columns.layout import Columns, LogFormat
 from srgnn.data.log.raw.converted import converted
@@ -37,6 +39,10 @@ def written(path: Path, content: str | bytes) -> Path:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def zstd(content: str | bytes) -> bytes:
+    return pa.compress(content.encode() if isinstance(content, str) else content, codec="zstd", asbytes=True)
 
 
 def typed(error: UserError) -> Path:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click_logs import LOG, TRAIN, load, raw
 
@@ -200,3 +201,14 @@ def test_times_outside_the_plausible_years_are_taken_with_the_format_that_the_er
     path.write_text(HEAD + GOOD + "3,a,2061-04-01 10:00:00\n3,c,2061-04-01 10:00:05\n")
     data = load(tmp_path, "clicks", path, "dataset.time_format='%Y-%m-%d %H:%M:%S%.f'", "dataset.rules.unseen=keep")
     assert raw(data, "test") == [["a", "c"]]
+
+
+@pytest.mark.parametrize("name", ["_line", "_is_header", "_is_test"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_column_may_have_any_name(tmp_path: Path, name: str, kind: str):
+    rows = pl.DataFrame({name: ["a", "b", "c"], "session_id": [1, None, 2], "item_id": 3, "timestamp": "2014-04-01"})
+    path = tmp_path / f"log.{kind}"
+    {"csv": rows.write_csv, "jsonl": rows.write_ndjson, "parquet": rows.write_parquet}[kind](path)
+    place = {"csv": "line 3", "jsonl": "line 2", "parquet": "row 2"}[kind]
+    with pytest.raises(UserError, match=f"1 has no session \\({place}: nothing"):
+        load(tmp_path, "clicks", path)

@@ -5,40 +5,32 @@ import gzip
 import json
 import re
 import shlex
-import zlib
 from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.raw.text import UNPACK, command, python, raw_lines
+from srgnn.data.log.raw.archives import ZIP, check_archive
+from srgnn.data.log.raw.packed import START, first_bytes
+from srgnn.data.log.raw.text import GZIP, PACKED, UNPACK, command, python, raw_lines, unpack, unpacking
 from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
-START = 65_536  # bytes: enough for the first rows
-GZIP = b"\x1f\x8b"
-OPAQUE = (b"\x28\xb5\x2f\xfd", b"x\x01", b"x\x9c", b"x\xda")  # zstd and zlib, which polars unpacks
-UNZIP = "unzip -p"
-# First bytes, what they mean, and the command that unpacks it.
-ARCHIVES = (
-    (b"PK\x03\x04", "a zip file", UNZIP),
-    (b"PK\x05\x06", "an empty zip file", UNZIP),
-    (b"BZh", "bzip2 data", "bunzip2 -c"),
-    (b"\xfd7zXZ\x00", "xz data", "xz -dc"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "7z x -so"),
-    (b"Rar!\x1a\x07", "a RAR archive", "unrar p -inul"),
-    (b"\x04\x22\x4d\x18", "LZ4 data", "lz4 -dc"),
-    (GZIP, "gzip data inside gzip data", "gunzip -c"),
-)
 SAVE = "save its table as CSV"
+REWRITE = "write its table as Parquet"
 FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook", SAVE),
     (b"SQLite format 3\x00", "an SQLite database", "export its table as CSV"),
-    (b"ARROW1", "an Arrow file", "write its table as Parquet"),
-    (b"Obj\x01", "an Avro file", "write its table as Parquet"),
+    (b"ARROW1", "an Arrow file", REWRITE),
+    (b"\xff\xff\xff\xff", "an Arrow stream", REWRITE),
+    (b"Obj\x01", "an Avro file", REWRITE),
+    ((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), "a pickle of Python", REWRITE),
+    (b"\x89HDF\r\n", "an HDF5 file", REWRITE),
+    (b"\x93NUMPY", "a NumPy array", REWRITE),
     (b"%PDF-", "a PDF document", SAVE),
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer", "fetch the file itself with git lfs pull"),
 )
 PARQUET = (b"PAR1", b"PARE")
+JSON = re.compile(rb'(\[\s*)*\{\s*"')
 UNUSED = b"\x81\x8d\x8f\x90\x9d"  # the bytes that cp1252 does not have
 # Characters that end lines for some programs, besides \n and \r\n, and their names.
 LINE_ENDS = {
@@ -46,30 +38,20 @@ LINE_ENDS = {
     **{"\x85": "next-line characters (U+0085)", "\x0b": "vertical tabs", "\x0c": "form feeds"},
     "\x1e": "record separators (0x1E)",
 }
-UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-def first_bytes(path: Path) -> bytes:
-    """The first bytes of a file, of gzip data those that it holds; none of zstd data or a damaged file.
-
-    Raises:
-        UserError: for a file without permission to read.
-    """
-    try:
-        with path.open("rb") as file:
-            start = file.read(START)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): ask for permission to read it.") from error
-    if start.startswith(OPAQUE):
-        return b""
-    if not start.startswith(GZIP):
-        return start
-    try:
-        with gzip.open(path) as unpacked:
-            return unpacked.read(START)
-    except (OSError, EOFError, zlib.error):
-        return b""
+MARKS = {
+    **dict.fromkeys((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-32"),
+    **dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16"),
+}
+# Which of four bytes are zero in most of a text: those beside the letters, of Latin and of other scripts.
+ZEROS: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16le",
+    (True, False, True, False): "utf-16be",
+    (False, True, True, True): "utf-32le",
+    (False, False, True, True): "utf-32le",
+    (True, True, True, False): "utf-32be",
+    (True, True, False, False): "utf-32be",
+}
+CONTROLS = re.compile("[\0\x02-\x08\x0e-\x1d\ufffd]")
 
 
 def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
@@ -84,10 +66,15 @@ def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
         UserError: if it is; the message says what it holds and how to convert it.
     """
     start = first_bytes(path)
-    _check_packed(path, start)
+    _check_foreign(path, start)
+    check_archive(path, start)
+    content = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    if start.startswith(PARQUET) and unpacking(path):
+        fix = unpack(path, ".parquet")
+        raise UserError(f"{path} is a compressed Parquet file: unpack it, for instance with {fix}.")
     if is_parquet:
         if start and not start.startswith(PARQUET):
-            text = ".jsonl" if start.lstrip().startswith(b"{") else ".csv"
+            text = ".jsonl" if JSON.match(content) else ".csv"
             raise UserError(f"{path} is not a Parquet file: if it is text, rename it, {_rename(path, text)}.")
         return
     if start.startswith(PARQUET):
@@ -96,13 +83,12 @@ def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
     sign = _line_end(start, is_json)
     if sign is not None:
         raise other_line_ends(path, sign)
-    content = start.removeprefix(codecs.BOM_UTF8).lstrip()
     if content[:14].lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
         raise UserError(f"{path} is an HTML or XML page, not a log: download the log itself.")
     if is_json:
         _check_json(path, content)
-    elif content.startswith(b'{"'):
-        raise UserError(f"{path} holds JSON objects: rename it, {_rename(path, '.jsonl')}.")
+    elif JSON.match(content):
+        raise UserError(f"{path} holds JSON: rename it, {_rename(path, '.jsonl')}.")
 
 
 def other_line_ends(path: Path, sign: str) -> UserError:
@@ -116,6 +102,18 @@ def utf16(path: Path, encoding: str = "utf-16") -> UserError:
     """The error for a file in UTF-16 or UTF-32."""
     fix = command(path, f"iconv -f {encoding} -t utf-8", "utf8")
     return UserError(f"{path} is {encoding[:6].upper()} text, not UTF-8: convert it, for instance with {fix}.")
+
+
+def damaged_parquet(path: Path) -> UserError | None:
+    """The error for a Parquet file that cannot be read; None if it can be."""
+    try:
+        pl.scan_parquet(path, glob=False).select(pl.all().count()).collect(engine="streaming")
+        return None
+    except (OSError, pl.exceptions.PolarsError) as error:
+        text = f"{path} cannot be read as parquet ({str(error).splitlines()[0]})"
+        if isinstance(error, pl.exceptions.DuplicateError):
+            return UserError(f"{text}: write it with another name for one of these columns.")
+        return UserError(f"{text}: copy it again if it is truncated, or write it anew.")
 
 
 def not_utf8(path: Path) -> UserError | None:
@@ -146,58 +144,46 @@ def not_utf8(path: Path) -> UserError | None:
 
 def _encoding(path: Path) -> str:
     """The encoding of Western text: cp1252, which is latin1 with signs such as the euro, or latin1 if it has others."""
-    if first_bytes(path):
-        with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
+    packed = unpacking(path)
+    if packed in (None, UNPACK[GZIP]):
+        with gzip.open(path) if packed else path.open("rb") as file:
             while part := file.read(START):
                 if part.translate(None, UNUSED) != part:
                     return "latin1"
     return "cp1252"
 
 
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(GZIP)) == GZIP
-
-
 def starts_with_bom(path: Path) -> bool:
     """Whether a text file, plain or compressed, starts with the byte order mark of UTF-8."""
-    start = first_bytes(path)
-    if start:
-        return start.startswith(codecs.BOM_UTF8)
+    if unpacking(path) is None:
+        return first_bytes(path).startswith(codecs.BOM_UTF8)
     try:
         return pl.scan_lines(path, glob=False).head(1).collect()["line"].str.starts_with("\ufeff").any()
     except (OSError, pl.exceptions.PolarsError):  # damaged, or not UTF-8
         return False
 
 
-def _check_packed(path: Path, start: bytes) -> None:
-    if start[257:262] == b"ustar":
-        raise UserError(f"{path} is a tar archive: unpack it, for instance with tar -xf {shlex.quote(str(path))}.")
-    if start.startswith(b"PK") and (b"[Content_Types].xml" in start or b"mimetypeapplication/vnd.oasis" in start):
+def _check_foreign(path: Path, start: bytes) -> None:
+    if start.startswith(ZIP) and (b"[Content_Types].xml" in start or b"mimetypeapplication/vnd.oasis" in start):
         raise UserError(f"{path} is an Excel or OpenDocument workbook: {SAVE}.")
-    for magic, what, program in ARCHIVES:
-        if start.startswith(magic):
-            plain = path.with_suffix("") if path.suffix.lower() in (".zip", ".bz2", ".xz", ".7z", ".rar") else path
-            plain = plain.with_suffix("") if plain.suffix.lower() in UNPACK else plain
-            target = plain.with_name(f"{plain.stem}-unpacked{plain.suffix or '.csv'}")
-            fix = f"{program} {shlex.quote(str(path))} > {shlex.quote(str(target))}"
-            verb = "unzip" if program == UNZIP else "unpack"
-            raise UserError(f"{path} is {what}: {verb} it, for instance with {fix}.")
     for magic, what, remedy in FOREIGN:
         if start.startswith(magic):
             raise UserError(f"{path} is {what}: {remedy}.")
+    if start.startswith(b"ORC") and b"\0" in start:  # a name may begin so, too
+        raise UserError(f"{path} is an ORC file: {REWRITE}.")
+    if start and not start.strip(b"\0"):
+        raise UserError(f"{path} holds nothing but zero bytes: copy it again.")
 
 
 def _check_encoding(path: Path, start: bytes) -> None:
-    if start.startswith(UTF32):
-        raise utf16(path, "utf-32")
-    if start.startswith(UTF16):
-        raise utf16(path)
-    first = start[:1000]
-    for encoding, zeros, letters in (("utf-16le", first[1::2], first[::2]), ("utf-16be", first[::2], first[1::2])):
-        # A zero byte stands beside every Latin letter; at the end of a file, there may be zero bytes alone.
-        if len(zeros) and 2 * zeros.count(0) > len(zeros) and 2 * letters.count(0) < len(letters):
+    for mark, encoding in MARKS.items():
+        if start.startswith(mark):
             raise utf16(path, encoding)
+    first = start[:1000]
+    encoding = ZEROS.get(tuple(2 * first[place::4].count(0) > len(first[place::4]) for place in range(4)), "")
+    # At the ends of a file, there may be zero bytes alone, half of a character, or a mark that is lost in zstd data.
+    if encoding and not CONTROLS.search(first.decode(encoding, "replace").strip("\0\ufffd")):
+        raise utf16(path, encoding)
 
 
 def _line_end(start: bytes, is_json: bool) -> str | None:
@@ -238,5 +224,5 @@ def _is_json(line: bytes) -> bool:
 
 
 def _rename(path: Path, suffix: str) -> str:
-    new = path.with_name(path.name.partition(".")[0] + suffix + (path.suffix if path.suffix.lower() in UNPACK else ""))
+    new = path.with_name(path.name.partition(".")[0] + suffix + (path.suffix if path.suffix.lower() in PACKED else ""))
     return f"for instance with mv {shlex.quote(str(path))} {shlex.quote(str(new))}"

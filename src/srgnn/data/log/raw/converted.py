@@ -2,16 +2,17 @@
 
 import gzip
 import io
-import shlex
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from srgnn.data.log.raw.content import GZIP, OPAQUE, not_utf8
+from srgnn.data.log.raw.content import not_utf8
 from srgnn.data.log.raw.files import RawFiles
-from srgnn.data.log.raw.paths import PACKED, TEXT
+from srgnn.data.log.raw.packed import damaged
+from srgnn.data.log.raw.paths import TEXT
+from srgnn.data.log.raw.text import GZIP, UNPACK, plain_name, unpack, unpacking
 from srgnn.data.log.writing import writing
 from srgnn.errors import UserError
 
@@ -38,7 +39,7 @@ def converted(files: RawFiles, folder: Path) -> Iterator[RawFiles]:
         return
     copies = []
     for number, path in enumerate(files.paths):
-        plain = path.with_suffix("") if path.suffix.lower() in PACKED else path
+        plain = plain_name(path)
         copies.append(folder / str(number) / plain.name)
         with writing(folder):
             copies[-1].parent.mkdir(parents=True, exist_ok=True)
@@ -57,23 +58,21 @@ def converted(files: RawFiles, folder: Path) -> Iterator[RawFiles]:
 
 def _convert(path: Path, copy: Path, encoding: str, signs: str | None) -> None:
     """Writes a file, plain or gzip, in UTF-8, with one character for `signs`."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(OPAQUE):
-        plain = path.with_suffix("")
+    packed = unpacking(path)
+    if packed not in (None, UNPACK[GZIP]):
         raise UserError(
             f"{path} has another encoding than UTF-8, or a separator of several characters, and is neither plain nor "
-            f"gzip: unpack it, for instance with zstd -dc {shlex.quote(str(path))} > {shlex.quote(str(plain))}."
+            f"gzip: unpack it, for instance with {unpack(path)}."
         )
     number = 0
-    with gzip.open(path) if start.startswith(GZIP) else path.open("rb") as source, copy.open("wb") as target:
+    with gzip.open(path) if packed else path.open("rb") as source, copy.open("wb") as target:
         try:
             for line in io.TextIOWrapper(source, encoding, newline="\n"):
                 target.write((line.replace(signs, SEPARATOR) if signs else line).encode())
                 number += 1
         except UnicodeDecodeError as error:
-            sentence = not_utf8(path) if encoding == UTF8 else None
+            sentence = damaged(path) or (not_utf8(path) if encoding == UTF8 else None)
             text = f"{path} is not {encoding} text (below line {number:,}): name another with encoding=NAME."
             raise sentence or UserError(text, "encoding") from error
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UserError(f"{path} is truncated or not a .gz file ({error}): copy it again.") from error
+            raise (damaged(path) or error) from error

@@ -19,11 +19,12 @@ from srgnn.data.log.raw.broken import (
     quotes_are_text,
 )
 from srgnn.data.log.raw.broken_json import find_broken_json, find_unlike, repeated_field
-from srgnn.data.log.raw.content import not_utf8, starts_with_bom
+from srgnn.data.log.raw.content import damaged_parquet, not_utf8, starts_with_bom
 from srgnn.data.log.raw.header import IS_HEADER, Head, cleaned, empty, is_repeated, read_head
 from srgnn.data.log.raw.json_lines import field_names, scan_json
-from srgnn.data.log.raw.paths import JSON, PACKED, PARQUET, TEXT, kind_of
-from srgnn.data.log.raw.text import command, contains, raw_lines
+from srgnn.data.log.raw.packed import damaged
+from srgnn.data.log.raw.paths import JSON, PARQUET, TEXT, kind_of
+from srgnn.data.log.raw.text import command, contains, raw_lines, unpacking
 from srgnn.data.log.words import counted
 from srgnn.data.log.writing import writing
 from srgnn.errors import UserError, typed
@@ -104,7 +105,7 @@ class RawFiles:
         A row without any value, such as a blank line, is left out. With test files, the column `_is_test` marks theirs.
 
         Args:
-            numbered: Whether to add the line of each row within its file as `_line`.
+            numbered: Whether to add the line of each row within its file as `_line`, in place of a column of that name.
             marked: Whether the header lines among the rows of text files stay, and the column `_is_header` marks them;
                 else they are left out.
             blanked: Whether marked lines lose their values, which cannot be read as those of rows. It costs a copy.
@@ -122,6 +123,7 @@ class RawFiles:
             return self._text_rows(path, numbered, marked, blanked)
         frame = self._scan(path)
         frame = frame.rename(cleaned(frame.collect_schema().names()))
+        frame = frame.drop("_line", strict=False) if numbered else frame
         columns = frame.collect_schema().names()
         if numbered and self.kind in JSON:
             lines = raw_lines(path).filter(pl.col("line").str.strip_chars() != "")
@@ -158,16 +160,18 @@ class RawFiles:
             quote_char=self.quote,
             glob=False,
         )
+        columns = list(head.columns)
         if numbered:
+            columns = [name for name in columns if name != "_line"]
             ends = pl.sum_horizontal(pl.col(head.columns).str.count_matches("\n", literal=True).fill_null(0))
             above = ends.cum_sum().shift(1, fill_value=0)
             number = pl.int_range(pl.len(), dtype=pl.Int64) + head.height + 1 + above
-            frame = frame.select(number.alias("_line"), pl.col(head.columns))
-        frame = frame.filter(~pl.all_horizontal(pl.col(head.columns).is_null()))
+            frame = frame.select(number.alias("_line"), pl.col(columns))
+        frame = frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
         if not marked:
             return frame.filter(~is_repeated(head))
         frame = frame.with_columns(is_repeated(head).alias(IS_HEADER))
-        return frame.with_columns(pl.when(~pl.col(IS_HEADER)).then(pl.col(head.columns))) if blanked else frame
+        return frame.with_columns(pl.when(~pl.col(IS_HEADER)).then(pl.col(columns))) if blanked else frame
 
     def head(self, path: Path) -> Head:
         """What stands above the rows of a text file: its header, comments, and a line that names the separator.
@@ -199,7 +203,7 @@ class RawFiles:
         if self.kind not in TEXT:
             return False
         needles = [b"\0"] if self.quote is None else [b"\0", self.quote.encode()]
-        return any(path.suffix.lower() in PACKED or contains(path, needles) for path in self.paths)
+        return any(unpacking(path) is not None or contains(path, needles) for path in self.paths)
 
     def search(self) -> Findings:
         """The broken lines, and what else keeps polars from reading the rows: a slow search."""
@@ -279,14 +283,14 @@ class RawFiles:
 def _unreadable(files: RawFiles, error: Exception) -> UserError:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, pl.exceptions.NoDataError):
-        return empty(Path(files.name))
-    if isinstance(error, OSError) and any(path.suffix in PACKED for path in files.paths):
-        return UserError(f"{files.name} is truncated or not a {files.paths[0].suffix} file ({text}): copy it again.")
+        blank = [known_path for known_path, file in files.each() if not file._has_lines_besides(())]
+        left = UserError(f"{files.name}: no row is left without the broken lines of a file: fix some, or leave it out.")
+        return empty(blank[0]) if blank else left
+    for path in files.paths:
+        sentence = (damaged(path) or not_utf8(path)) if files.is_text else damaged_parquet(path)
+        if sentence is not None:
+            return sentence
     if files.is_text:
-        for path in files.paths:
-            sentence = not_utf8(path)
-            if sentence is not None:
-                return sentence
         if isinstance(error, pl.exceptions.DuplicateError) and files.kind in JSON:
             return repeated_field(files.paths)
         findings = files.search()

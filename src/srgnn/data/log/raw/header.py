@@ -9,7 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.raw.content import LINE_ENDS, other_line_ends, utf16
+from srgnn.data.log.raw.content import LINE_ENDS, other_line_ends
+from srgnn.data.log.raw.packed import damaged
 from srgnn.data.log.raw.separators import SEPARATORS, check_spaces, find_separator, find_signs, long_separator
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
 from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
@@ -17,7 +18,9 @@ from srgnn.data.log.words import counted
 from srgnn.errors import ArgumentError, UserError
 
 IS_HEADER = "_is_header"  # the column that marks header lines among the rows
-LINES = 1000  # a header does not start below this line
+LINES = 1000  # that are read to find the header,
+MOST = 100_000  # or as many, if the first ones are blank or comments
+BELOW = 50  # lines below the header that are compared with it
 COMMENT = "#"
 SEPARATOR_LINE = re.compile(r'"?\s*sep\s*= *(?:"(.)"|(.))(?:\s|\2)*"?', re.IGNORECASE)  # of Excel, or padded
 
@@ -61,18 +64,17 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
         UserError: for a file without lines or header, in UTF-16, whose lines end in other characters than
             line feeds, with lines of fewer fields above its rows, or with a separator of several characters.
     """
-    try:
-        lines = raw_lines(path).head(LINES).collect(engine="streaming")["line"].to_list()
-    except pl.exceptions.ComputeError:  # not UTF-8
-        lines = raw_lines(path, lossy=True).head(LINES).collect(engine="streaming")["line"].to_list()
-    height = _blanks(lines, 0)
-    if height < len(lines) and "\0" in lines[height][:1000] and lines[height].count("\0") > len(lines[height]) / 3:
-        raise utf16(path)
+    lines = _first_lines(path, separator)
+    height = _blanks(lines, 0, separator)
     if height < len(lines) and (named := SEPARATOR_LINE.fullmatch(lines[height])):
         separator = separator or named[1] or named[2]
         height += 1
     comments, occupied = _comments(lines[height:], header, separator, path, quote)
-    height = _blanks(lines, height + occupied)
+    height = _blanks(lines, height + occupied, separator)
+    if height >= len(lines) >= MOST:
+        raise UserError(
+            f"{path} has no header in its first {MOST:,} lines: remove the blank lines and comments above it."
+        )
     if height >= len(lines):
         raise empty(path)
     line = lines[height]
@@ -119,7 +121,8 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
 
 def is_repeated(head: Head) -> pl.Expr:
     """The condition that a row is the header again, in all columns that have a name, as where files were joined."""
-    named = [(column, field) for column, field in zip(head.columns, head.fields, strict=False) if field]
+    pairs = zip(head.columns, head.fields, strict=False)
+    named = [(column, field) for column, field in pairs if field and column != "_line"]  # their number in some frames
     if len(named) < 2:
         return pl.lit(False)
     same = [pl.col(column) == field for column, field in named]
@@ -159,12 +162,32 @@ def unique(names: Sequence[str]) -> tuple[str, ...]:
 
 def empty(path: Path) -> UserError:
     """The error for a file without any line."""
-    return UserError(f"{path} is empty: expected a header and rows.")
+    return UserError(f"{path} is empty: expected rows.")
 
 
-def _blanks(lines: Sequence[str], start: int) -> int:
+def _first_lines(path: Path, separator: str | None) -> list[str]:
+    """The first lines of a file, at least `BELOW` of them below blank lines and comments."""
+    lines: list[str] = []
+    for number in (LINES, MOST):
+        try:
+            lines = raw_lines(path).head(number).collect(engine="streaming")["line"].to_list()
+        except pl.exceptions.ComputeError:  # not UTF-8
+            lines = raw_lines(path, lossy=True).head(number).collect(engine="streaming")["line"].to_list()
+        except OSError as error:
+            raise (damaged(path) or error) from error
+        if len(lines) < number or not all(_is_blank(line, separator) or line[0] == COMMENT for line in lines[:-BELOW]):
+            break
+    return lines
+
+
+def _is_blank(line: str, separator: str | None) -> bool:
+    """Whether a line has no value."""
+    return all(letter.isspace() or letter in SEPARATORS or letter == separator for letter in line)
+
+
+def _blanks(lines: Sequence[str], start: int, separator: str | None) -> int:
     """The first line from `start` that is not blank."""
-    return next((index for index in range(start, len(lines)) if lines[index].strip()), len(lines))
+    return next((index for index in range(start, len(lines)) if not _is_blank(lines[index], separator)), len(lines))
 
 
 def _surplus(lines: Sequence[str], width: int, separator: str, quote: str | None) -> int:
@@ -216,9 +239,9 @@ def _comments(
     Comments start with # and are neither a header nor a row.
     """
     first = next(
-        (index for index, line in enumerate(lines) if line.strip() and not line.startswith(COMMENT)), len(lines)
+        (index for index, line in enumerate(lines) if not _is_blank(line, separator) and line[0] != COMMENT), len(lines)
     )
-    block = [index for index in range(first) if lines[index].strip()]
+    block = [index for index in range(first) if not _is_blank(lines[index], separator)]
     number = len(block)
     if header is not None:  # the first of these lines that has all columns is a row
         widths = [

@@ -26,7 +26,12 @@ def scan_json(path: Path, sample: int | None, texts: Collection[str]) -> pl.Lazy
         path: The file.
         sample: Number of the first rows from which to infer the fields and their types; None takes all.
         texts: The fields to read as text whatever their values are, by their clean names.
+
+    Raises:
+        NoDataError: for a file of blank lines.
     """
+    if raw_lines(path).filter(pl.col("line").str.strip_chars() != "").head(1).collect(engine="streaming").is_empty():
+        raise pl.exceptions.NoDataError(f"no row in {path}")  # polars calls it a ComputeError, as much else
     source = _in_memory(path) if starts_with_bom(path) else glob.escape(str(path))
     if not texts:
         return pl.scan_ndjson(source, infer_schema_length=sample)

@@ -7,14 +7,13 @@ from pathlib import Path
 
 from srgnn.data.log.raw.content import check_content
 from srgnn.data.log.raw.header import empty, read_head
-from srgnn.data.log.raw.text import python
+from srgnn.data.log.raw.text import PACKED, plain_name, python
 from srgnn.errors import ArgumentError, UserError
 
 TEXT = (".csv", ".tsv", ".dat", ".txt", ".data", ".item")  # the last two are MovieLens'
 JSON = (".jsonl", ".ndjson")
 PARQUET = ".parquet"
 KINDS = (*TEXT, *JSON, PARQUET)
-PACKED = (".gz", ".zst")
 
 PathName = str | os.PathLike[str]
 PathNames = PathName | Sequence[PathName]
@@ -97,12 +96,17 @@ def check_paths(argument: str, path: PathNames) -> list[str]:
 
 
 def _check_file(argument: str, file: Path) -> None:
+    if not os.path.exists(file):
+        raise UserError(
+            f"{file} is a link to a file that does not exist: link it to yours, or name that with {argument}=FILE.",
+            argument,
+        )
     if file.is_dir():
         raise ArgumentError(argument, file, f"a file, not a directory: for all files in it, give '{file}/*.csv'")
     kind = kind_of(file)
     if file.stat().st_size:
         check_content(file, kind == PARQUET, kind in JSON)
-    if kind not in KINDS or (kind == PARQUET and file.suffix in PACKED):
+    if kind not in KINDS or (kind == PARQUET and file.suffix.lower() in PACKED):
         names = f"{', '.join(KINDS)}, or in one of these except {PARQUET} followed by .gz or .zst"
         raise ArgumentError(argument, file, f"a name that ends in {names}")
     if not file.stat().st_size:
@@ -111,4 +115,4 @@ def _check_file(argument: str, file: Path) -> None:
 
 def kind_of(path: Path) -> str:
     """The suffix of a file without that of its compression, such as `.csv`."""
-    return (path.with_suffix("") if path.suffix.lower() in PACKED else path).suffix.lower()
+    return plain_name(path).suffix.lower()

@@ -14,7 +14,7 @@ from srgnn.errors import typed
 IN_QUOTES = r"^'[\s\S]*'$"  # the pattern of text in single quotes
 SINGLE_QUOTE = typed("'")  # as it is typed after quote=
 NO_SEPARATOR = "\x01"  # reads lines as one column, if they do not have it
-UNPACK = {".gz": "gunzip -c", ".zst": "zstd -dc"}  # the commands that write the contents of a compressed file
+PACKED = (".gz", ".zst")
 
 
 class State(Enum):
@@ -120,6 +120,29 @@ def python(code: str) -> str:
     return f"python -c {shlex.quote(code)}"
 
 
+UNZLIB = python("import sys, zlib; sys.stdout.buffer.write(zlib.decompress(sys.stdin.buffer.read()))")
+# The first bytes of compressed data that polars unpacks, whatever the name of the file, and the programs that do so.
+GZIP = b"\x1f\x8b"
+UNPACK = {GZIP: "gunzip -c", b"\x28\xb5\x2f\xfd": "zstd -dc", **dict.fromkeys((b"x\x01", b"x\x9c", b"x\xda"), UNZLIB)}
+
+
+def unpacking(path: Path) -> str | None:
+    """The program that unpacks a file, which reads its input and writes its output; None for a file that is plain."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return next((program for magic, program in UNPACK.items() if start.startswith(magic)), None)
+
+
+def plain_name(path: Path) -> Path:
+    """The name of a file without the suffix of its compression."""
+    return path.with_suffix("") if path.suffix.lower() in PACKED else path
+
+
+def unpack(path: Path, suffix: str | None = None) -> str:
+    """The shell command that writes the contents of a compressed file into a new file beside it, as :func:`command`."""
+    return f"{unpacking(path)} < {shlex.quote(str(path))} > {_beside(path, 'unpacked', suffix)}"
+
+
 def command(path: Path, program: str, word: str, suffix: str | None = None) -> str:
     """The shell command that sends a file through a program into a new file beside it.
 
@@ -130,7 +153,12 @@ def command(path: Path, program: str, word: str, suffix: str | None = None) -> s
         suffix: The suffix of the new file; None keeps that of the file.
     """
     source = shlex.quote(str(path))
-    packed = UNPACK.get(path.suffix.lower())
-    plain = path.with_suffix("") if packed else path
-    target = shlex.quote(str(plain.with_name(f"{plain.stem}-{word}{suffix or plain.suffix}")))
-    return f"{packed} {source} | {program} > {target}" if packed else f"{program} < {source} > {target}"
+    target = _beside(path, word, suffix)
+    packed = unpacking(path)
+    return f"{packed} < {source} | {program} > {target}" if packed else f"{program} < {source} > {target}"
+
+
+def _beside(path: Path, word: str, suffix: str | None) -> str:
+    """The new file beside a file, as it is typed."""
+    plain = plain_name(path)
+    return shlex.quote(str(plain.with_name(f"{plain.stem}-{word}{suffix or plain.suffix}")))

@@ -101,7 +101,7 @@ def title(path: Path, top: Top) -> UserError:
         return UserError(f"{text} header={typed(names)}, which replaces that line.", "header")
     line = top.record.start + 1
     fix = command(path, f"tail -n +{line}", "rows")
-    text = f"{path} line {first.start + 1} ({first.line[:60]!r}) has {counted(len(first.fields), 'field')}"
+    text = f"{path} line {first.start + 1} ({first.line[:60]!r}) has {counted(first.width, 'field')}"
     text += f", and the rows below have {top.width}"
     if top.is_header:
         return UserError(f"{text}: remove the lines above line {line}, for instance with {fix}.")

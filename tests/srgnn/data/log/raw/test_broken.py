@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, typed, written
+from raw_rows import CSV, HEADER, LINES, ROWS, ids, read_rows, typed, written, zstd
 
 from srgnn.data.log.raw.broken import Fault
 from srgnn.data.log.raw.files import RawFiles
@@ -208,3 +208,21 @@ def test_a_table_of_items_names_its_broken_line(tmp_path: Path):
     with pytest.raises(UserError, match="has NaN or Infinity in 1 line: write") as error, files.one_sentence():
         files.rows().collect()
     assert RawFiles(find_files("items.path", typed(error.value))).rows().collect().rows() == [(1, None)]
+
+
+@pytest.mark.parametrize("content", ["\n\n", "\ufeff", "\ufeff\n", " \n"])
+@pytest.mark.parametrize("pack", [str, zstd])
+@pytest.mark.parametrize("name", ["blank.jsonl", "blank.csv"])
+def test_a_file_of_blank_lines_is_empty(tmp_path: Path, name: str, content: str, pack):
+    written(tmp_path / f"other{name[5:]}", CSV if name == "blank.csv" else '{"session_id": 1}\n')
+    for path in (written(tmp_path / name, pack(content)), tmp_path / f"*{name[5:]}"):
+        with pytest.raises(UserError, match=rf"{name} is empty: expected rows"):
+            ids(path, skip=True)
+
+
+def test_json_lines_that_are_all_broken_leave_no_row(tmp_path: Path):
+    path = written(tmp_path / "log.jsonl", "[1]\nx\n")
+    with pytest.raises(UserError, match=r"2 \(log\.jsonl line 1: .*\)\. Fix them\.$"):
+        ids(path)
+    with pytest.raises(UserError, match=r"log\.jsonl: no row is left without the broken lines of a file: fix some"):
+        ids(path, skip=True)

@@ -10,7 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from raw_rows import zstd
 
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import find_files
@@ -149,6 +152,8 @@ def test_quotes_can_be_part_of_the_text(tmp_path: Path):
 
 def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
     (tmp_path / "empty.csv").touch()
+    (tmp_path / "link.csv").symlink_to("nowhere.csv")
+    (tmp_path / "circle.csv").symlink_to("circle.csv")
     (tmp_path / "log.xlsx").touch()
     (tmp_path / "log.parquet.gz").touch()
     (tmp_path / "log.csv").write_text(CSV)
@@ -160,6 +165,9 @@ def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
         "empty.csv": r"empty\.csv is empty",
         "log.xlsx": r"expected a name that ends in \.csv",
         "log.parquet.gz": r"expected a name that ends in .* except \.parquet followed by",
+        "link.csv": r"link\.csv is a link to a file that does not exist: .* path=FILE",
+        "circle.csv": r"circle\.csv is a link to a file that does not exist",
+        "cir*.csv": r"circle\.csv is a link to a file that does not exist",
     }.items():
         with pytest.raises(UserError, match=sentence):
             RawFiles(find_files("path", None if path is None else str(tmp_path / path)))
@@ -168,8 +176,8 @@ def test_a_path_that_is_not_a_file_of_rows_is_reported(tmp_path: Path):
 def test_unreadable_files_are_reported(tmp_path: Path):
     large = gzip.compress(b"session,item\n" + b"".join(b"%d,x%d\n" % (i, i % 97) for i in range(50_000)))
     for name, content, sentence in (
-        ("cut.csv.gz", large[: len(large) // 2], r"cut\.csv\.gz is truncated or not a \.gz file"),
-        ("cut.csv.zst", b"\x28\xb5\x2f\xfd\x00X!", r"cut\.csv\.zst is truncated or not a \.zst file"),
+        ("cut.csv.gz", large[: len(large) // 2], r"cut\.csv\.gz is truncated or damaged"),
+        ("cut.csv.zst", b"\x28\xb5\x2f\xfd\x00X!", r"cut\.csv\.zst is truncated or damaged"),
         ("bad.parquet", b"PAR1", r"bad\.parquet cannot be read as parquet"),
         ("blank.csv.gz", gzip.compress(b"", mtime=0), "is empty"),
     ):
@@ -177,6 +185,25 @@ def test_unreadable_files_are_reported(tmp_path: Path):
         with pytest.raises(UserError, match=sentence) as error:
             read(tmp_path / name)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.GZ", "log.csv.zst", "log.jsonl"])
+@pytest.mark.parametrize("pack", [gzip.compress, zstd])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda packed: packed[:-5],
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed[:-8] + b"1234" + packed[-4:],
+        lambda packed: packed + b"\0" * 512,
+    ],
+)
+def test_damaged_data_is_recognised_whatever_its_name(tmp_path: Path, name: str, pack, damage):
+    content = CSV.replace("b", "b" * 100) if ".csv" in name else json.dumps({"session": 1, "item": "b" * 100})
+    (tmp_path / name).write_bytes(damage(pack(content.encode())))
+    with pytest.raises(UserError, match=rf"{name} is truncated or damaged \(.*\): copy it again") as error:
+        read(tmp_path / name)
+    assert "\n" not in str(error.value)
 
 
 def test_carriage_returns_alone_are_reported_whatever_the_quotes(tmp_path: Path):
@@ -246,3 +273,14 @@ def test_the_error_for_files_of_several_kinds_has_the_command_that_converts_one(
     rows = RawFiles(find_files("path", str(tmp_path / "*"))).rows().collect()
     assert sorted(map(int, rows["session"])) == [1, 2]
     assert len(set(rows["time"].cast(pl.String).str.len_chars())) == 1
+
+
+def test_parquet_that_cannot_be_read_is_named_with_a_remedy(tmp_path: Path):
+    table = pa.table([pa.array([1, 2])] * 2, names=["session", "session"])
+    pq.write_table(table, tmp_path / "twice.parquet")
+    pq.write_table(table.rename_columns(["session", "item"]), tmp_path / "good.parquet")
+    content = (tmp_path / "good.parquet").read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(content[:-20])
+    for name, remedy in (("twice", "write it with another name for one of these columns"), ("cut", "copy it again")):
+        with pytest.raises(UserError, match=rf"{name}\.parquet cannot be read as parquet \(.*\): {remedy}"):
+            read([str(tmp_path / "good.parquet"), str(tmp_path / f"{name}.parquet")])

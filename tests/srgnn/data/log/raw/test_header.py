@@ -30,6 +30,11 @@ def notices(path: Path, **options) -> list[str]:
         ("# a, b, c, d\n\n# e\n\n", 2),
         ("sep=,\n", 0),
         ("sep=,\n#x\n", 1),
+        (",,\n", 0),
+        ("# a\n , ,\n;;\n# b\n,,,\n", 2),
+        (",,,\nsep=,\n", 0),
+        ("\n" * 1000, 0),
+        ("# exported 2014\n,,\n" * 1200, 1200),
     ],
 )
 def test_lines_above_the_header_are_skipped(
@@ -39,7 +44,7 @@ def test_lines_above_the_header_are_skipped(
     path = written(tmp_path / "log.csv", gzip.compress(content) if packed else content)
     rows = read_rows(path)
     assert rows.table.select("key", "item").collect().rows() == [*ROWS, (1, None)]
-    text = f"{comments} line{'s' if comments > 1 else ''} at the top left out as comments"
+    text = f"{comments:,} line{'s' if comments > 1 else ''} at the top left out as comments"
     assert [text in notice.text for notice in rows.notices] == ([True] if comments else [])
     lines = RawFiles(find_files("path", path)).rows(numbered=True).collect()["_line"].to_list()
     assert lines == [number + above.count("\n") for number in (2, 3, 4, 5)]
@@ -297,3 +302,14 @@ def test_spaces_within_a_quoted_field_are_part_of_it(tmp_path: Path):
     rows = '1,"a, ""b""",2014-04-01\n1,"x\ny, ""z""",2014-04-01\n'
     path = written(tmp_path / "log.csv", "session_id,item_id,timestamp\n" + rows)
     assert ids(path) == [(1, 'a, "b"'), (1, 'x\ny, "z"')]
+
+
+def test_a_header_below_very_many_comments_is_an_error(tmp_path: Path):
+    path = written(tmp_path / "log.csv", "#\n" * 100_000 + CSV)
+    with pytest.raises(
+        UserError, match=r"log\.csv has no header in its first 100,000 lines: remove the blank lines and"
+    ):
+        ids(path)
+    path.write_text("#\n" * 1000)
+    with pytest.raises(UserError, match=r"log\.csv is empty"):
+        ids(path)
