@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from srgnn.data.log.raw.text import UNPACK, command, python, raw_lines
+from srgnn.data.log.raw.text import FROM_ARRAY, FROM_OBJECTS, UNPACK, command, python, raw_lines
 from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
@@ -222,10 +222,10 @@ def _check_json(path: Path, text: bytes) -> None:
     first = first.strip()
     expected = "expected one JSON object per line"
     if first == b"[" or (first.startswith(b"[") and first[1:].lstrip().startswith(b"{")):
-        fix = command(path, "jq -c '.[]'", "lines")
+        fix = command(path, FROM_ARRAY, "lines")
         raise UserError(f"{path} is one JSON array: {expected}, as written by {fix}.")
     if first.startswith(b"{") and rest.strip() and not rest.lstrip().startswith(b"{") and not _is_json(first):
-        fix = command(path, "jq -c .", "lines")
+        fix = command(path, FROM_OBJECTS, "lines")
         raise UserError(f"{path} has JSON objects of several lines: {expected}, as written by {fix}.")
 
 
