@@ -118,8 +118,10 @@ def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str]
     expected = ", ".join(" or ".join(map(shown, names or [role])) for role, names in possible.items())
     paths = list(dict.fromkeys(all_paths(types)))
     text = f"{files.name}: expected the columns {expected}; found {shown(*paths)}"
-    if files.kind in TEXT and files.header is None and _is_data(paths):
-        header = typed(_guessed_header(possible, paths))
+    first = files.head(files.paths[0]).columns if files.kind in TEXT and files.header is None else ()
+    if _is_data(first):
+        text = f"{files.name}: expected the columns {expected}; found {shown(*first)}"
+        header = typed(_guessed_header(possible, first))
         text += f", which look like values: if the file has no header, name all its columns with header={header}"
         return MissingColumnsError(f"{text}.", "header")
     for name, fields in _lists(types).items():
@@ -138,6 +140,36 @@ def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str]
         text += ", or cut the visits of a user by time with columns.user=NAME session_gap=30m"
         arguments += ["columns.user", "session_gap"]
     return MissingColumnsError(f"{text}.", *arguments)
+
+
+def lacking_column(
+    files: RawFiles, place: int, columns: Sequence[str], name: str, argument: str | None
+) -> MissingColumnsError:
+    """The error for one of several files that lacks a column: none of its rows would count.
+
+    Args:
+        files: All files.
+        place: The place of the file among them.
+        columns: The columns that it has.
+        name: The column that it lacks.
+        argument: Name of the argument that needs the column; None for a role.
+    """
+    paths = "test_path" if place >= len(files.paths) - files.num_test else "path"
+    arguments = [paths] if argument is None else [argument, paths]
+    need = "other files have" if argument is None else f"{argument}= needs"
+    text = f"{files.known_paths[place]} has no column {shown(name)}, which {need}"
+    alike = find_alike([name], columns)
+    if files.kind in TEXT and files.header is None and _is_data(columns):
+        headers = (files.head(path).columns for path in files.paths)
+        same = next((header for header in headers if name in header and len(header) == len(columns)), None)
+        text += f"; its first line looks like values ({shown(*columns)}): if it has no header, "
+        text += "write one above them" if same is None else f"name the columns of all files with header={typed(same)}"
+        arguments += [] if same is None else ["header"]
+    elif alike is not None:
+        text += f": rename its column {shown(alike)} to {shown(name)}"
+    else:
+        text += f": add the column, or rename the one of {shown(*columns)} that holds it"
+    return MissingColumnsError(f"{text}, or leave the file out of {paths}=.", *arguments)
 
 
 def _is_data(names: Sequence[str]) -> bool:

@@ -317,6 +317,17 @@ def test_a_header_that_is_missing_or_unusual(tmp_path: Path, log: Path, header: 
         assert raw(load(tmp_path, "clicks", log, *options), "train") == TRAIN
 
 
+def test_names_for_files_without_headers_are_those_of_one_file(tmp_path: Path, log: Path):
+    rows = log.read_text().splitlines(keepends=True)[1:]
+    for name, part in (("a", rows[:5]), ("b", rows[5:])):
+        (tmp_path / f"{name}.csv").write_text("".join(part))
+    log.unlink()
+    with pytest.raises(UserError, match=r"found 1, 10, 1396310400, which .*header='\[session_id,item_id,timestamp\]'"):
+        load(tmp_path, "clicks", tmp_path / "*.csv")
+    data = load(tmp_path, "clicks", tmp_path / "*.csv", "dataset.header=[session_id,item_id,timestamp]")
+    assert raw(data, "train") == TRAIN
+
+
 def test_names_for_a_missing_header_follow_the_values(tmp_path: Path):
     path = tmp_path / "log.tsv"
     path.write_text("2014-04-01 10:00:00\tu1\tlamp\t5\n")
