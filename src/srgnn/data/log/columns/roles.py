@@ -15,6 +15,7 @@ from srgnn.data.log.raw.separators import find_signs, long_separator
 from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE
 from srgnn.errors import UserError, typed
 
+SQL_NAME = re.compile(r"\[.*\]|`.*`")  # as SQL Server and MySQL quote names
 Possible = Mapping[str, Sequence[str]]
 
 
@@ -98,6 +99,8 @@ def check_header(files: RawFiles, possible: Iterable[Collection[str]]) -> None:
     head, path = files.head(files.paths[0]), files.known_paths[0]
     if not any(set(names).isdisjoint(head.columns) for names in possible):
         return
+    if all(map(SQL_NAME.fullmatch, head.columns)):
+        raise _sql_names(files, head.columns)
     line = head.separator.join(head.fields)
     signs = find_signs(line)
     # Signs around the known separator are part of a longer one where they are between all fields.
@@ -112,6 +115,19 @@ def check_header(files: RawFiles, possible: Iterable[Collection[str]]) -> None:
     if files.quote != "'" and all(re.search(IN_QUOTES, name) for name in head.columns):
         text = f"{path} has its names in single quotes ({found}): read the file without them with"
         raise UserError(f"{text} quote={SINGLE_QUOTE}.", "quote")
+
+
+def _sql_names(files: RawFiles, names: Sequence[str]) -> UserError:
+    """The error for a file whose names, or all of whose fields, are in brackets or backticks."""
+    text = f"{files.known_paths[0]} has its names in brackets or backticks ({shown(*names)}): "
+    with files.one_sentence():
+        rows = files.rows().head(1).collect()
+    if not all(SQL_NAME.fullmatch(value or "") for row in rows.rows() for value in row):
+        header = typed([name[1:-1] for name in names])
+        return UserError(f"{text}name the columns without them with header={header}.", "header")
+    if all(name.startswith("`") for name in names):
+        return UserError(f"{text}read the file without them with quote={typed('`')}.", "quote")
+    return UserError(f"{text}write names and values without them.")
 
 
 def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str], types: Types) -> MissingColumnsError:

@@ -19,6 +19,7 @@ from srgnn.errors import ArgumentError, UserError
 IS_HEADER = "_is_header"  # the column that marks header lines among the rows
 LINES = 1000  # a header does not start below this line
 COMMENT = "#"
+SQL_SIGNS = "[]`"  # around the names of columns
 SEPARATOR_LINE = re.compile(r'"?\s*sep\s*= *(?:"(.)"|(.))(?:\s|\2)*"?', re.IGNORECASE)  # of Excel, or padded
 
 
@@ -108,10 +109,10 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
         if len(signs) > 1:
             raise long_separator(path, signs)
         raise ArgumentError("header", list(header), f"the names of the {counted(len(fields), 'column')} of {path.name}")
-    pairs = list(zip(fields, header, strict=True))
-    is_header = any(clean(field).lower() == name.lower() != "" for field, name in pairs)
+    pairs = [(clean(field), clean(field).strip(SQL_SIGNS)) for field in fields]
+    is_header = any(new and new.lower() in map(str.lower, old) for old, new in zip(pairs, header, strict=True))
     is_header |= top is not None and top.is_header
-    replaced = top is not None or (is_header and any(clean(field) != name for field, name in pairs))
+    replaced = top is not None or (is_header and any(new not in old for old, new in zip(pairs, header, strict=True)))
     if not is_header:
         return Head(separator, tuple(header), height, (), (), comments, replaced)
     return Head(separator, tuple(header), end, (), (), comments, replaced, written)
