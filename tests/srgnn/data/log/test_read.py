@@ -72,6 +72,28 @@ def test_a_file_without_a_header_beside_others_is_no_bad_rows(tmp_path: Path, lo
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("nothing", [None, "NULL", float("nan")])
+@pytest.mark.parametrize("column", ["session", "item", "time", "place"])
+def test_a_column_without_values_in_the_first_rows(tmp_path: Path, column: str, nothing, kind: str):
+    clicks = [{"session": s, "item": i, "time": t, "place": place} for place, (s, i, t) in enumerate(LOG)]
+    if nothing == "NULL":
+        clicks = [click | {column: str(click[column])} for click in clicks]
+    table = pl.DataFrame([*(click | {column: nothing} for click in clicks[:3]), *clicks], strict=False)
+    path = tmp_path / f"log.{kind}"
+    {"csv": table.write_csv, "jsonl": table.write_ndjson, "parquet": table.write_parquet}[kind](path)
+    data = load(tmp_path, "clicks", path, "dataset.on_error=skip", "dataset.columns.order=place")
+    assert raw(data, "train") == TRAIN
+    assert [step["clicks"] for step in data.manifest["steps"][:2]] == [len(LOG) + 3, len(LOG)]
+
+
+def test_lists_of_text_may_begin_below_the_first_rows(tmp_path: Path):
+    rows = [f"{s},,2014-04-01\n" for s in range(1200)] + ["1,7 8,2014-04-01\n", "2,8 7,2014-05-01\n"]
+    path = written(tmp_path / "log.csv", "session,item,time\n" + "".join(rows))
+    data = load(tmp_path, "clicks", path, "dataset.nested=item", "dataset.rules.test_days=7")
+    assert (raw(data, "train"), raw(data, "test")) == ([[7, 8]], [[8, 7]])
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [
