@@ -50,7 +50,7 @@ CLOCKS = (
 )
 FEW = 100  # values that tell times from lists
 SIGNS = r"\d[.:]\d|\pL"  # what every time with spaces or commas in it has
-CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: dates that a wrong clock may show
+CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: numbers beyond have another unit
 TICKS = 662_688_000_000_000  # 1991: as ns since 1970, ticks of .NET from the years 2001 to 2052 are before it
 NAMED_ZONE = r"\d{2}:\d{2}(:\d{2})?([.,]\d+)? \(?[A-Z]{3,5}\)?( \d{4})?$"  # as `date` and Java write them
 DECIMAL_COMMA = r"^\s*\d+,\d+\s*$"
@@ -230,11 +230,13 @@ def _unreadable(sample: pl.Series, time_format: str | None) -> UserError:
                 text += ", or, if they are seconds, take them as they are with time_format=s"
             return UserError(f"{text}.", *(["time_format"] if epoch.is_small else []))
     likely = detect(values, plausible()) if time_format is not None else None
-    name = detect(values, CALENDAR) if time_format is None else None
+    name, limits = None, ALL if sample.dtype.is_temporal() else GIVEN
+    if time_format is None:
+        name = _detect(values, CALENDAR, UNITS) or _detect(values, limits, FORMATS)
     general = "time_format=s, ms, us, ns or a strftime format like '%d.%m.%Y %H:%M'"
     general += ", or write them like 2014-04-01 10:00:00"
     if name is not None:
-        frame = values.to_frame().select(TimeFormat(sample.name, sample.dtype, name, "UTC", CALENDAR).reader)
+        frame = values.to_frame().select(TimeFormat(sample.name, sample.dtype, name, "UTC", limits).reader)
         place = frame.to_series().is_not_null().arg_max() or 0
         time = frame.item(place, 0)
         when = f"{'before 1990' if time < WEB else 'in the future'}, {stamp(time)} by the format {name}"

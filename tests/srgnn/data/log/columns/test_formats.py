@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from datetime import datetime
 
 import polars as pl
 import pytest
@@ -135,3 +136,16 @@ def test_times_in_single_quotes_lead_to_the_option():
         read(["'2014-04-01'", None, "'2014-04-02'"])
     word = str(error.value).partition("quote=")[2].partition(";")[0]
     assert OverridesParser.create().parse_override(f"quote={shlex.split(word)[0]}").value() == "'"
+
+
+@pytest.mark.parametrize("year", [100, 1800, 1899, 2201, 2999, 9999])
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%d/%b/%Y:%H:%M:%S +0000", None])
+def test_times_of_any_year_lead_to_the_format_that_takes_them(year: int, form: str | None):
+    time = datetime(year, 4, 1, 10)
+    value = time if form is None else time.strftime(form.replace("%Y", f"{year:04d}"))
+    words = "before 1990" if year < 1990 else "in the future"
+    with pytest.raises(
+        UserError, match=rf", are {words}, {time} by the format .*: take them as they are with"
+    ) as error:
+        read([value])
+    assert read([value], suggested(error.value)[0]) == [str(time)]
