@@ -22,13 +22,14 @@ from srgnn.data.log.columns.times import (
 from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE
 from srgnn.errors import ArgumentError, UserError, typed
 
-# Formats that can be read in one way only, so that they are detected.
+# Formats that can be read in one way only, so that they are detected. %#z reads Z as well: Java writes it for an offset
+# of zero, so that a log from London has Z in winter and +01:00 in summer.
 FORMATS = (
-    *("%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z"),
+    *("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"),
     *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f UTC", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"),
     *("%Y/%m/%d %H:%M:%S%.f", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y.%m.%d %H:%M:%S%.f", "%Y.%m.%d"),
-    *("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H%M%S%3f", "%Y%m%d %H:%M:%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S"),
-    *("%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%S%.f%#z[UTC]", "%Y-%m-%dT%H:%M:%S%.fZ[UTC]"),  # the last two of Java
+    *("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H%M%S%3f", "%Y%m%d %H:%M:%S", "%Y%m%dT%H%M%S"),
+    *("%Y%m%dT%H%M%S%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M:%S%.f%#z[UTC]"),  # the last one of Java
     *("%Y-%m-%d %H:%M:%S%.f GMT", "%Y-%m-%d %H:%M:%S%.f %z"),  # the last one of Go
     *("%Y-%m-%d %H:%M:%S,%3f", "%Y-%m-%dT%H:%M:%S,%3f", "%Y-%m-%d %H:%M:%S,%6f"),  # decimal commas, as Python logs them
     *("%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%Y-%m-%d-%H.%M.%S%.f"),  # the last one of DB2

@@ -47,6 +47,24 @@ def test_formats_that_can_be_read_in_one_way_only_are_detected(value: str):
     assert read([value]) == ["2014-04-01 10:00:00"]
 
 
+@pytest.mark.parametrize(
+    ("winter", "summer"),
+    [
+        ("2014-03-01T10:00:00Z", "2014-04-01T11:00:00+01:00"),
+        ("2014-03-01T10:00:00.5Z", "2014-04-01T11:00:00.5+0100"),
+        ("2014-03-01 10:00:00Z", "2014-04-01 11:00:00+01:00"),
+        ("2014-03-01T10:00Z", "2014-04-01T11:00+01:00"),
+        ("20140301T100000Z", "20140401T110000+0100"),
+        ("2014-03-01T10:00:00Z[UTC]", "2014-04-01T11:00:00+01:00[UTC]"),
+    ],
+)
+def test_an_offset_may_come_after_any_number_of_times_in_utc(winter: str, summer: str):
+    values = pl.Series("time", [winter, summer])
+    for first in (values[:1], values[1:]):
+        times = values.to_frame().select(find_format(first).reader).to_series().to_list()
+        assert [stamp(time) for time in times] == ["2014-03-01 10:00:00", "2014-04-01 10:00:00"]
+
+
 def test_times_in_utc_stay_there():
     for value in ("2014-07-01 10:00:00 GMT", "Tue, 01 Jul 2014 10:00:00 GMT", "2014-07-01T10:00:00.0Z[UTC]"):
         assert read([value], None, "Europe/Berlin") == ["2014-07-01 10:00:00"]
