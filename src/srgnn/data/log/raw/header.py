@@ -10,7 +10,14 @@ from pathlib import Path
 import polars as pl
 
 from srgnn.data.log.raw.content import LINE_ENDS, other_line_ends, utf16
-from srgnn.data.log.raw.separators import SEPARATORS, check_spaces, find_separator, find_signs, long_separator
+from srgnn.data.log.raw.separators import (
+    SEPARATORS,
+    check_rows,
+    check_spaces,
+    find_separator,
+    find_signs,
+    long_separator,
+)
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
 from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
 from srgnn.data.log.words import counted
@@ -81,6 +88,7 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
     for sign in LINE_ENDS if height + 1 == len(lines) else "\r":  # a name may hold others
         if sign in unquoted.rstrip():
             raise other_line_ends(path, sign)
+    is_detected = separator is None
     separator, top = _top(path, lines, height, header, separator, quote)
     check_spaces(path, lines, separator, quote)
     if top is not None:
@@ -103,6 +111,8 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
         names = [clean(field) for field in fields]
         repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
         spaced = tuple(field for field in fields if clean(field) != field)
+        if is_detected:
+            check_rows(path, unique(names), lines[end : end + ROWS], separator, quote)
         return Head(separator, unique(names), end, repeated, spaced, comments, fields=written)
     if len(header) != len(fields):
         signs = find_signs(line) if len(fields) == 1 else ""
