@@ -8,7 +8,6 @@ import polars as pl
 from srgnn.data.log.causes import Cause, as_text, find_causes
 from srgnn.data.log.columns.ids import text_reader
 from srgnn.data.log.columns.layout import Layout, LogFormat
-from srgnn.data.log.columns.names import shown
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.raw.json_lines import constant_in
 from srgnn.data.log.raw.paths import JSON, PARQUET
@@ -66,7 +65,7 @@ def _or_skip(skip: bool) -> str:
 
 def _examples(layout: Layout, form: LogFormat, role: str) -> tuple[str, list[Cause]]:
     """The first rows whose value for a role cannot be read, as `line 7: 'yesterday'`, and the causes."""
-    examples: list[tuple[str, Cause | None]] = []
+    examples: list[tuple[str, Cause]] = []
     files, name = layout.files, layout.names[role]
     unit = "row" if files.kind == PARQUET else "line"
     is_bad = layout.readers[role].is_null() & (True if layout.is_click is None else layout.is_click)
@@ -75,21 +74,20 @@ def _examples(layout: Layout, form: LogFormat, role: str) -> tuple[str, list[Cau
     for known_path, part in files.each():
         prefix = "" if len(files.paths) == 1 else f"{known_path.name} "
         rows = form.unpacked(part.rows(numbered=True))
-        if name not in rows.collect_schema():
-            examples.append((f"{prefix}has no column {shown(name)}", None))
+        if name not in rows.collect_schema():  # objects without any field
             continue
         bad = rows.filter(is_bad).select("_line", as_text(layout, name), place.alias("_cause")).head(EXAMPLES)
         for line, text, index in bad.collect(engine="streaming").iter_rows():
             constant = constant_in(known_path, line, name) if text is None and files.kind in JSON else None
             value = (constant or "nothing") if text is None else repr(text)
             examples.append((f"{prefix}{unit} {line}: {value}", causes[index]))
-    return _joined(examples[:EXAMPLES]), [cause for _, cause in examples[:EXAMPLES] if cause is not None]
+    return _joined(examples[:EXAMPLES]), [cause for _, cause in examples[:EXAMPLES]]
 
 
-def _joined(examples: Sequence[tuple[str, Cause | None]]) -> str:
+def _joined(examples: Sequence[tuple[str, Cause]]) -> str:
     """The examples in one text, with what is said about a cause after the last of its examples in a row."""
     parts = []
     for place, (text, cause) in enumerate(examples):
         is_last = place + 1 == len(examples) or examples[place + 1][1] is not cause
-        parts.append(f"{text}, {cause.words}" if cause is not None and cause.words and is_last else text)
+        parts.append(f"{text}, {cause.words}" if cause.words and is_last else text)
     return ", ".join(parts)

@@ -9,7 +9,7 @@ import polars as pl
 from srgnn.data.log.columns.layout import Layout, LogFormat, find_layout
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import find_ragged, has_path
-from srgnn.data.log.columns.roles import MissingColumnsError
+from srgnn.data.log.columns.roles import MissingColumnsError, lacking_column
 from srgnn.data.log.engines import Frame, Tables
 from srgnn.data.log.findings import file_notices, header_notices
 from srgnn.data.log.hidden import find_marks, hidden_notices, may_hide_rows
@@ -200,34 +200,23 @@ def _ragged(files: RawFiles, form: LogFormat) -> UserError | None:
 
 
 def _check_files(layout: Layout, form: LogFormat) -> None:
-    """Checks that each of several files has the columns of `nested`, `events` and `where`, without which it is lost.
+    """Checks that each of several files has all columns that are used: without one of them, none of its rows counts.
 
     Raises:
-        MissingColumnsError: for a used column that the first rows of a file of JSON lines lack.
-        UserError: for a file that has not such a column in any row.
+        MissingColumnsError: for a file that lacks one, in its first rows or, where these do not decide, in all.
     """
-    files, arguments = layout.files, _conditions(layout, form)
-    has_more = files.kind in JSON and not files.mixed
-    if len(files.paths) == 1 or not (arguments or has_more):
-        return
-    for number, (known_path, file) in enumerate(files.each()):
+    files, conditions = layout.files, _conditions(layout, form)
+    for place, (_, file) in enumerate(files.each() if len(files.paths) > 1 else ()):
         rows = file.rows()
+        columns = rows.collect_schema().names()
+        needed = [*conditions, *_used(layout)]
         if form.nested is None or has_path(rows.collect_schema(), form.nested):
-            columns = [*form.unpacked(rows).collect_schema().names(), form.nested, IS_TEST]
-            lacking = [name for name in (_used(layout) if has_more else arguments) if name not in columns]
+            found = [*form.unpacked(rows).collect_schema(), form.nested, IS_TEST]
+            lacking = [name for name in needed if name not in found]
         else:
             lacking = [form.nested]
-        if lacking and has_more:
-            raise MissingColumnsError(f"{known_path} has no column {lacking[0]}.")
-        if lacking:
-            argument = arguments[lacking[0]]
-            paths = "test_path" if number >= len(files.paths) - files.num_test else "path"
-            raise UserError(
-                f"{known_path} has no column {lacking[0]}, which {argument}= needs: add the column to that file, or "
-                f"leave the file out of {paths}=.",
-                argument,
-                paths,
-            )
+        if columns and lacking:
+            raise lacking_column(files, place, columns, lacking[0], conditions.get(lacking[0]))
 
 
 def _conditions(layout: Layout, form: LogFormat) -> dict[str, str]:

@@ -42,13 +42,6 @@ def test_bad_rows_are_reported_with_their_lines(tmp_path: Path):
         assert part in str(error.value)
 
 
-def test_a_file_that_lacks_a_column_is_reported(tmp_path: Path):
-    (tmp_path / "a.csv").write_text("session,item,time\n1,a,1396310400\n1,,1396310400\n")
-    (tmp_path / "b.csv").write_text("session,time\n2,1396310400\n")
-    with pytest.raises(UserError, match=r"2 have no item \(a\.csv line 3: nothing, b\.csv has no column item\)"):
-        load(tmp_path, "clicks", tmp_path / "*.csv")
-
-
 def test_bad_clicks_of_a_nested_column_have_the_line_of_their_list(tmp_path: Path):
     path = tmp_path / "log.jsonl"
     sessions = [{"session": s, "events": [{"item": i, "time": t} for _, i, t in LOG if _ == s]} for s in (1, 2, 3, 4)]

@@ -52,6 +52,66 @@ def test_a_file_without_the_column_that_decides_what_is_a_click_is_named(tmp_pat
     assert raw(load(tmp_path, "clicks", None, lacking), "train") == TRAIN
 
 
+@pytest.mark.parametrize("options", [[], ["dataset.on_error=skip"]])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_file_without_a_header_beside_others_is_no_bad_rows(tmp_path: Path, log: Path, place: int, options):
+    header, *rows = log.read_text().splitlines(keepends=True)
+    parts = [rows[:5], rows[5:]]
+    parts[1 - place].insert(0, header)
+    log.unlink()
+    for name, part in zip("ab", parts, strict=True):
+        (tmp_path / f"{name}.csv").write_text("".join(part))
+    sentence = (
+        rf"{'ab'[place]}\.csv has no column session, which .* looks like values \({rows[5 * place][0]}, .*if it has"
+    )
+    with pytest.raises(UserError, match=sentence) as error:
+        load(tmp_path, "clicks", tmp_path / "*.csv", *options)
+    assert "dataset.header='[session,item,time]', or leave the file out of dataset.path=." in str(error.value)
+    data = load(tmp_path, "clicks", tmp_path / "*.csv", "dataset.header=[session,item,time]")
+    assert raw(data, "train") == TRAIN
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("nothing", [None, "NULL", float("nan")])
+@pytest.mark.parametrize("column", ["session", "item", "time", "place"])
+def test_a_column_without_values_in_the_first_rows(tmp_path: Path, column: str, nothing, kind: str):
+    clicks = [{"session": s, "item": i, "time": t, "place": place} for place, (s, i, t) in enumerate(LOG)]
+    if nothing == "NULL":
+        clicks = [click | {column: str(click[column])} for click in clicks]
+    table = pl.DataFrame([*(click | {column: nothing} for click in clicks[:3]), *clicks], strict=False)
+    path = tmp_path / f"log.{kind}"
+    {"csv": table.write_csv, "jsonl": table.write_ndjson, "parquet": table.write_parquet}[kind](path)
+    data = load(tmp_path, "clicks", path, "dataset.on_error=skip", "dataset.columns.order=place")
+    assert raw(data, "train") == TRAIN
+    assert [step["clicks"] for step in data.manifest["steps"][:2]] == [len(LOG) + 3, len(LOG)]
+
+
+def test_lists_of_text_may_begin_below_the_first_rows(tmp_path: Path):
+    rows = [f"{s},,2014-04-01\n" for s in range(1200)] + ["1,7 8,2014-04-01\n", "2,8 7,2014-05-01\n"]
+    path = written(tmp_path / "log.csv", "session,item,time\n" + "".join(rows))
+    data = load(tmp_path, "clicks", path, "dataset.nested=item", "dataset.rules.test_days=7")
+    assert (raw(data, "train"), raw(data, "test")) == ([[7, 8]], [[8, 7]])
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("SESSION", ": rename its column SESSION to session, or leave the file out of dataset.path=."),
+        ("visit", ": add the column, or rename the one of visit, item, time that holds it, or leave"),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["dataset.on_error=skip"]])
+def test_a_file_of_other_names_is_no_bad_rows(tmp_path: Path, kind: str, name: str, remedy: str, options):
+    frame = pl.DataFrame(LOG, schema=["session", "item", "time"], orient="row")
+    for file, part in (("a", frame[:5]), ("b", frame[5:].rename({"session": name}))):
+        path = tmp_path / f"{file}.{kind}"
+        {"csv": part.write_csv, "jsonl": part.write_ndjson, "parquet": part.write_parquet}[kind](path)
+    with pytest.raises(UserError) as error:
+        load(tmp_path, "clicks", f"{tmp_path}/*.{kind}", *options)
+    assert f"/b.{kind} has no column session, which other files have{remedy}" in str(error.value)
+
+
 def test_json_ids_of_two_types_are_text(tmp_path: Path):
     path = tmp_path / "log.jsonl"
     rows = [(1, 5, 0), (1, "x", 1), ("one", 5, 30 * DAY), ("one", "x", 30 * DAY + 1)]

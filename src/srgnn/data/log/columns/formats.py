@@ -22,13 +22,14 @@ from srgnn.data.log.columns.times import (
 from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE
 from srgnn.errors import ArgumentError, UserError, typed
 
-# Formats that can be read in one way only, so that they are detected.
+# Formats that can be read in one way only, so that they are detected. %#z reads Z as well: Java writes it for an offset
+# of zero, so that a log from London has Z in winter and +01:00 in summer.
 FORMATS = (
-    *("%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f%#z"),
+    *("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"),
     *("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f UTC", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"),
     *("%Y/%m/%d %H:%M:%S%.f", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y.%m.%d %H:%M:%S%.f", "%Y.%m.%d"),
-    *("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H%M%S%3f", "%Y%m%d %H:%M:%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S"),
-    *("%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%S%.f%#z[UTC]", "%Y-%m-%dT%H:%M:%S%.fZ[UTC]"),  # the last two of Java
+    *("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%d%H%M", "%Y%m%d%H%M%S%3f", "%Y%m%d %H:%M:%S", "%Y%m%dT%H%M%S"),
+    *("%Y%m%dT%H%M%S%#z", "%Y-%m-%dT%H:%M%#z", "%Y-%m-%dT%H:%M:%S%.f%#z[UTC]"),  # the last one of Java
     *("%Y-%m-%d %H:%M:%S%.f GMT", "%Y-%m-%d %H:%M:%S%.f %z"),  # the last one of Go
     *("%Y-%m-%d %H:%M:%S,%3f", "%Y-%m-%dT%H:%M:%S,%3f", "%Y-%m-%d %H:%M:%S,%6f"),  # decimal commas, as Python logs them
     *("%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%Y-%m-%d-%H.%M.%S%.f"),  # the last one of DB2
@@ -50,7 +51,7 @@ CLOCKS = (
 )
 FEW = 100  # values that tell times from lists
 SIGNS = r"\d[.:]\d|\pL"  # what every time with spaces or commas in it has
-CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: dates that a wrong clock may show
+CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: numbers beyond have another unit
 TICKS = 662_688_000_000_000  # 1991: as ns since 1970, ticks of .NET from the years 2001 to 2052 are before it
 NAMED_ZONE = r"\d{2}:\d{2}(:\d{2})?([.,]\d+)? \(?[A-Z]{3,5}\)?( \d{4})?$"  # as `date` and Java write them
 DECIMAL_COMMA = r"^\s*\d+,\d+\s*$"
@@ -230,11 +231,13 @@ def _unreadable(sample: pl.Series, time_format: str | None) -> UserError:
                 text += ", or, if they are seconds, take them as they are with time_format=s"
             return UserError(f"{text}.", *(["time_format"] if epoch.is_small else []))
     likely = detect(values, plausible()) if time_format is not None else None
-    name = detect(values, CALENDAR) if time_format is None else None
+    name, limits = None, ALL if sample.dtype.is_temporal() else GIVEN
+    if time_format is None:
+        name = _detect(values, CALENDAR, UNITS) or _detect(values, limits, FORMATS)
     general = "time_format=s, ms, us, ns or a strftime format like '%d.%m.%Y %H:%M'"
     general += ", or write them like 2014-04-01 10:00:00"
     if name is not None:
-        frame = values.to_frame().select(TimeFormat(sample.name, sample.dtype, name, "UTC", CALENDAR).reader)
+        frame = values.to_frame().select(TimeFormat(sample.name, sample.dtype, name, "UTC", limits).reader)
         place = frame.to_series().is_not_null().arg_max() or 0
         time = frame.item(place, 0)
         when = f"{'before 1990' if time < WEB else 'in the future'}, {stamp(time)} by the format {name}"

@@ -13,7 +13,10 @@ MISSING = (
 )
 # White space, listed: polars computes an expression with `strip_chars()` anew wherever it occurs.
 BLANKS = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
-BLANKS += "".join(map(chr, range(0x2000, 0x200C))) + "\ufeff"  # with those that take no room
+BLANKS += "".join(map(chr, range(0x2000, 0x200B)))
+# Signs that take no room, of the category Cf; without those that show, such as U+06DD, or spell the flags of regions.
+BLANKS += "\xad\u061c\u180e\ufeff\ufff9\ufffa\ufffb"
+BLANKS += "".join(map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070))))
 EXACT = 2**53  # integers below it are exact as 64-bit floats
 LIMITS: dict[type[pl.DataType], int] = {pl.Float16: 2**11, pl.Float32: 2**24}  # those of shorter floats
 INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)  # those that fit 64 bits with sign

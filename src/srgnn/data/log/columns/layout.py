@@ -170,7 +170,7 @@ def find_layout(files: RawFiles, form: LogFormat, wide: Collection[str] = ()) ->
         return without_records(ids, sample) if files.kind in JSON else ids
 
     readers = {role: reader(role, role in wide) for role in ("key", "item")}
-    time = find_format(_known(sample[names["time"]], missing), form.time_format, form.time_zone)
+    time = find_format(_known(frame, sample[names["time"]], missing), form.time_format, form.time_zone)
     readers["time"] = time.reader
     if "order" in names:
         readers["order"] = reader("order", "order" in wide)
@@ -203,11 +203,15 @@ def _find_lists(sample: pl.DataFrame, item: str) -> str | None:
     return None
 
 
-def _known(sample: pl.Series, missing: Collection[str]) -> pl.Series:
-    """First values of a column, of text those that are no words for nothing."""
-    if sample.dtype != pl.String:
-        return sample
-    return sample.to_frame().select(text_reader(sample, missing).alias(sample.name)).to_series()
+def _known(frame: pl.LazyFrame, sample: pl.Series, missing: Collection[str]) -> pl.Series:
+    """First values of a column, null for words for nothing; later values where the first rows have none."""
+    value = pl.col(sample.name).fill_nan(None) if sample.dtype.is_float() else pl.col(sample.name)
+    if sample.dtype == pl.String:
+        value = text_reader(sample, missing).alias(sample.name)
+    known = sample.to_frame().select(value).to_series()
+    if known.null_count() < len(known):
+        return known
+    return frame.select(value).drop_nulls().head(raw.SAMPLE).collect(engine="streaming").to_series()
 
 
 def _with_later_bytes(frame: pl.LazyFrame, sample: pl.Series) -> pl.Series:

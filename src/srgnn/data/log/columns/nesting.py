@@ -84,7 +84,8 @@ def _as_lists(frame: pl.LazyFrame, nested: str, names: Collection[str]) -> tuple
     element = _element(types.get(nested))
     texts = [name for name in dict.fromkeys([nested, *names]) if types.get(name) in TEXTS]
     if texts and nested in types and not isinstance(element, pl.Struct):
-        sample = frame.select({nested, *texts}).head(SAMPLE).collect(engine="streaming")
+        known = frame.select({nested, *texts}).filter(pl.col(nested).is_not_null())
+        sample = known.head(SAMPLE).collect(engine="streaming")
         form = find_form(sample[nested]) if element is None else None
         if form is not None:
             reader = form.reader(nested).alias(nested)

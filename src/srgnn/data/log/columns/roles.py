@@ -15,6 +15,7 @@ from srgnn.data.log.raw.separators import find_signs, long_separator
 from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE
 from srgnn.errors import UserError, typed
 
+SQL_NAME = re.compile(r"\[.*\]|`.*`")  # as SQL Server and MySQL quote names
 Possible = Mapping[str, Sequence[str]]
 
 
@@ -98,6 +99,8 @@ def check_header(files: RawFiles, possible: Iterable[Collection[str]]) -> None:
     head, path = files.head(files.paths[0]), files.known_paths[0]
     if not any(set(names).isdisjoint(head.columns) for names in possible):
         return
+    if all(map(SQL_NAME.fullmatch, head.columns)):
+        raise _sql_names(files, head.columns)
     line = head.separator.join(head.fields)
     signs = find_signs(line)
     # Signs around the known separator are part of a longer one where they are between all fields.
@@ -114,12 +117,27 @@ def check_header(files: RawFiles, possible: Iterable[Collection[str]]) -> None:
         raise UserError(f"{text} quote={SINGLE_QUOTE}.", "quote")
 
 
+def _sql_names(files: RawFiles, names: Sequence[str]) -> UserError:
+    """The error for a file whose names, or all of whose fields, are in brackets or backticks."""
+    text = f"{files.known_paths[0]} has its names in brackets or backticks ({shown(*names)}): "
+    with files.one_sentence():
+        rows = files.rows().head(1).collect()
+    if not all(SQL_NAME.fullmatch(value or "") for row in rows.rows() for value in row):
+        header = typed([name[1:-1] for name in names])
+        return UserError(f"{text}name the columns without them with header={header}.", "header")
+    if all(name.startswith("`") for name in names):
+        return UserError(f"{text}read the file without them with quote={typed('`')}.", "quote")
+    return UserError(f"{text}write names and values without them.")
+
+
 def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str], types: Types) -> MissingColumnsError:
     expected = ", ".join(" or ".join(map(shown, names or [role])) for role, names in possible.items())
     paths = list(dict.fromkeys(all_paths(types)))
     text = f"{files.name}: expected the columns {expected}; found {shown(*paths)}"
-    if files.kind in TEXT and files.header is None and _is_data(paths):
-        header = typed(_guessed_header(possible, paths))
+    first = files.head(files.paths[0]).columns if files.kind in TEXT and files.header is None else ()
+    if _is_data(first):
+        text = f"{files.name}: expected the columns {expected}; found {shown(*first)}"
+        header = typed(_guessed_header(possible, first))
         text += f", which look like values: if the file has no header, name all its columns with header={header}"
         return MissingColumnsError(f"{text}.", "header")
     for name, fields in _lists(types).items():
@@ -138,6 +156,36 @@ def _missing_columns(files: RawFiles, possible: Possible, missing: Sequence[str]
         text += ", or cut the visits of a user by time with columns.user=NAME session_gap=30m"
         arguments += ["columns.user", "session_gap"]
     return MissingColumnsError(f"{text}.", *arguments)
+
+
+def lacking_column(
+    files: RawFiles, place: int, columns: Sequence[str], name: str, argument: str | None
+) -> MissingColumnsError:
+    """The error for one of several files that lacks a column: none of its rows would count.
+
+    Args:
+        files: All files.
+        place: The place of the file among them.
+        columns: The columns that it has.
+        name: The column that it lacks.
+        argument: Name of the argument that needs the column; None for a role.
+    """
+    paths = "test_path" if place >= len(files.paths) - files.num_test else "path"
+    arguments = [paths] if argument is None else [argument, paths]
+    need = "other files have" if argument is None else f"{argument}= needs"
+    text = f"{files.known_paths[place]} has no column {shown(name)}, which {need}"
+    alike = find_alike([name], columns)
+    if files.kind in TEXT and files.header is None and _is_data(columns):
+        headers = (files.head(path).columns for path in files.paths)
+        same = next((header for header in headers if name in header and len(header) == len(columns)), None)
+        text += f"; its first line looks like values ({shown(*columns)}): if it has no header, "
+        text += "write one above them" if same is None else f"name the columns of all files with header={typed(same)}"
+        arguments += [] if same is None else ["header"]
+    elif alike is not None:
+        text += f": rename its column {shown(alike)} to {shown(name)}"
+    else:
+        text += f": add the column, or rename the one of {shown(*columns)} that holds it"
+    return MissingColumnsError(f"{text}, or leave the file out of {paths}=.", *arguments)
 
 
 def _is_data(names: Sequence[str]) -> bool:

@@ -12,12 +12,11 @@ import polars as pl
 from srgnn.data.log.raw.content import LINE_ENDS
 from srgnn.data.log.raw.header import Head
 from srgnn.data.log.raw.json_lines import without_constants
-from srgnn.data.log.raw.text import State, command, one, parse, raw_lines
+from srgnn.data.log.raw.text import FROM_OBJECTS, State, command, one, parse, raw_lines
 from srgnn.errors import UserError
 
 EXAMPLES = 3
 QUOTES = (r"[\"']", r"[\"'\w]")  # the patterns of the end of a row, and of the start of the next one
-UNPYTHON = "jq -c ."
 UNESCAPE = r"""sed 's/\\"/""/g'"""
 
 
@@ -203,7 +202,7 @@ def _program(lines: Sequence[str]) -> str | None:
         rests.append(line[end:].strip())
     if all(rest == "," for rest in rests):
         return "sed 's/,[[:space:]]*$//'"
-    return "jq -c ." if all(rest.startswith("{") for rest in rests) else None
+    return FROM_OBJECTS if all(rest.startswith("{") for rest in rests) else None
 
 
 def _fault(lines: Sequence[_Line], start: int, head: Head, quote: str | None) -> tuple[Fault | None, int]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from srgnn.data.log.raw.broken import UNPYTHON, BrokenLine, Fault, Findings, end_between
+from srgnn.data.log.raw.broken import BrokenLine, Fault, Findings, end_between
 from srgnn.data.log.raw.json_lines import is_object, repeated_fields, with_nulls
-from srgnn.data.log.raw.text import command, raw_lines
+from srgnn.data.log.raw.text import FROM_LINES, command, raw_lines
 from srgnn.errors import UserError
 
 JSON, PYTHON, HALF, NOT_JSON = range(4)  # Python's json.dumps writes NaN and Infinity, which JSON does not have
@@ -64,7 +64,7 @@ def repeated_field(paths: Sequence[Path]) -> UserError:
     found = {path: repeated_fields(path, None) for path in paths}
     path, lines = next((path, lines) for path, lines in found.items() if lines)
     number, names = next(iter(lines.items()))
-    fix = command(path, UNPYTHON, "fields")
+    fix = command(path, FROM_LINES, "fields")
     text = f"{path} line {number}: the field {names[0]} occurs more than once in one object: write it once"
     return UserError(f"{text}, or keep its last value, for instance with {fix}.")
 

@@ -11,7 +11,18 @@ import polars as pl
 
 from srgnn.data.log.raw.archives import ZIP, check_archive
 from srgnn.data.log.raw.packed import START, first_bytes
-from srgnn.data.log.raw.text import GZIP, PACKED, UNPACK, command, python, raw_lines, unpack, unpacking
+from srgnn.data.log.raw.text import (
+    FROM_ARRAY,
+    FROM_OBJECTS,
+    GZIP,
+    PACKED,
+    UNPACK,
+    command,
+    python,
+    raw_lines,
+    unpack,
+    unpacking,
+)
 from srgnn.data.log.words import counted
 from srgnn.errors import UserError
 
@@ -208,10 +219,10 @@ def _check_json(path: Path, text: bytes) -> None:
     first = first.strip()
     expected = "expected one JSON object per line"
     if first == b"[" or (first.startswith(b"[") and first[1:].lstrip().startswith(b"{")):
-        fix = command(path, "jq -c '.[]'", "lines")
+        fix = command(path, FROM_ARRAY, "lines")
         raise UserError(f"{path} is one JSON array: {expected}, as written by {fix}.")
     if first.startswith(b"{") and rest.strip() and not rest.lstrip().startswith(b"{") and not _is_json(first):
-        fix = command(path, "jq -c .", "lines")
+        fix = command(path, FROM_OBJECTS, "lines")
         raise UserError(f"{path} has JSON objects of several lines: {expected}, as written by {fix}.")
 
 

@@ -10,7 +10,6 @@ import polars as pl
 from srgnn.data.checksums import sha256_of
 from srgnn.data.log.raw.alike import alike
 from srgnn.data.log.raw.broken import (
-    UNPYTHON,
     BrokenLine,
     Findings,
     broken_lines,
@@ -24,7 +23,7 @@ from srgnn.data.log.raw.header import IS_HEADER, Head, cleaned, empty, is_repeat
 from srgnn.data.log.raw.json_lines import field_names, scan_json
 from srgnn.data.log.raw.packed import damaged
 from srgnn.data.log.raw.paths import JSON, PARQUET, TEXT, kind_of
-from srgnn.data.log.raw.text import command, contains, raw_lines, unpacking
+from srgnn.data.log.raw.text import FROM_LINES, command, contains, raw_lines, unpacking
 from srgnn.data.log.words import counted
 from srgnn.data.log.writing import writing
 from srgnn.errors import UserError, typed
@@ -298,6 +297,6 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
             return files.broken_lines(findings.broken, skip=True)
         if findings.constants:
             path, number = next(iter(findings.constants.items()))
-            fix = command(path, UNPYTHON, "null")
+            fix = command(path, FROM_LINES, "null")
             return UserError(f"{path} has NaN or Infinity in {counted(number, 'line')}: write null, with {fix}.")
     return UserError(f"{files.name} cannot be read as {files.kind[1:]} ({text}).")

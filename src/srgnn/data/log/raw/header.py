@@ -11,7 +11,14 @@ import polars as pl
 
 from srgnn.data.log.raw.content import LINE_ENDS, other_line_ends
 from srgnn.data.log.raw.packed import damaged
-from srgnn.data.log.raw.separators import SEPARATORS, check_spaces, find_separator, find_signs, long_separator
+from srgnn.data.log.raw.separators import (
+    SEPARATORS,
+    check_rows,
+    check_spaces,
+    find_separator,
+    find_signs,
+    long_separator,
+)
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
 from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
 from srgnn.data.log.words import counted
@@ -22,6 +29,7 @@ LINES = 1000  # that are read to find the header,
 MOST = 100_000  # or as many, if the first ones are blank or comments
 BELOW = 50  # lines below the header that are compared with it
 COMMENT = "#"
+SQL_SIGNS = "[]`"  # around the names of columns
 SEPARATOR_LINE = re.compile(r'"?\s*sep\s*= *(?:"(.)"|(.))(?:\s|\2)*"?', re.IGNORECASE)  # of Excel, or padded
 
 
@@ -82,6 +90,7 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
     for sign in LINE_ENDS if height + 1 == len(lines) else "\r":  # a name may hold others
         if sign in unquoted.rstrip():
             raise other_line_ends(path, sign)
+    is_detected = separator is None
     separator, top = _top(path, lines, height, header, separator, quote)
     check_spaces(path, lines, separator, quote)
     if top is not None:
@@ -104,16 +113,18 @@ def read_head(path: Path, header: Sequence[str] | None, separator: str | None, q
         names = [clean(field) for field in fields]
         repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
         spaced = tuple(field for field in fields if clean(field) != field)
+        if is_detected:
+            check_rows(path, unique(names), lines[end : end + ROWS], separator, quote)
         return Head(separator, unique(names), end, repeated, spaced, comments, fields=written)
     if len(header) != len(fields):
         signs = find_signs(line) if len(fields) == 1 else ""
         if len(signs) > 1:
             raise long_separator(path, signs)
         raise ArgumentError("header", list(header), f"the names of the {counted(len(fields), 'column')} of {path.name}")
-    pairs = list(zip(fields, header, strict=True))
-    is_header = any(clean(field).lower() == name.lower() != "" for field, name in pairs)
+    pairs = [(clean(field), clean(field).strip(SQL_SIGNS)) for field in fields]
+    is_header = any(new and new.lower() in map(str.lower, old) for old, new in zip(pairs, header, strict=True))
     is_header |= top is not None and top.is_header
-    replaced = top is not None or (is_header and any(clean(field) != name for field, name in pairs))
+    replaced = top is not None or (is_header and any(new not in old for old, new in zip(pairs, header, strict=True)))
     if not is_header:
         return Head(separator, tuple(header), height, (), (), comments, replaced)
     return Head(separator, tuple(header), end, (), (), comments, replaced, written)

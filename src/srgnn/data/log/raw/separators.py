@@ -23,7 +23,7 @@ def find_separator(path: Path, lines: Sequence[str], header: Sequence[str] | Non
     Args:
         path: The file.
         lines: Its lines from the header or the first row on, at least one.
-        header: The names of all columns, whose number the first line should have; None if the file names them.
+        header: The names of all columns, whose number most lines should have; None if the file names them.
         quote: The character around fields that hold separators; None if quotes are part of the text.
     """
     parts = [line if quote is None else "".join(line.split(quote)[::2]) for line in lines if line.strip()]
@@ -33,8 +33,9 @@ def find_separator(path: Path, lines: Sequence[str], header: Sequence[str] | Non
 
     def rank(separator: str) -> tuple[bool, int, int]:
         counts = [line.count(separator) for line in plain]
-        has_width = header is not None and 0 < counts[0] == len(header) - 1
-        return has_width, min(counts[0], sorted(counts)[len(counts) // 2]), counts[0]
+        median = sorted(counts)[len(counts) // 2]
+        has_width = header is not None and 0 < median == len(header) - 1
+        return has_width, min(counts[0], median), counts[0]
 
     return max(SEPARATORS, key=rank)
 
@@ -53,6 +54,31 @@ def long_separator(path: Path, signs: str) -> UserError:
         "separator",
         "quote",
     )
+
+
+def check_rows(path: Path, names: Sequence[str], rows: Sequence[str], separator: str, quote: str | None) -> None:
+    """Refuses a header whose separator the rows below it lack, while they have another one as often.
+
+    Args:
+        path: The file.
+        names: The names of all columns.
+        rows: The first lines below the header.
+        separator: The separator of the header.
+        quote: The character around fields that hold separators; None if quotes are part of the text.
+
+    Raises:
+        UserError: for such a header.
+    """
+    plain = [line if quote is None else "".join(line.split(quote)[::2]) for line in rows if line.strip()]
+    if len(plain) < 2 or any(separator in line for line in plain):
+        return
+    for other in SEPARATORS:
+        if 2 * sum(line.count(other) == len(names) - 1 > 0 for line in plain) > len(plain):
+            raise UserError(
+                f"{path} has the separator {separator!r} in its header and {other!r} in its rows: name all columns "
+                f"with header={typed(names)}, which replaces that line.",
+                "header",
+            )
 
 
 def check_spaces(path: Path, lines: Sequence[str], separator: str, quote: str | None) -> None:

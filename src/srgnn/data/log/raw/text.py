@@ -143,6 +143,19 @@ def unpack(path: Path, suffix: str | None = None) -> str:
     return f"{unpacking(path)} < {shlex.quote(str(path))} > {_beside(path, 'unpacked', suffix)}"
 
 
+# JSON lines of other JSON. Not by jq, which rounds integers of 2^53 or more, so that two ids become one.
+FROM_ARRAY = python("import json, sys; [print(json.dumps(row)) for row in json.load(sys.stdin.buffer)]")
+FROM_OBJECTS = python(
+    'import json, re, sys; text = sys.stdin.buffer.read().decode("utf-8-sig"); '
+    r'text = re.sub(r"(\x22(?:\\.|[^\x22\\])*\x22)|}\s*{", lambda match: match[1] or "},{", text); '
+    '[print(json.dumps(row)) for row in json.loads(f"[{text}]")]'
+)
+FROM_LINES = python(
+    "import json, sys; [print(json.dumps(json.loads(line, parse_constant=lambda name: None))) "
+    "for line in sys.stdin.buffer if line.strip()]"
+)
+
+
 def command(path: Path, program: str, word: str, suffix: str | None = None) -> str:
     """The shell command that sends a file through a program into a new file beside it.
 

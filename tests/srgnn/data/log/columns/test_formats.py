@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from datetime import datetime
 
 import polars as pl
 import pytest
@@ -44,6 +45,24 @@ def suggested(error: UserError) -> list[str]:
 )
 def test_formats_that_can_be_read_in_one_way_only_are_detected(value: str):
     assert read([value]) == ["2014-04-01 10:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("winter", "summer"),
+    [
+        ("2014-03-01T10:00:00Z", "2014-04-01T11:00:00+01:00"),
+        ("2014-03-01T10:00:00.5Z", "2014-04-01T11:00:00.5+0100"),
+        ("2014-03-01 10:00:00Z", "2014-04-01 11:00:00+01:00"),
+        ("2014-03-01T10:00Z", "2014-04-01T11:00+01:00"),
+        ("20140301T100000Z", "20140401T110000+0100"),
+        ("2014-03-01T10:00:00Z[UTC]", "2014-04-01T11:00:00+01:00[UTC]"),
+    ],
+)
+def test_an_offset_may_come_after_any_number_of_times_in_utc(winter: str, summer: str):
+    values = pl.Series("time", [winter, summer])
+    for first in (values[:1], values[1:]):
+        times = values.to_frame().select(find_format(first).reader).to_series().to_list()
+        assert [stamp(time) for time in times] == ["2014-03-01 10:00:00", "2014-04-01 10:00:00"]
 
 
 def test_times_in_utc_stay_there():
@@ -135,3 +154,16 @@ def test_times_in_single_quotes_lead_to_the_option():
         read(["'2014-04-01'", None, "'2014-04-02'"])
     word = str(error.value).partition("quote=")[2].partition(";")[0]
     assert OverridesParser.create().parse_override(f"quote={shlex.split(word)[0]}").value() == "'"
+
+
+@pytest.mark.parametrize("year", [100, 1800, 1899, 2201, 2999, 9999])
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%d/%b/%Y:%H:%M:%S +0000", None])
+def test_times_of_any_year_lead_to_the_format_that_takes_them(year: int, form: str | None):
+    time = datetime(year, 4, 1, 10)
+    value = time if form is None else time.strftime(form.replace("%Y", f"{year:04d}"))
+    words = "before 1990" if year < 1990 else "in the future"
+    with pytest.raises(
+        UserError, match=rf", are {words}, {time} by the format .*: take them as they are with"
+    ) as error:
+        read([value])
+    assert read([value], suggested(error.value)[0]) == [str(time)]

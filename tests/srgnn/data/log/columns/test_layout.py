@@ -317,6 +317,39 @@ def test_a_header_that_is_missing_or_unusual(tmp_path: Path, log: Path, header: 
         assert raw(load(tmp_path, "clicks", log, *options), "train") == TRAIN
 
 
+@pytest.mark.parametrize("signs", ["[]", "``"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_names_as_sql_quotes_them(tmp_path: Path, log: Path, signs: str, separator: str):
+    header, rows = log.read_text().split("\n", 1)
+    quoted = separator.join(f"{signs[0]}{name}{signs[1]}" for name in header.split(","))
+    rows = rows.replace(",", separator)
+    log.write_text(f"{quoted}\n{rows}")
+    with pytest.raises(
+        UserError, match=r"has its names in brackets or .* with dataset\.header='\[session,item,time\]'"
+    ):
+        load(tmp_path, "clicks", log)
+    data = load(tmp_path, "clicks", log, "dataset.header=[session,item,time]")
+    assert (raw(data, "train"), data.manifest["notices"]) == (TRAIN, [])
+
+
+def test_values_as_mysql_quotes_names(tmp_path: Path, log: Path):
+    log.write_text("".join(f"`{line}`\n".replace(",", "`,`") for line in log.read_text().splitlines()))
+    with pytest.raises(UserError, match=r"names in brackets .*: read the file without them with dataset\.quote="):
+        load(tmp_path, "clicks", log)
+    assert raw(load(tmp_path, "clicks", log, "dataset.quote='`'"), "train") == TRAIN
+
+
+def test_names_for_files_without_headers_are_those_of_one_file(tmp_path: Path, log: Path):
+    rows = log.read_text().splitlines(keepends=True)[1:]
+    for name, part in (("a", rows[:5]), ("b", rows[5:])):
+        (tmp_path / f"{name}.csv").write_text("".join(part))
+    log.unlink()
+    with pytest.raises(UserError, match=r"found 1, 10, 1396310400, which .*header='\[session_id,item_id,timestamp\]'"):
+        load(tmp_path, "clicks", tmp_path / "*.csv")
+    data = load(tmp_path, "clicks", tmp_path / "*.csv", "dataset.header=[session_id,item_id,timestamp]")
+    assert raw(data, "train") == TRAIN
+
+
 def test_names_for_a_missing_header_follow_the_values(tmp_path: Path):
     path = tmp_path / "log.tsv"
     path.write_text("2014-04-01 10:00:00\tu1\tlamp\t5\n")

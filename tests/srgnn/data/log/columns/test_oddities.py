@@ -33,6 +33,26 @@ def test_spaces_are_removed_and_counted(tmp_path: Path, late: bool):
     assert text in notices(data)
 
 
+@pytest.mark.parametrize("sign", [*"\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u202c\u2060\u2069\ufeff\ufffb"])
+def test_invisible_characters_are_removed_and_counted(tmp_path: Path, log: Path, sign: str, late: bool):
+    log.write_text(log.read_text().replace(",12,", f",{sign}12{sign},"))
+    data = load(tmp_path, "clicks", log)
+    assert raw(data, "train") == TRAIN
+    assert notices(data) == [f"Spaces around values, such as {sign + '12' + sign!r} in item, were removed (rows: 3)."]
+
+
+@pytest.mark.parametrize(
+    "item",
+    ["\U0001f468\u200d\U0001f467", "a\u200cb", "co\u00adop", "\U0001f3f4\U000e0067\U000e0062\U000e007f", "\u06dd"],
+    ids=ascii,
+)
+def test_invisible_characters_within_ids_stay(tmp_path: Path, log: Path, item: str):
+    log.write_text(log.read_text().replace(",12,", f",{item},"))
+    data = load(tmp_path, "clicks", log)
+    assert item in data.vocabulary.ids
+    assert notices(data) == []
+
+
 def test_spaces_of_rows_that_are_no_clicks_do_not_count(tmp_path: Path, log: Path):
     log.write_text(log.read_text() + "9, 12 ,1399000000\n")
     assert notices(load(tmp_path, "clicks", log, "dataset.where='CAST(session AS BIGINT) < 9'")) == []

@@ -74,7 +74,7 @@ def test_a_number_in_a_different_unit_from_most_is_null():
     assert read(["60", "-60"], "s") == ["1970-01-01 00:01:00", "1969-12-31 23:59:00"]  # unless the unit is given
 
 
-@pytest.mark.parametrize("value", ["07/04/14", "14-04-07", "1014-04-07"])
+@pytest.mark.parametrize("value", ["07/04/14", "14-04-07"])
 def test_a_format_that_gives_implausible_years_is_not_detected(value):
     with pytest.raises(UserError, match=f"such as '{value}': name their format"):
         read([value])

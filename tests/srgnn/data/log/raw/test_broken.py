@@ -204,10 +204,12 @@ def test_a_table_of_items_names_its_broken_line(tmp_path: Path):
         files.one_sentence(),
     ):
         files.rows().collect()
-    files = RawFiles(find_files("items.path", written(tmp_path / "items.jsonl", '{"id": 1, "price": NaN}\n')))
+    files = RawFiles(
+        find_files("items.path", written(tmp_path / "items.jsonl", '{"id": 9007199254740993, "price": NaN}\n\n'))
+    )
     with pytest.raises(UserError, match="has NaN or Infinity in 1 line: write") as error, files.one_sentence():
         files.rows().collect()
-    assert RawFiles(find_files("items.path", typed(error.value))).rows().collect().rows() == [(1, None)]
+    assert RawFiles(find_files("items.path", typed(error.value))).rows().collect().rows() == [(2**53 + 1, None)]
 
 
 @pytest.mark.parametrize("content", ["\n\n", "\ufeff", "\ufeff\n", " \n"])

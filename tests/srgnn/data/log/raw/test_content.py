@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow.orc as orc
 import pytest
-from raw_rows import CSV, ROWS, ids, typed, written, zstd
+from raw_rows import CSV, ROWS, ids, read_rows, typed, written, zstd
 
 from srgnn.data.log.raw.converted import converted
 from srgnn.data.log.raw.files import RawFiles
@@ -131,6 +131,29 @@ def test_what_gzip_data_holds_is_unpacked_step_by_step(tmp_path: Path, name: str
             ids(path)
         path = typed(error.value)
     assert ids(path) == ROWS
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    "join",
+    [
+        json.dumps,
+        lambda rows: json.dumps(rows, indent=1),
+        lambda rows: " ".join(map(json.dumps, rows)),
+        lambda rows: "\n".join(json.dumps(row, indent=1) for row in rows),
+        lambda rows: "\n".join(json.dumps(row).replace('"note"', '"in": {"n": 1, "n": 2}, "note"') for row in rows),
+    ],
+    ids=["array", "indented array", "one line", "indented objects", "repeated fields"],
+)
+def test_ids_beyond_2_53_stay_apart_in_converted_json(tmp_path: Path, join, mark: str):
+    ids_of_rows = [(2**53 + 1, 2**53 + 2 + n) for n in range(3)]
+    note = {"note": 'é "} {" \\', "price": float("nan")}
+    rows = [{"session_id": s, "item_id": i, "timestamp": "2014-04-01"} | note for s, i in ids_of_rows]
+    with pytest.raises(UserError, match="python -c ") as error:
+        ids(written(tmp_path / "log.jsonl", mark + join(rows)))
+    read = read_rows(typed(error.value))
+    assert read.table.select("key", "item").collect().rows() == ids_of_rows
+    assert read.layout.frame.select("note", "price").collect().rows() == [(note["note"], None)] * 3
 
 
 @pytest.mark.parametrize("packed", [False, True])

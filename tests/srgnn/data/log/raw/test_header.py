@@ -1,6 +1,7 @@
 """What stands above the rows of text files."""
 
 import gzip
+import re
 from pathlib import Path
 
 import polars as pl
@@ -70,6 +71,20 @@ def test_tabs_beside_a_separator_are_padding(tmp_path: Path, separator: str, pad
     head, *rows = [line.replace(",", padded.format(separator)) for line in CSV.splitlines()]
     rows = rows if all_lines else CSV.replace(",", separator).splitlines()[1:]
     assert ids(written(tmp_path / name, "\n".join([head, *rows]))) == ROWS
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("kind", ["csv", "csv.gz"])
+@pytest.mark.parametrize(("first", "second"), [(";", ","), (",", ";"), ("\t", ","), (",", "\t"), (", ", "|")])
+def test_another_separator_in_the_header_than_in_the_rows(tmp_path: Path, first: str, second: str, kind: str, end: str):
+    content = HEADER.replace(",", first) + CSV.removeprefix(HEADER).replace(",", second)
+    content = content.replace("\n", end).encode()
+    path = written(tmp_path / f"log.{kind}", gzip.compress(content) if kind == "csv.gz" else content)
+    sentence = f"has the separator {first.strip(' ')!r} in its header and {second!r} in its rows: name all columns"
+    with pytest.raises(UserError, match=re.escape(sentence)) as error:
+        ids(path)
+    assert " with header='[session_id,item_id,timestamp,note]', which" in str(error.value)
+    assert ids(path, header=NAMES) == ROWS
 
 
 @pytest.mark.parametrize("separator", ["\t", ";", "|"])
