@@ -176,7 +176,7 @@ def test_a_moved_log_is_evaluated_by_its_path_alone(program, tmp_path: Path):
             "k=50000: the data has only 43,097 items, and a cut-off cannot be larger: give smaller",
         ),
         (["dataset=diginetica", "trainer=gpu"], "trainer=gpu is not available here"),
-        (["trainer=gpu"], "use trainer=cpu or fix trainer.*."),
+        (["trainer=gpu"], "use trainer=cpu, or install a build of torch for your GPU (docs/install.md)."),
         (["trainer.precision=8"], "Error: trainer.precision=8: expected one of 32-true, "),
         (["model=srgnn_fast"], "model=srgnn_fast is now called recipe=srgnn_fast."),
         (["dataset=yoochoose1_4"], "dataset=yoochoose1_4 is now called dataset=yoochoose1_4_log."),

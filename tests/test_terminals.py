@@ -1,5 +1,6 @@
 """The programs on terminals and pipes that are not UTF-8."""
 
+import logging
 import os
 import pty
 import subprocess
@@ -66,6 +67,7 @@ def test_training_evaluation_and_recommendations_are_shown_in_cp1252(tmp_path: P
 
 def test_a_stream_that_is_no_text_file_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "stdout", object())
+    monkeypatch.setattr(logging.getLogger("srgnn"), "handlers", [])  # the one that is added here goes with the test
     show_log()
 
 

@@ -221,7 +221,7 @@ def test_a_file_without_permission_is_reported(tmp_path: Path):
     root = os.geteuid() == 0  # root may read everything
     try:
         if root:
-            for folder in (tmp_path, *tmp_path.parents[:2]):
+            for folder in (tmp_path, *tmp_path.parents[:3]):
                 folder.chmod(0o755)
             os.seteuid(65534)
         with pytest.raises(UserError, match=r"log\.csv cannot be read \(Permission denied\)"):
