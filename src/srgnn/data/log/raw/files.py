@@ -159,9 +159,8 @@ class RawFiles:
             quote_char=self.quote,
             glob=False,
         )
-        columns = list(head.columns)
+        columns = [name for name in head.columns if not numbered or name != "_line"]
         if numbered:
-            columns = [name for name in columns if name != "_line"]
             ends = pl.sum_horizontal(pl.col(head.columns).str.count_matches("\n", literal=True).fill_null(0))
             above = ends.cum_sum().shift(1, fill_value=0)
             number = pl.int_range(pl.len(), dtype=pl.Int64) + head.height + 1 + above
@@ -280,14 +279,12 @@ class RawFiles:
 
 
 def _unreadable(files: RawFiles, error: Exception) -> UserError:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, pl.exceptions.NoDataError):
         blank = [known_path for known_path, file in files.each() if not file._has_lines_besides(())]
         left = UserError(f"{files.name}: no row is left without the broken lines of a file: fix some, or leave it out.")
         return empty(blank[0]) if blank else left
     for path in files.paths:
-        sentence = (damaged(path) or not_utf8(path)) if files.is_text else damaged_parquet(path)
-        if sentence is not None:
+        if sentence := (damaged(path) or not_utf8(path)) if files.is_text else damaged_parquet(path):
             return sentence
     if files.is_text:
         if isinstance(error, pl.exceptions.DuplicateError) and files.kind in JSON:
@@ -299,4 +296,5 @@ def _unreadable(files: RawFiles, error: Exception) -> UserError:
             path, number = next(iter(findings.constants.items()))
             fix = command(path, FROM_LINES, "null")
             return UserError(f"{path} has NaN or Infinity in {counted(number, 'line')}: write null, with {fix}.")
-    return UserError(f"{files.name} cannot be read as {files.kind[1:]} ({text}).")
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return UserError(f"{files.name} cannot be read as {files.kind[1:]} ({reason}).")

@@ -179,7 +179,7 @@ def test_unreadable_files_are_reported(tmp_path: Path):
         ("cut.csv.gz", large[: len(large) // 2], r"cut\.csv\.gz is truncated or damaged"),
         ("cut.csv.zst", b"\x28\xb5\x2f\xfd\x00X!", r"cut\.csv\.zst is truncated or damaged"),
         ("bad.parquet", b"PAR1", r"bad\.parquet cannot be read as parquet"),
-        ("blank.csv.gz", gzip.compress(b"", mtime=0), "is empty"),
+        ("blank.csv.gz", gzip.compress(b""), "is empty"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=sentence) as error:
