@@ -11,7 +11,7 @@ from torch_geometric.data import Batch
 
 from srgnn.contracts import SessionModel
 from srgnn.data.graphs import SessionGraphs, evaluation_batch_size
-from srgnn.errors import check_int
+from srgnn.errors import UserError, check_int
 from srgnn.metrics import (
     check_finite,
     metrics_by_clicks,
@@ -46,7 +46,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a test found about one model.
+    """The metrics and ranks of one model on the test prefixes.
 
     Args:
         metrics: recall@k, mrr@k and ndcg@k; coverage, popularity and novelty at one cut-off. See :mod:`srgnn.metrics`.
@@ -88,7 +88,7 @@ class Ranker:
             self.norm = self.embedding.norm(self.items)
             self.longest = self.items.norm(dim=1).max()
             if self.shard is not None:
-                self.shard.sum(self.longest)  # no shorter, and NaN if one is
+                self.shard.sum(self.longest)  # at least that of each block, and NaN if one is
 
     @torch.inference_mode()
     def __call__(self, batch: Batch, top: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -229,6 +229,8 @@ def _ranked(
 ) -> Iterator[tuple[Batch, Tensor, Tensor, Tensor]]:
     """The batches of all prefixes, with what :class:`Ranker` finds for them."""
     check_int("top", top, 0, graphs.num_items)
+    if not len(graphs):
+        raise UserError("There is no prefix to test: every session needs two clicks or more.")
     ranker = Ranker(model, graphs.items.device)
     holds_scores = ranker.rank is None and not ranker.in_tiles
     size = evaluation_batch_size(graphs.num_items, graphs.items.device, holds_scores)

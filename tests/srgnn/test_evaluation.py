@@ -33,6 +33,12 @@ def test_more_best_items_than_there_are_give_one_sentence(graphs: SessionGraphs)
         rank(Table(torch.randn(len(graphs), graphs.num_items)), graphs, top=graphs.num_items + 1)
 
 
+def test_no_prefix_at_all_gives_one_sentence():
+    for test in (measure, lambda model, graphs, *others: evaluate(model, graphs, [5])):
+        with pytest.raises(UserError, match="no prefix to test: every session needs two clicks"):
+            test(Table(torch.randn(2, 5)), SessionGraphs(Sessions.from_lists([[0], [1]]), 5), torch.ones(5), [5])
+
+
 def test_ranks_and_best_items_come_from_one_pass_over_the_scores(graphs: SessionGraphs, monkeypatch):
     monkeypatch.setattr("srgnn.evaluation.evaluation_batch_size", lambda num_items, device, holds_scores: 40)
     scores = torch.randn(len(graphs), graphs.num_items)

@@ -58,7 +58,7 @@ class ItemToItem(CountedModel):
         num_items: Number of items :math:`V`.
     """
 
-    # The items that are evident from item i, other[ptr[i]] to other[ptr[i + 1]], and their scores.
+    # The items that occur together with item i, other[ptr[i]] to other[ptr[i + 1]], and their scores.
     ptr: Tensor  # [V + 1]
     other: Tensor
     score: Tensor

@@ -58,8 +58,9 @@ class CountedModel(Counts):
     def observe(self, train: Sessions) -> None:
         """Counts the buffers in the training sessions."""
         self.by_popularity = None
-        clicks = torch.bincount(train.items, minlength=self.num_items).float()
-        self.popularity = clicks / (clicks.max() + 1) - 1
+        clicks = torch.bincount(train.items, minlength=self.num_items)
+        top = clicks.max() + 1
+        self.popularity = ((clicks - top).double() / top).float()  # below zero, however many clicks there are
 
     def candidates(self, batch: Batch) -> Candidates:
         """The items that the sessions of a batch are evidence for, with their scores."""
@@ -95,13 +96,13 @@ class CountedModel(Counts):
         popularity, items = self.by_popularity
         is_target = item == target[session]
         target_score = self.popularity[target].index_put((session[is_target],), score[is_target])  # [B]
-        is_evident = target_score >= 0
+        is_candidate = target_score >= 0
         at_least = (score >= target_score[session]).long()
         # Of a target that is no candidate: items with its popularity, but for the candidates, which are all above.
         popular = self.num_items - torch.searchsorted(popularity, target_score)
         below = (self.popularity[item] < target_score[session]).long()
-        ranks = torch.where(is_evident, 0, popular).index_add(
-            0, session, torch.where(is_evident[session], at_least, below)
+        ranks = torch.where(is_candidate, 0, popular).index_add(
+            0, session, torch.where(is_candidate[session], at_least, below)
         )
         # As int32, which sorts faster: floats that are not negative are in the order of their bits.
         order, place = descending(session, score.view(torch.int32))

@@ -27,6 +27,12 @@ SAME = (
     *("seed", "k", "trainer", "matmul_precision", "paths", "logger", "engine", "launcher", "hydra", "resume"),
     *(f"dataset.{name}" for name in ("path", "test_path", "items.path", "cache", "data", "engine", "strict")),
 )
+# But these arguments of the Trainer do: they change what is trained or chosen.
+TRAINING = (
+    *("trainer.precision", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
+    *("trainer.accumulate_grad_batches", "trainer.limit_train_batches", "trainer.limit_val_batches"),
+    "trainer.overfit_batches",
+)
 PLACE = ("session", "clicks", "target")  # of a prefix, in the table of ranks
 FAR = 2**15 - 1  # ranks beyond this are cut to it: the table takes half of the memory
 LARGEST = FAR - 1  # cut-off
@@ -58,14 +64,14 @@ class FinishedRun:
     def config(self) -> dict[str, str]:
         """The options that make its row, with all defaults; those typed, in the folders of older versions."""
         flat = flat_options(self.result.get("config", {}))
-        known = {name: _shown(each) for name, each in flat.items() if not is_within(name, SAME)}
+        known = {name: _shown(each) for name, each in flat.items() if _makes_row(name)}
         return known or self.options
 
     @property
     def options(self) -> dict[str, str]:
         """The options that were typed and that make its row."""
         given = {option(text): _shown(value(text)) for text in self.result.get("overrides", ())}
-        return {name: text for name, text in given.items() if not is_within(name, SAME)}
+        return {name: text for name, text in given.items() if _makes_row(name)}
 
     @property
     def seed(self) -> int:
@@ -90,6 +96,10 @@ class FinishedRun:
             memory=self.result.get("peak_memory_gb"),
             resumed=bool(self.result.get("resumed")),
         )
+
+
+def _makes_row(name: str) -> bool:
+    return name in TRAINING or not is_within(name, SAME)
 
 
 def _shown(given: Any) -> str:

@@ -133,7 +133,7 @@ def paired_bootstrap(differences: Floats, draws: int = 10_000, seed: int = 0) ->
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrects p-values for their number: below a level, at most that share of all families has a false one.
+    """Corrects p-values for their number: the chance that any of them is below a level by luck is at most that level.
 
     The smallest of m p-values is multiplied by m, the next one by m - 1 and so on; none becomes smaller than the one
     before it, or larger than 1.

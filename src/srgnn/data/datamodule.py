@@ -35,6 +35,7 @@ class PrefixBatches(Sampler[Tensor]):
         self.rank, self.num_shares = rank, num_shares
         self.epoch = 0
         self.position = 0  # number of batches of this epoch handed out so far
+        self.resumed: dict[str, int] = {}  # the epoch and position at which the next pass begins
         self.sampler = self  # Lightning looks for set_epoch here
 
     def set_epoch(self, epoch: int) -> None:
@@ -51,7 +52,9 @@ class PrefixBatches(Sampler[Tensor]):
         else:
             generator = torch.Generator().manual_seed(self.seed * 1000 + self.epoch)  # no run has 1000 epochs
             order = torch.randperm(self.num_samples, generator=generator, dtype=kind)
-        self.position %= len(self)
+        resumed, self.resumed = self.resumed, {}
+        # A checkpoint at the end of an epoch resumes with the next one, whole.
+        self.position = resumed["position"] if resumed.get("epoch") == self.epoch else 0
         for begin in range(self.position * self.batch_size, self.num_samples, self.batch_size):
             self.position += 1
             yield order[begin : begin + self.batch_size][self.rank :: self.num_shares].long()
@@ -65,10 +68,10 @@ class GraphLoader(DataLoader[Any]):
         super().__init__(graphs, batch_sampler=batches, collate_fn=_unchanged)  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, int]:
-        return {"position": self.batches.position}
+        return {"epoch": self.batches.epoch, "position": self.batches.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.batches.position = state["position"]
+        self.batches.resumed = state
 
 
 def _unchanged(batch: Batch) -> Batch:
@@ -80,11 +83,12 @@ class SessionDataModule(LightningDataModule):
 
     Args:
         train: Training sessions.
-        evaluation: Sessions to evaluate on, for validation in `fit` and for testing in `test`; None skips both.
+        evaluation: Sessions to validate on after every epoch; None skips that.
         num_items: Number of candidates.
         batch_size: Training prefixes per optimizer step, over all processes.
         seed: Seed of the shuffling.
         order: `shuffled`, anew in every epoch, or `time`, oldest sessions first.
+        in_products: Whether the scores are products with the item embeddings, which need not be held on a CPU.
 
     Raises:
         ArgumentError: for an unknown order.
@@ -98,10 +102,11 @@ class SessionDataModule(LightningDataModule):
         batch_size: int = 100,
         seed: int = 0,
         order: str = "shuffled",
+        in_products: bool = True,
     ):
         super().__init__()
         self.train, self.evaluation, self.num_items = train, evaluation, num_items
-        self.batch_size = batch_size
+        self.batch_size, self.in_products = batch_size, in_products
         self.seed = seed if check_choice("order", order, ORDERS) == "shuffled" else None
 
     def train_dataloader(self) -> GraphLoader:
@@ -111,12 +116,8 @@ class SessionDataModule(LightningDataModule):
         if self.evaluation is None:
             return []
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        return self._loader(
-            self.evaluation, evaluation_batch_size(self.num_items, device, holds_scores=device.type != "cpu")
-        )
-
-    def test_dataloader(self) -> GraphLoader | list[GraphLoader]:
-        return self.val_dataloader()
+        holds_scores = device.type != "cpu" or not self.in_products
+        return self._loader(self.evaluation, evaluation_batch_size(self.num_items, device, holds_scores))
 
     def _loader(self, sessions: Sessions, batch_size: int, seed: int | None = None) -> GraphLoader:
         rank, num_shares, device = 0, 1, torch.device("cpu")

@@ -47,7 +47,7 @@ class Clicks:
         return to_end(self.session, self.ptr)
 
     def last(self, values: Tensor) -> Tensor:
-        """Of values of all clicks, those of the last clicks, [L, d] -> [B, d]."""
+        """The values at the last click of each session, [L, d] -> [B, d]."""
         return values.index_select(0, self.ptr[1:] - 1)
 
     def additive_attention(self, query: Module, of_click: Tensor, of_session: Tensor) -> Tensor:

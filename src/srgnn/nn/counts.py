@@ -38,7 +38,7 @@ def _take_sizes(module: Module, state: dict[str, Any], prefix: str, *arguments: 
     """Gives the buffers of a module the sizes and types that they have in a state dict."""
     for name, buffer in module.named_buffers(recurse=False):
         stored = state.get(prefix + name)
-        if isinstance(stored, Tensor) and stored.shape != buffer.shape:
+        if isinstance(stored, Tensor) and (stored.shape, stored.dtype) != (buffer.shape, buffer.dtype):
             setattr(module, name, torch.empty_like(stored, device=buffer.device))
 
 

@@ -71,13 +71,14 @@ class ScoreLoss(Module):
     def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
         if model.item_embedding.shard is not None:
             raise UserError(
-                "loss=binary_cross_entropy needs the scores of all items, which no process of a sharded table has: "
-                "use loss=cross_entropy.",
+                "This loss needs the scores of all items, which no process of a sharded table has: use "
+                "loss=cross_entropy.",
                 "loss",
             )
-        if not model.in_products:
-            return self.function(model(batch), batch.y)
-        session, table = model.session_embedding_and_table(batch)
+        with torch.autocast("cpu", enabled=False):  # as in the full softmax
+            if not model.in_products:
+                return self.function(model(batch), batch.y)
+            session, table = model.session_embedding_and_table(batch)
         return self.function(session @ table.T, batch.y)
 
 
@@ -105,7 +106,7 @@ class FullSoftmax(Module):
         self.buffer = torch.empty(0)
 
     def forward(self, model: TrainableModel, batch: Batch) -> Tensor:
-        # On a CPU autocast concerns the softmax alone: the narrow products of a graph network lose more by conversions.
+        # On a CPU, autocast is for the softmax alone: the narrow products of an encoder lose more by the conversions.
         with torch.autocast("cpu", enabled=False):
             if not model.in_products:
                 return cross_entropy(model(batch), batch.y)

@@ -49,8 +49,8 @@ class NARM(SessionEncoder):
         \mathbf{s} &= \mathbf{B} \mathbf{c}
 
     The bilinear score of an item, :math:`\mathbf{x}^\top \mathbf{B} \mathbf{c}`, is the product of its embedding with
-    :math:`\mathbf{s}`. As in the authors' code, both encoders share one GRU. Its softmax over :math:`\alpha` is not in
-    the paper, and not here.
+    :math:`\mathbf{s}`. As in the authors' code, both encoders share one GRU. The softmax over :math:`\alpha` in that
+    code is not in the paper, and not here.
 
     Shapes:
         a batch of B session graphs -> scores [B, V], before the softmax

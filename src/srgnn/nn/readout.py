@@ -24,6 +24,7 @@ class SessionReadout(Module):
 
         \mathbf{s} &= \mathbf{W}_3 [\mathbf{s}_g \,\|\, \mathbf{v}_n]
 
+    As in the authors' code, :math:`\mathbf{W}_3` also has a bias, which the paper leaves out.
     The attention has no softmax, so the sum can grow with the number of clicks; with `softmax`, the weights
     :math:`\alpha_i` of a session sum to one.
 

@@ -30,8 +30,8 @@ def tiled_cross_entropy(
 ) -> Tensor:
     """Cross entropy in tiles of items, for a CPU.
 
-    In bfloat16 the products and the exponentials are, while sums, the loss and the gradients stay in float32. Sums
-    beyond :data:`SAFE_BITS` need float32.
+    With a bfloat16 buffer, products and exponentials are bfloat16; sums, the loss and gradients stay float32. Sums
+    beyond :data:`SAFE_BITS` need a float32 buffer.
 
     Args:
         buffer: Scratch memory from :func:`tiled_buffer`, whose type is that of the products. Pass the same buffer in
@@ -64,7 +64,7 @@ def has_bfloat16() -> bool:
 def chunked_cross_entropy(session: Tensor, items: Tensor, target: Tensor, shard: RowShard | None = None) -> Tensor:
     """Cross entropy in chunks of sessions, holding :data:`LOGITS_PER_CHUNK` logits at a time.
 
-    Under autocast the products are computed in bfloat16 and added up in float32.
+    Under autocast to bfloat16, products are bfloat16, and are added up in float32; else they have the table's type.
 
     Args:
         shard: The block of the table that `items` is; None stands for the whole table.

@@ -95,6 +95,8 @@ class SRGNN(SessionEncoder):
 
     def node_states(self, states: Tensor, batch: Batch) -> Tensor:
         """The states of the nodes after propagation, from their item embeddings, [N, d] -> [N, d]."""
+        if self.conv.propagation_steps == 0:
+            return states
         appended = full_connections(batch) if self.connections == "full" else None
         after: Tensor = self.conv(states, batch.edge_index, self.edge_weights(batch), appended)
         return after

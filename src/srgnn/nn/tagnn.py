@@ -101,7 +101,8 @@ class TAGNN(SessionEncoder):
     def _scores(self, states: Tensor, items: Tensor, batch: Batch) -> Tensor:
         """Embeddings of the nodes [N, d] and of the items to score [K, d] -> [B, K]."""
         states = F.dropout(states, self.dropout, self.training)
-        states = self.conv(states, batch.edge_index, batch.edge_weight)  # [N, d]
+        if self.conv.propagation_steps:
+            states = self.conv(states, batch.edge_index, batch.edge_weight)  # [N, d]
         session = self.readout(states, batch.alias_index, batch.batch, batch.num_graphs)  # [B, d]
         query, value = self.lin_query(states), self.lin_target(states)  # [N, d]
         if self.scale is not None:

@@ -31,6 +31,8 @@ class Interrupted(Exception):
 class StopGracefully(Callback):
     """Ends the step on Ctrl-C or SIGTERM, writes a checkpoint and raises :class:`Interrupted`; a second signal kills.
 
+    A step of several batches is ended whole, and so is the validation after the last step of an epoch.
+
     Args:
         checkpoint: Path of the checkpoint to write.
     """
@@ -52,13 +54,20 @@ class StopGracefully(Callback):
         self.asked = True
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        stop = self.asked
-        if trainer.world_size > 1:
-            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         # Not at the end of an epoch: validation comes first, and training stops after the first step of the next epoch.
-        if stop and not trainer.is_last_batch:
+        is_whole = (args[2] + 1) % trainer.accumulate_grad_batches == 0 and not trainer.is_last_batch
+        if is_whole and self._is_asked(trainer):
             trainer.save_checkpoint(self.checkpoint)
             raise Interrupted(self.checkpoint, trainer.current_epoch + 1, trainer.global_step)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._is_asked(trainer):  # after the last step, whose epoch has its checkpoint
+            raise Interrupted(self.checkpoint, trainer.current_epoch, trainer.global_step)
+
+    def _is_asked(self, trainer: Trainer) -> bool:
+        if trainer.world_size > 1:
+            return trainer.strategy.reduce_boolean_decision(self.asked, all=False)
+        return self.asked
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         for number, handler in self.handlers.items():
@@ -75,15 +84,12 @@ class AfterEpoch(Callback):
 
     def __init__(self, call: Callable[[Sequence[Mapping[str, Any]]], None]):
         self.call = call
-        self.is_stopped = False  # whether a signal came after the last step, too late for StopGracefully
+        self.is_stopped = False  # whether a signal came in an epoch whose metrics end the training
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.on_train_end(trainer, pl_module)
-        self.call(cast(Any, pl_module).history)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         stops = [callback for callback in trainer.callbacks if isinstance(callback, StopGracefully)]  # type: ignore[attr-defined]
         self.is_stopped = any(callback.asked for callback in stops)
+        self.call(cast(Any, pl_module).history)
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -154,10 +160,11 @@ class EpochLines(Callback):
 
     Args:
         max_epochs: Number of epochs, to show beside the current one.
+        k: Cut-off of the metrics that are shown.
     """
 
-    def __init__(self, max_epochs: int):
-        self.max_epochs = max_epochs
+    def __init__(self, max_epochs: int, k: int = 20):
+        self.max_epochs, self.k = max_epochs, k
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = time.perf_counter()  # an epoch that is resumed in the middle has no start event
@@ -174,7 +181,7 @@ class EpochLines(Callback):
         shown = "".join(
             f"  {name} {100 * value:.2f} %"
             for name, value in metrics.items()
-            if name.endswith("@20") and "ndcg" not in name
+            if name.endswith(f"@{self.k}") and "ndcg" not in name
         )
         seconds = time.perf_counter() - self.started
         line = f"Epoch {trainer.current_epoch + 1:>2} of {self.max_epochs}  loss {metrics['loss_epoch']:.4f}{shown}"

@@ -14,7 +14,7 @@ from torch_geometric.data import Batch
 
 from srgnn.contracts import Loss, TrainableModel
 from srgnn.errors import ArgumentError, UserError
-from srgnn.evaluation import Ranker
+from srgnn.evaluation import Ranker, main_cutoff
 from srgnn.metrics import is_finite
 from srgnn.training.checkpoint import KEY, CheckpointRecord
 from srgnn.training.optimizer import OptimizerSettings
@@ -77,8 +77,9 @@ class NextItemModule(LightningModule):
         # Sparse gradients pay off where a CPU process alone has the rows: coalescing them synchronises a GPU, and
         # copies of a table exchange dense gradients.
         alone_on_cpu = self.device.type == "cpu" and self._share_of_data["num_replicas"] == 1
-        self.model.item_embedding.sparse = self.loss.sparse and alone_on_cpu
-        clipping = self.trainer.gradient_clip_algorithm if self.trainer.gradient_clip_val else "value"
+        is_clipped = bool(self.trainer.gradient_clip_val)  # torch clips dense gradients alone
+        self.model.item_embedding.sparse = self.loss.sparse and alone_on_cpu and not is_clipped
+        clipping = self.trainer.gradient_clip_algorithm if is_clipped else "value"
         if self.device_mesh is not None and clipping != "value":  # no process knows the norm of the whole gradient
             raise ArgumentError("gradient_clip_algorithm", clipping, "value, where the table is sharded")
 
@@ -96,7 +97,9 @@ class NextItemModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         # A resumed run draws the same numbers as an uninterrupted one.
         rank = self._share_of_data["rank"]
-        torch.manual_seed((self.seed * 1_000_003 + self.trainer.global_step * 1_009 + rank) % 2**63)
+        part = batch_idx % self.trainer.accumulate_grad_batches  # of the batches of one step, each draws its own
+        number = self.seed * 1_000_003 + self.trainer.global_step * 1_009 + part * 500_009 + rank
+        torch.manual_seed(number % 2**63)
         if batch.num_graphs:
             mean = self.loss(self.model, batch)
         else:  # the last batch had no prefix left for this process: it adds zero, so that every process takes part
@@ -162,11 +165,13 @@ class NextItemModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         del self.ranker
-        metrics = self.metrics.compute()
+        # In float32, as Lightning keeps what it compares: the best epoch is the same for all who look for it.
+        metrics = {name: value.float() for name, value in self.metrics.compute().items()}
         self.metrics.reset()
+        shown = f"@{main_cutoff(self.metrics.k)}"
         for name, value in metrics.items():
-            self.log(f"{self.evaluated_on}/{name}", value.float(), prog_bar=name.endswith(f"@{self.metrics.k[-1]}"))
-        values = {name: float(value) for name, value in metrics.items()}
+            self.log(f"{self.evaluated_on}/{name}", value, prog_bar=name.endswith(shown))
+        values = {name: value.item() for name, value in metrics.items()}
         self.history = [*self.history, {"epoch": self.current_epoch + 1, **values}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -56,6 +56,8 @@ def add_items(
         )
     ids = list(items)
     _check_new(ids, vocabulary)
+    for raw in (titles or {}).keys() - items.keys():
+        raise ArgumentError("titles", raw, "ids of the new items")
     likes = {raw: None if isinstance(like, Tensor) else list(like) for raw, like in items.items()}
     weights = dict(checkpoint.weights)
     for name in tables:
@@ -143,6 +145,7 @@ def take_over(model: TrainableModel, vocabulary: Sequence[int | str], checkpoint
                 parameter.copy_(checkpoint.weights[name])
     if isinstance(embedding, TextItemEmbedding):  # what was learned from older clicks counts
         embedding.is_cold &= ~embedding.weight.any(dim=1)
+        embedding.has_cold = bool(embedding.is_cold.any())
 
 
 def check_same_texts(ours: Tensor, theirs: Tensor) -> None:

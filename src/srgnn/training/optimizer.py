@@ -51,8 +51,26 @@ class LazyAdam(Adam):
     Rows absent from the gradient keep their value and moments: unlike in Adam, they neither keep moving by their
     momentum nor decay, and the L2 term applies only to rows in the gradient. The bias correction counts the steps of
     the whole parameter.
-    Arguments are those of :class:`~torch.optim.Adam`.
+
+    Args:
+        params: The parameters, or groups of them.
+        lr: Learning rate.
+        betas: Decay of the running means of the gradient and of its square.
+        eps: Term added to the denominator.
+        weight_decay: Factor of the L2 term.
+        fused: Whether dense gradients take torch's fused step.
     """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        fused: bool | None = None,
+    ):
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, fused=fused)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None

@@ -94,9 +94,7 @@ class Run:
         if check_int("text_first", self.text_first, 0) and getattr(self.model, "text", None) != "added":
             raise ArgumentError("text_first", self.text_first, "0 for a model without text=added")
         if self.text_first and self.init_from is not None:
-            raise ArgumentError(
-                "text_first", self.text_first, "0 where the rows of ids are there already, by init_from"
-            )
+            raise ArgumentError("text_first", self.text_first, "0 with init_from, whose rows of ids are trained")
         if self.text_first >= self.max_epochs:
             raise ArgumentError("text_first", self.text_first, f"fewer epochs than max_epochs, {self.max_epochs}")
         check_int("seed", self.seed, 0, 2**32 - 1)  # the range of NumPy's seeds
@@ -201,7 +199,7 @@ def fit(
     monitor = None if evaluation is None else f"{evaluated_on}/{run.monitor}"
     callbacks = [
         *callbacks,
-        EpochLines(max_epochs),
+        EpochLines(max_epochs, main_cutoff(run.k)),
         BeginStage(record.stage),
         StopGracefully(last),
         ModelCheckpoint(filename="best" if monitor else record.stage, monitor=monitor, mode="max", **keep),
@@ -218,11 +216,11 @@ def fit(
     clicks = torch.bincount(train.items, minlength=num_items)
     model.observe(train)
     model.read_texts(vectors, clicks)
-    if run.init_from is not None and resume is None:
+    if run.init_from is not None:  # a resumed run, too: its checkpoints do not say which items are cold
         take_over(model, record.vocabulary, Checkpoint.load(run.init_from))
     loss = build_loss(run.loss, clicks, run.sampling)
     module = NextItemModule(model, loss, run.optimizer, run.k, evaluated_on, run.seed, record)
-    datamodule = SessionDataModule(train, evaluation, num_items, run.batch_size, run.seed, run.order)
+    datamodule = SessionDataModule(train, evaluation, num_items, run.batch_size, run.seed, run.order, model.in_products)
     trainer = build_trainer(run.trainer, callbacks, max_epochs, logger, run.folder)
     try:
         trainer.fit(module, datamodule, ckpt_path=resume, weights_only=True)

@@ -23,7 +23,7 @@ from srgnn.training.callbacks import ProgressLines, WholeCheckpoints
 from srgnn.training.module import READ_EVERY
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")  # no weights in 16 bits
-GPUS = {"cuda": torch.cuda.device_count, "mps": torch.mps.device_count}
+GPUS = {"cuda": torch.cuda.device_count}  # not mps, which has no float64 for the sums of losses and metrics
 OWN = (  # arguments that a run sets itself
     *("max_epochs", "max_steps", "max_time", "min_epochs", "min_steps", "fast_dev_run"),
     *("callbacks", "enable_checkpointing", "logger", "default_root_dir"),
@@ -49,7 +49,7 @@ def check_trainer(arguments: Mapping[str, Any]) -> None:
     for name in LIMITS:
         check_float(name, arguments.get(name, 1.0), 0, exclusive=True)
     accelerator, devices = arguments.get("accelerator", "auto"), arguments.get("devices", "auto")
-    available = [name for name in AcceleratorRegistry if _is_available(name)]
+    available = [name for name in ("cpu", *GPUS) if _is_available(name)]
     allowed = [*available, "auto", *(["gpu"] if _gpu(accelerator) else [])]
     if isinstance(accelerator, str) and accelerator not in allowed:
         raise ArgumentError("accelerator", accelerator, f"an accelerator of this machine, one of {', '.join(allowed)}")
@@ -103,16 +103,21 @@ def build_trainer(
     if arguments.get("precision") == "bf16-mixed" and evaluation_device(arguments).type == "cpu" and not has_bfloat16():
         warn_of_float32()
         arguments = {**arguments, "precision": "32-true"}
+    accelerator = arguments.get("accelerator", "auto")
+    if accelerator == "auto":  # Lightning would take mps where there is one
+        accelerator = _gpu(accelerator) or "cpu"
     is_shown, is_bar = arguments.get("enable_progress_bar", True), shows_bars(sys.stdout)
     progress = [TQDMProgressBar(refresh_rate=READ_EVERY) if is_bar else ProgressLines()] if is_shown else []
     strategy = arguments.get("strategy", "auto")
-    if strategy == "ddp":  # all processes count the same buffers before the first step, and none changes them
+    is_ddp = strategy == "ddp" or (strategy == "auto" and num_processes(arguments) > 1)
+    if is_ddp:  # all processes count the same buffers before the first step, and none changes them
         strategy = DDPStrategy(broadcast_buffers=False)
     try:
         return Trainer(
             **{
                 "log_every_n_steps": READ_EVERY,
                 **arguments,
+                "accelerator": accelerator,
                 "enable_progress_bar": is_shown and is_bar,
                 "strategy": strategy() if callable(strategy) else strategy,  # each training needs one of its own
             },
@@ -137,7 +142,7 @@ def warn_of_float32() -> None:
 
 
 def _gpu(accelerator: Any) -> str | None:
-    """`cuda` or `mps` if the accelerator stands for a GPU that this machine has, else None."""
+    """`cuda` if the accelerator stands for a GPU that this machine has, else None."""
     names = GPUS if accelerator in ("auto", "gpu") else [accelerator]
     return next((name for name in names if name in GPUS and _is_available(name)), None)
 

@@ -31,6 +31,15 @@ def test_popularity_orders_by_clicks():
     assert order(counted("Popularity", TRAIN, 5)(after([3]))) == [0, 1, 2, 3, 4]
 
 
+def test_popularity_is_below_zero_however_many_clicks_there_are():
+    items = torch.zeros(2**25 + 1, dtype=torch.int32)
+    items[-1] = 1
+    model = counted("Popularity", Sessions(items, torch.tensor([0, len(items)])), 3)
+    assert model.popularity[0] < 0
+    ranks, best, _ = model.rank(after([1], num_items=3), 1)  # the next click is on item 0
+    assert (ranks.tolist(), best.tolist()) == ([1], [[0]])
+
+
 def test_a_chain_counts_successors_and_breaks_ties_by_popularity():
     model = counted("Markov chain", TRAIN, 5)
     assert order(model(after([2, 0]))) == [1, 2, 3, 0, 4]  # of those once after 0, 2 has more clicks than 3

@@ -76,6 +76,21 @@ def test_runs_that_differ_in_their_seed_are_one_row(sweep: Path):
     assert (found.title, found.lengths) == ("toy_log, protocol=validated", {"1": 100, "2": 200})
 
 
+def test_what_the_trainer_changes_in_training_makes_a_row_and_where_it_runs_does_not(tmp_path: Path):
+    for number, options in enumerate(
+        (
+            ["trainer=ddp"],
+            ["trainer.devices=4", "seed=1"],
+            ["trainer.gradient_clip_val=1"],
+            ["trainer.precision=16-mixed"],
+        )
+    ):
+        make_run(tmp_path / str(number), *options)
+    (found,) = compared_rows(find_runs([str(tmp_path)]), [20])
+    trained = [row for row in found.rows if row.name != "Popularity"]
+    assert [len(row.tests) for row in trained] == [2, 1, 1]
+
+
 def test_equal_values_are_equal_however_they_are_written(tmp_path: Path):
     for number, text in enumerate(("4e-3", "0.004", "0.001")):
         make_run(

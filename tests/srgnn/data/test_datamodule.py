@@ -53,6 +53,27 @@ def test_an_epoch_resumes_where_it_stopped(small: SessionData):
     assert len(list(resumed)) == len(whole)  # the next epoch is a whole one
 
 
+def test_an_epoch_that_ends_early_is_followed_by_one_from_the_beginning(small: SessionData):
+    module = SessionDataModule(small.train, small.test, small.num_items, batch_size=100, order="time")
+    loader, first = module.train_dataloader(), []
+    for epoch in range(3):
+        loader.batches.set_epoch(epoch)
+        first.append(next(iter(loader)).y)
+    assert all(torch.equal(each, first[0]) for each in first)
+    resumed = module.train_dataloader()
+    resumed.load_state_dict(loader.state_dict())
+    resumed.batches.set_epoch(3)
+    assert torch.equal(next(iter(resumed)).y, first[0])
+
+
+def test_validation_holds_fewer_prefixes_at_once_if_all_their_scores_are_held(small: SessionData):
+    sizes = [
+        len(next(iter(SessionDataModule(small.train, small.test, 2**20, in_products=each).val_dataloader())).y)
+        for each in (True, False)
+    ]
+    assert sizes[1] == 8 < sizes[0]
+
+
 def test_processes_share_every_global_batch_without_overlap():
     whole = list(PrefixBatches(21, 10, seed=0))
     shares = [list(PrefixBatches(21, 10, seed=0, rank=rank, num_shares=2)) for rank in (0, 1)]

@@ -32,6 +32,13 @@ def test_counts_are_loaded_whatever_their_size():
         assert empty.items.tolist() == [0, 1, 2]
 
 
+def test_counts_keep_their_type_though_there_are_none():
+    filled, empty = Counts("items"), Counts("items")
+    filled.items = torch.empty(0, dtype=torch.long)
+    empty.load_state_dict(filled.state_dict())
+    assert empty.items.dtype == torch.long
+
+
 def test_near_pairs_are_counted_in_both_orders():
     first, second, count = (part.tolist() for part in count_near(SESSIONS, 5, 2))
     found = dict(zip(zip(first, second, strict=True), count, strict=True))

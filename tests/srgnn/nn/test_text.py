@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from srgnn.data import SessionData
+from srgnn.data import SessionData, Sessions
 from srgnn.data.graphs import SessionGraphs
 from srgnn.errors import ArgumentError, UserError
 from srgnn.evaluation import rank
@@ -214,3 +214,18 @@ def test_a_run_resumes_with_the_vectors_that_it_began_with(texts: SessionData, t
     with pytest.raises(UserError, match="was trained with other vectors of the items' texts"):
         train(replace(run, max_epochs=2), other, resume=tmp_path / "last.ckpt")
     train(replace(run, max_epochs=2), before, resume=tmp_path / "last.ckpt")
+
+
+def test_what_was_learned_of_an_item_without_new_clicks_is_kept_by_a_resumed_run(texts: SessionData, tmp_path: Path):
+    options = {"refit": False, "protocol": "paper", "trainer": TRAINER}
+    first = train(Run(tmp_path / "first", SRGNNSettings(8, text="added"), max_epochs=1, **options), texts).checkpoint
+    item = int(texts.train.items.mode().values)
+    lists = [clicks.tolist() for clicks in texts.train]
+    newer = replace(texts, train=Sessions.from_lists([clicks for clicks in lists if item not in clicks]))
+    run = Run(tmp_path / "whole", SRGNNSettings(8, text="added"), max_epochs=2, init_from=first, **options)
+    whole = train(run, newer).checkpoint
+    stopped = replace(run, folder=tmp_path / "stopped")
+    train(replace(stopped, max_epochs=1), newer)
+    resumed = train(stopped, newer, resume=stopped.folder / "last.ckpt").checkpoint
+    for name, weight in Checkpoint.load(whole).weights.items():
+        assert torch.equal(weight, Checkpoint.load(resumed).weights[name])

@@ -118,6 +118,11 @@ def test_what_cannot_be_added_gives_one_sentence(name: str, items: dict[Any, Any
         add_items(saved(name), items)
 
 
+def test_a_title_of_another_item_gives_one_sentence():
+    with pytest.raises(UserError, match=r"^titles=nwe: expected ids of the new items"):
+        add_items(saved(), {"new": ["A"]}, titles={"nwe": "A lamp"})
+
+
 def test_rows_are_taken_over_by_raw_id_and_new_ids_keep_theirs():
     model, before = SRGNNSettings(4).build(3), saved()
     fresh = model.item_embedding.weight.detach().clone()

@@ -2,21 +2,22 @@ import gc
 import os
 import signal
 import weakref
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 
 import srgnn.training.run
 from srgnn.baselines import MarkovSettings
 from srgnn.data import SessionData, Sessions, Vocabulary
 from srgnn.errors import ArgumentError, UserError
-from srgnn.nn import SRGNN, Sampling, SRGNNSettings
+from srgnn.nn import SRGNN, SampledSoftmax, Sampling, SRGNNSettings
 from srgnn.training.callbacks import Interrupted
-from srgnn.training.checkpoint import Checkpoint
+from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, load_record
 from srgnn.training.optimizer import OptimizerSettings
 from srgnn.training.protocols import Result, best_of, select, train
 from srgnn.training.run import Run, fit
@@ -40,13 +41,18 @@ def assert_same(one: Result, other: Result) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@contextmanager
 def stop_at(stage: str, step: int, number: int):
     """Sends this process a signal after the given step of the given stage."""
+    return stopped_when(lambda trainer, record, batch: record.stage == stage and trainer.global_step == step, number)
+
+
+@contextmanager
+def stopped_when(is_time: Callable[[Trainer, CheckpointRecord, int], bool], number: int):
+    """Sends this process a signal after the batches for which a function of trainer, record and batch says so."""
 
     class Sender(Callback):
-        def on_train_batch_end(self, trainer, pl_module, *args):
-            if pl_module.record.stage == stage and trainer.global_step == step:
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            if is_time(trainer, pl_module.record, batch_idx):
                 os.kill(os.getpid(), number)
 
     build = srgnn.training.run.build_trainer
@@ -84,6 +90,49 @@ def test_a_stopped_run_resumes_as_if_it_had_not_been_stopped(
     assert signal.getsignal(signal.SIGINT) is before
     resumed = train(run(tmp_path / "stopped", protocol=protocol), small, resume=stopped.value.checkpoint)
     assert_same(whole, resumed)
+
+
+@pytest.mark.parametrize(("protocol", "stage"), [("validated", "select"), ("validated", "refit"), ("paper", "paper")])
+def test_a_signal_after_the_last_step_stops_the_run_before_what_follows(
+    small: SessionData, tmp_path: Path, protocol: str, stage: str
+):
+    def after_last_step(trainer: Trainer, record: CheckpointRecord, batch: int) -> bool:
+        return record.stage == stage and trainer.current_epoch == trainer.max_epochs - 1 and trainer.is_last_batch
+
+    options = {"protocol": protocol, "max_epochs": 2}
+    whole = train(run(tmp_path / "whole", **options), small)
+    with stopped_when(after_last_step, signal.SIGTERM), pytest.raises(Interrupted) as stopped:
+        train(run(tmp_path / "stopped", **options), small)
+    assert load_record(stopped.value.checkpoint).stage == stage
+    assert_same(whole, train(run(tmp_path / "stopped", **options), small, resume=stopped.value.checkpoint))
+
+
+def test_a_step_of_several_batches_draws_anew_for_each_and_resumes_whole(small: SessionData, tmp_path: Path):
+    options = {
+        **{"loss": "sampled_softmax", "sampling": Sampling(negatives=50), "protocol": "paper", "max_epochs": 2},
+        "trainer": TRAINER | {"accumulate_grad_batches": 3},
+    }
+    drawn: list[list[int]] = []
+    draw = SampledSoftmax.draw
+
+    def noted(self: SampledSoftmax) -> torch.Tensor:
+        drawn.append((items := draw(self)).tolist())
+        return items
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SampledSoftmax, "draw", noted)
+        whole = train(run(tmp_path / "whole", **options), small)
+    assert len({tuple(items) for items in drawn}) == len(drawn)
+    with stopped_when(lambda trainer, record, batch: batch == 3, signal.SIGINT), pytest.raises(Interrupted) as stopped:
+        train(run(tmp_path / "stopped", **options), small)
+    assert_same(whole, train(run(tmp_path / "stopped", **options), small, resume=stopped.value.checkpoint))
+
+
+def test_clipped_gradients_of_a_sample_train(small: SessionData, tmp_path: Path):
+    options = {"loss": "sampled_softmax", "sampling": Sampling(negatives=50), "max_epochs": 1, "refit": False}
+    for algorithm in ("norm", "value"):
+        trainer = TRAINER | {"gradient_clip_val": 1e-9, "gradient_clip_algorithm": algorithm}
+        assert train(run(tmp_path / algorithm, **options, trainer=trainer), small).metrics
 
 
 def test_dropout_and_negatives_resume_as_if_the_run_had_not_been_stopped(small: SessionData, tmp_path: Path):

@@ -26,9 +26,16 @@ def test_arguments_that_fit_this_machine_are_accepted(arguments: dict, tmp_path:
     assert build_trainer(arguments, [], 1, None, tmp_path).max_epochs == 1
 
 
+def test_several_processes_send_no_buffers_in_a_step_by_either_name_of_their_strategy(tmp_path: Path):
+    for name in ("ddp", "auto"):
+        strategy = build_trainer({"accelerator": "cpu", "devices": 2, "strategy": name}, [], 1, None, tmp_path).strategy
+        assert strategy._ddp_kwargs["broadcast_buffers"] is False
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ({"accelerator": "mps"}, "accelerator=mps: expected an accelerator of this machine, one of cpu"),
         ({"accelerator": "abacus"}, "accelerator=abacus: expected an accelerator of this machine, one of "),
         ({"accelerator": "cpu", "devices": 0}, "devices=0: expected an integer of at least 1"),
         ({"strategy": "magic"}, "strategy=magic: expected one of ddp, "),
