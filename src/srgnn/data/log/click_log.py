@@ -26,7 +26,7 @@ from srgnn.data.sessions import SessionData
 from srgnn.errors import UserError, check_bool, check_choice
 from srgnn.saving import temporary_folder
 
-RECIPE = 6  # increase it when the preparation changes, so that older caches are no longer used
+RECIPE = 7  # increase it when the preparation changes, so that older caches are no longer used
 # The arguments that the prepared data does not depend on.
 NO_RECIPE = ("path", "test_path", "source", "cache", "engine", "strict")
 

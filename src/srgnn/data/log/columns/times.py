@@ -20,6 +20,7 @@ ALL = (EARLIEST, LATEST)
 GIVEN = (-59_011_459_200_000_000, LATEST)  # the years 100 to 9999: %Y reads the year 14 where 2014 is written as 14
 # What follows an offset, as in `+0200 (Central European Summer Time)` or, of Go, `+0300 +03 m=+0.001`.
 ZONE_NAME = r"(?:([+-]\d{4})\s+[+-]\d{2,4}|\s+(?:\([^()]*\)|[A-Z]{2,5}))?(?:\s+m=[+-][\d.]+)?$"
+ZONE_ID = r"\[\w+(?:/[\w+-]+)*\]$"  # what Java writes after an offset, as in `+01:00[Europe/London]`
 IN_UTC = ("Z", "UTC", "GMT", "[UTC]")  # ends of formats that give a zone without %z
 
 
@@ -79,6 +80,8 @@ class TimeFormat:
         text = self._stripped.cast(pl.String) if self.dtype.is_numeric() else self._stripped
         if self.name.endswith("%z"):
             text = text.str.replace(ZONE_NAME, "${1}")
+        elif self.name.endswith("%#z"):
+            text = text.str.replace(ZONE_ID, "")
         time = text.str.to_datetime(self.name, time_unit="us", strict=False)
         return time, None if gives_zone(self.name) else self.zone
 

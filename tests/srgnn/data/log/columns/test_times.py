@@ -169,6 +169,14 @@ def test_the_name_of_a_zone_after_its_offset_is_not_read():
         assert read([f"2014-04-01 10:00:01 {zone}"], "%Y-%m-%d %H:%M:%S%.f %z", "UTC") == ["2014-04-01 08:00:01"]
 
 
+def test_the_id_of_a_zone_after_its_offset_is_not_read():
+    of_java = ["2014-04-07T13:00:00+01:00[Europe/London]", "2014-04-07T09:00:00.5-03:00[America/Argentina/Salta]"]
+    assert read(of_java) == ["2014-04-07 12:00:00"] * 2
+    assert read(["2014-04-07T12:00Z[UTC]", "2014-04-07T00:00-12:00[Etc/GMT+12]"]) == ["2014-04-07 12:00:00"] * 2
+    with pytest.raises(UserError, match="cannot be read"):
+        read(["2014-04-07T13:00:00[Europe/London]"])  # an offset is missing: it may be one of two hours
+
+
 def test_times_with_a_decimal_comma_are_named_as_such():
     with pytest.raises(UserError, match="such as '1396310400,5', are numbers with a decimal comma: write a point"):
         find_format(pl.Series("time", ["1396310400,5", "1396310401,0"]))
