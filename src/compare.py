@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from srgnn.cli.arguments import as_typed
+from srgnn.cli.arguments import as_typed, cutoffs
 from srgnn.cli.comparison_records import records
 from srgnn.cli.comparison_tables import latex, markdown, print_sheet, sheets
 from srgnn.cli.comparisons import LARGEST, compared_rows, find_runs, reference_of, runs_option
@@ -16,19 +16,17 @@ from srgnn.cli.config import program
 from srgnn.cli.errors import one_sentence, options_of
 from srgnn.cli.tables import say
 from srgnn.comparison.rows import Comparison, compare
-from srgnn.errors import ArgumentError, UserError, check_int
+from srgnn.errors import UserError
 from srgnn.saving import whole_file
 
 
 @program("compare")
 def main(config: DictConfig) -> None:
-    k = sorted({config.k} if isinstance(config.k, int) else set(config.k or ()))
-    if not k:
-        raise ArgumentError("k", "null" if config.k is None else k, "a list of at least one cut-off")
-    for cut in k:
-        check_int("k", cut, 1, LARGEST)
-    paths = [config.runs] if isinstance(config.runs, str) else list(config.runs)
-    found = compared_rows(find_runs(map(str, paths)), k)
+    k = sorted(set(cutoffs(config.k, LARGEST)))
+    paths = [config.runs] if isinstance(config.runs, str) else list(config.runs or ())
+    if not paths:
+        raise UserError("runs is empty: name the folders of runs or sweeps.")
+    found = compared_rows(find_runs([*map(str, paths)]), k)
     references = [reference_of(each, config.against) for each in found]
     can_be_compared = [
         reference if any(row.name == reference and row.ranks is not None for row in each.rows) else None

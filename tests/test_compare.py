@@ -35,3 +35,9 @@ def test_a_sweep_over_seeds_becomes_tables_and_pictures(program, tmp_path: Path)
     )
     nothing = program("compare.py")
     assert nothing.stderr == "Error: runs is missing: give runs=... (compare.py --help shows all options).\n"
+    empty = program("compare.py", "runs=[]")
+    assert empty.stderr == "Error: runs is empty: name the folders of runs or sweeps.\n"
+    (tmp_path / "none").mkdir()
+    assert "There is no finished run in none: train one with" in program("compare.py", "none").stderr
+    (tmp_path / "log.csv").write_text("")
+    assert "log.csv is not the folder of a run" in program("compare.py", "log.csv").stderr

@@ -51,6 +51,10 @@ def test_a_run_ends_with_a_table_a_checkpoint_and_what_to_type_next(program, tmp
 
     assert row(evaluated.stdout) == row(process.stdout)
     assert program("evaluate.py", "checkpoint=last", "recommendations=best.parquet").returncode == 0
+    (tmp_path / "log.csv").write_text("mine")
+    kept = program("evaluate.py", "checkpoint=last", "recommendations=log.csv")
+    assert "recommendations=log.csv: expected a new file; delete this one, or choose another name." in kept.stderr
+    assert (tmp_path / "log.csv").read_text() == "mine"
     best, data = pl.read_parquet(tmp_path / "best.parquet"), SyntheticLog(sessions=600, items_per_category=5).load()
     assert len(best) == data.counts["test_prefixes"]
     assert best["clicks"][0] == len(data.test[0]) - 1
@@ -113,10 +117,34 @@ def test_a_run_resumes_only_with_what_it_was_trained_with(program, tmp_path: Pat
     refused = program("train.py", "resume=last", "model.hidden_size=8")
     assert "model.hidden_size=8: the run was trained with model.hidden_size=16" in refused.stderr
     assert (folder / ".hydra" / "overrides.yaml").read_text() == stored
+    unused = program("train.py", *SMALL, f"hydra.run.dir={folder.relative_to(tmp_path)}")
+    assert "is the folder of another run: continue that one with resume=outputs/" in unused.stderr
     longer = program("train.py", "resume=last", "max_epochs=3", "trainer.enable_progress_bar=false")
     assert longer.returncode == 0, longer.stderr
     assert "Epoch  3 of 3" in longer.stdout
     assert "max_epochs=3" in (folder / ".hydra" / "overrides.yaml").read_text()
+
+
+def test_an_option_that_is_refused_is_not_kept_by_the_run(program, tmp_path: Path):
+    write_shop_log(tmp_path)
+    first = program("train.py", *OWN, "max_epochs=1", "refit=false", "model.hidden_size=8")
+    assert first.returncode == 0, first.stderr
+    (folder,) = (path.parent for path in tmp_path.rglob("result.json"))
+    stored = (folder / ".hydra" / "overrides.yaml").read_text()
+    (folder / "result.json").unlink()
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    (tmp_path / "less.csv").write_text("\n".join(lines[:-1]) + "\n")
+    for option, sentence in (
+        ("dataset.path=none.csv", "There is no file none.csv"),
+        ("dataset.path=less.csv", "was trained on other data"),
+        ("model=gru4rec", "model=gru4rec: the run was trained with"),
+        ("dataset=synthetic", "dataset=synthetic: the run was trained with dataset=clicks, which cannot change"),
+    ):
+        refused = program("train.py", "resume=last", option)
+        assert sentence in refused.stderr
+        assert (folder / ".hydra" / "overrides.yaml").read_text() == stored
+    resumed = program("train.py", f"resume={folder.relative_to(tmp_path)}")
+    assert resumed.returncode == 0, resumed.stderr
 
 
 def test_a_moved_log_is_evaluated_by_its_path_alone(program, tmp_path: Path):

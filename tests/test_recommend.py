@@ -72,6 +72,17 @@ def test_a_killed_run_continues_and_ends_with_the_same_file(program, tmp_path: P
     assert_frame_equal(pl.read_parquet(tmp_path / "recs.parquet"), pl.read_parquet(tmp_path / "whole.parquet"))
 
 
+def test_a_file_of_sessions_is_read_as_a_log_is(program, tmp_path: Path):
+    (tmp_path / "a.csv").write_text("7~A,B\n8~Caf\u00e9\n", encoding="latin1")
+    named = program("recommend.py", CHECKPOINT, "sessions=a.csv", "output=r.csv", "k=1", "header=[visit,items]",
+                    "separator=~", "quote=null", "encoding=latin1")  # fmt: skip
+    assert named.returncode == 0, named.stderr
+    assert pl.read_csv(tmp_path / "r.csv")["visit"].to_list() == [7, 8]
+    other = program("recommend.py", CHECKPOINT, "sessions=a.csv", "output=r.csv", "k=1", "header=[visit,items]",
+                    "separator=~", "encoding=latin1")  # fmt: skip
+    assert "r.csv is there already, and was made with another quote=" in other.stderr
+
+
 def test_similar_items_and_embeddings_are_tables(program, tmp_path: Path):
     printed = program("recommend.py", CHECKPOINT, "similar=A", "k=3")
     assert printed.returncode == 0, printed.stderr
@@ -105,6 +116,8 @@ def test_similar_items_and_embeddings_are_tables(program, tmp_path: Path):
         (["sessions=a.csv", "output=r.txt"], "output=r.txt: expected a file in an existing folder whose name ends in"),
         (["sessions=a.csv", "output=r.csv", "shard=0/4"], "shard=0/4: expected the number of a part and the number of"),
         (["sessions=a.csv", "output=r.csv", "k=7"], "k=7: expected an integer from 1 to 6."),
+        (["embeddings=a.csv"], "embeddings=a.csv: expected a new file; delete this one, or choose another name."),
+        (["similar_items=a.csv", "k=2"], "similar_items=a.csv: expected a new file; delete this one, or choose"),
         (
             ["sessions=a.csv", "output=r.csv", "columns.items=clicks"],
             "a.csv: expected a column clicks with the items of each session, or the columns session_id or session or "

@@ -25,6 +25,17 @@ def check_table_path(argument: str, path: Path) -> None:
         raise ArgumentError(argument, path, expected)
 
 
+def check_new_table(argument: str, path: Path) -> None:
+    """Checks that a table can be written to a new file, as :func:`check_table_path`.
+
+    Raises:
+        ArgumentError: also for a file that is there: it may be the user's log.
+    """
+    check_table_path(argument, path)
+    if path.exists():
+        raise ArgumentError(argument, path, "a new file; delete this one, or choose another name")
+
+
 def write_table(path: Path, what: str, table: pl.LazyFrame, *lists: str) -> None:
     """Writes a table whole or not at all, without holding all of it in memory.
 

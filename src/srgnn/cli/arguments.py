@@ -8,7 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from srgnn.errors import for_hydra, typed
+from srgnn.errors import ArgumentError, check_int, for_hydra, typed
 
 FILES = (
     "paths",
@@ -111,6 +111,22 @@ def _quoted(name: str, text: str) -> str:
 def is_within(name: str, groups: Sequence[str]) -> bool:
     """Whether an option is one of `groups`, or an option of such a group."""
     return any(name == group or name.startswith(f"{group}.") for group in groups)
+
+
+def cutoffs(given: Any, largest: int) -> list[int]:
+    """The cut-offs of `k=`: one number or a list.
+
+    Args:
+        given: The value of the option.
+        largest: The largest one that is allowed.
+
+    Raises:
+        ArgumentError: for anything else.
+    """
+    k = [given] if isinstance(given, int) else list(given) if isinstance(given, Sequence) else []
+    if not k or isinstance(given, str):
+        raise ArgumentError("k", shown(given), "a list of at least one cut-off")
+    return [check_int("k", cut, 1, largest) for cut in k]
 
 
 def session_of(given: Any) -> list[str]:

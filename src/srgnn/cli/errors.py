@@ -15,11 +15,11 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from srgnn.cli import CONF
-from srgnn.cli.arguments import option, shown, value
+from srgnn.cli.arguments import FILES, is_within, option, shown, value
 from srgnn.cli.launched import is_child, is_main_process
 from srgnn.errors import LostProcess, UserError, typed
 from srgnn.saving import FULL, write_error
@@ -167,22 +167,38 @@ def _not_a_choice(program: str) -> str | None:
             return f"{text}: expected NAME=VALUE."
         given = value(text)
         names = given if isinstance(given, list) else [given]
-        if name in _groups(program) and not all(isinstance(each, str) for each in names):
+        if name in default_choices(program) and not all(isinstance(each, str) for each in names):
             choices = sorted(path.stem for path in (CONF / name).glob("*.yaml"))
             return f"{text}: expected one of {', '.join(choices)}."
     return None
 
 
 def check_added(program: str, arguments: Sequence[str]) -> None:
-    """Checks options at the top that were added with a plus: nothing would read a new one.
+    """Checks what Hydra would take: new options with a plus, which nothing reads; a group of options as one value; an
+    empty name of a file, or no folder at all.
 
     Raises:
-        UserError: if there is no such option.
+        UserError: for the first of these.
     """
+    own, groups = _own_options(program), default_choices(program)
     for text in arguments:
         name = option(text)
+        if isinstance(own.get(name), dict) and name not in groups and not isinstance(value(text), dict):
+            leaf = next(each for each in own[name] if not each.startswith("_"))
+            raise UserError(f"{text}: expected options such as {name}.{leaf}=VALUE.")
+        is_file = is_within(name, (*FILES, "hydra.run.dir", "hydra.sweep.dir"))
+        is_nothing = value(text) is None and is_within(name, ("paths", "hydra"))
+        if is_file and "=" in text and (value(text) == "" or is_nothing):
+            raise UserError(f"{text}: expected the name of a file or folder; leave it out for the default.")
         if text.startswith("+") and not {".", "/"} & {*name} and name not in _composed(program, _choices(program)):
             raise UserError(f"{text}: there is no option {name} ({program}.py --help shows all options).")
+
+
+def _own_options(program: str) -> dict[str, Any]:
+    """The options of a program's file, with those of the program that it builds on."""
+    content: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(CONF / f"{program}.yaml"))  # type: ignore[assignment]
+    bases = [each for each in content["defaults"] if isinstance(each, str) and each != "_self_"]
+    return {name: each for base in bases for name, each in _own_options(base).items()} | content
 
 
 def _unknown_option(error: Exception, program: str) -> str:
@@ -191,8 +207,10 @@ def _unknown_option(error: Exception, program: str) -> str:
     if several:
         name, values = several.groups()
         name = name.lstrip("+")
-        sweep = "" if program == "tune" else ", or -m for one run per value"
-        return f"{name}={values}: give a list, {name}=[{values}]{sweep}."
+        default = OmegaConf.select(_composed(program, _choices(program)), name)
+        is_list = name == "recipe" or isinstance(default, ListConfig)
+        way = f"a list, {name}=[{values}]" if is_list else "one value"
+        return f"{name}={values}: give {way}{'' if program == 'tune' else ', or -m for one run per value'}."
     if refused := re.search("Error merging override (.*)", str(error)):  # a value of another kind
         reason = str(error.__cause__).partition("\n")[0].rstrip(".")
         return f"{refused[1]}: this value cannot be taken ({reason})."
@@ -235,7 +253,7 @@ def _choices(program: str) -> dict[str, str | None]:
 
     Of the choices of a sweep the first one counts.
     """
-    groups = _groups(program)
+    groups = default_choices(program)
     for text in sys.argv[1:]:
         name, _, choice = text.partition("=")
         choice = choice.partition(",")[0]
@@ -244,11 +262,11 @@ def _choices(program: str) -> dict[str, str | None]:
     return groups
 
 
-def _groups(program: str) -> dict[str, str | None]:
+def default_choices(program: str) -> dict[str, str | None]:
     """The groups of a program and their default choices, with those of the program that its file builds on."""
     groups: dict[str, str | None] = {}
     for each in OmegaConf.to_container(OmegaConf.load(CONF / f"{program}.yaml"))["defaults"]:  # type: ignore[call-overload,index]
-        groups |= each if isinstance(each, dict) else _groups(each) if each != "_self_" else {}
+        groups |= each if isinstance(each, dict) else default_choices(each) if each != "_self_" else {}
     return {name: choice for name, choice in groups.items() if " " not in name}  # neither optional nor override
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 from omegaconf import DictConfig
 
+from srgnn.cli.arguments import cutoffs
 from srgnn.cli.comparison_tables import by_clicks, print_sheet
 from srgnn.cli.config import build_data_set, data_set_of, load
 from srgnn.cli.runs import finished_run
@@ -15,11 +16,11 @@ from srgnn.comparison.baselines import affordable, measure_baselines
 from srgnn.comparison.rows import Comparison, Row, Test
 from srgnn.data import SessionData
 from srgnn.data.graphs import SessionGraphs
-from srgnn.errors import ArgumentError, UserError, check_int
+from srgnn.errors import UserError
 from srgnn.evaluation import Ranking, main_cutoff, rank
 from srgnn.memory import keep_freed_memory
 from srgnn.metrics import metrics_by_clicks, rank_metrics
-from srgnn.table_files import check_table_path, write_table
+from srgnn.table_files import check_new_table, write_table
 from srgnn.training.checkpoint import Checkpoint
 from srgnn.training.trainer import evaluation_device
 
@@ -43,14 +44,10 @@ def evaluate_checkpoint(config: DictConfig) -> None:
         config.dataset = data_set_of(record.config, config.paths, config.engine) | moved
     device = evaluation_device(checked_trainer(config))
     data_set = build_data_set(config)
-    k = [config.k] if isinstance(config.k, int) else list(config.k)
+    k = cutoffs(config.k, record.model["num_items"])
     recommendations = Path(config.recommendations) if config.recommendations else None
     if recommendations:
-        check_table_path("recommendations", recommendations)
-    if not k:
-        raise ArgumentError("k", k, "a list of at least one cut-off")
-    for cut in k:
-        check_int("k", cut, 1, record.model["num_items"])
+        check_new_table("recommendations", recommendations)
     data = load(config, data_set)
     if data.vocabulary.ids != record.vocabulary:
         raise UserError(

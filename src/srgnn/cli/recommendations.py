@@ -13,11 +13,14 @@ from srgnn.cli.config import plain
 from srgnn.cli.errors import options_of
 from srgnn.cli.runs import finished_run
 from srgnn.cli.tables import print_recommendations, print_similar, say
+from srgnn.data.log.arguments import check_dialect, unescaped
+from srgnn.data.log.raw.files import RawFiles
+from srgnn.data.log.raw.paths import find_files
 from srgnn.errors import UserError, check_bool
 from srgnn.item_tables import embedding_table, similar_table
 from srgnn.memory import keep_freed_memory
 from srgnn.recommender import Recommender
-from srgnn.table_files import check_table_path, write_table
+from srgnn.table_files import check_new_table, write_table
 
 
 def recommend(config: DictConfig) -> None:
@@ -67,7 +70,7 @@ def _filters(options: dict[str, Any]) -> dict[str, Any]:
 
 def _many_sessions(checkpoint: Path, options: dict[str, Any]) -> None:
     from srgnn.scoring import Scorer  # pyarrow is an extra
-    from srgnn.scoring.files import recommend_file
+    from srgnn.scoring.files import DIALECT, recommend_file
     from srgnn.scoring.sessions import SessionColumns, Shard
 
     if options["output"] is None:
@@ -79,7 +82,11 @@ def _many_sessions(checkpoint: Path, options: dict[str, Any]) -> None:
     )
     shard = None if options["shard"] is None else Shard.parse(str(options["shard"]))
     columns = SessionColumns(**options["columns"])
-    found = recommend_file(scorer, options["sessions"], options["output"], columns, shard)
+    header, separator, quote, encoding = (options[name] for name in DIALECT)
+    check_dialect(header, separator, quote, encoding)
+    separator = None if separator is None else unescaped(separator)
+    files = RawFiles(find_files("sessions", options["sessions"]), header, separator, quote, encoding=encoding)
+    found = recommend_file(scorer, files, options["output"], columns, shard)
     if found.was_there:
         say(f"{found.path} is finished: there is nothing left to do.")
         return
@@ -102,7 +109,7 @@ def _similar(checkpoint: Path, options: dict[str, Any]) -> None:
 
 def _similar_items(checkpoint: Path, options: dict[str, Any]) -> None:
     path = Path(options["similar_items"])
-    check_table_path("similar_items", path)
+    check_new_table("similar_items", path)
     table = similar_table(Recommender.load(checkpoint), options["k"])
     write_table(path, "the similar items", table.lazy(), "items", "cosines")
     say(f"{path}: the most similar items of {len(table):,} items")
@@ -110,7 +117,7 @@ def _similar_items(checkpoint: Path, options: dict[str, Any]) -> None:
 
 def _embeddings(checkpoint: Path, options: dict[str, Any]) -> None:
     path = Path(options["embeddings"])
-    check_table_path("embeddings", path)
+    check_new_table("embeddings", path)
     table = embedding_table(Recommender.load(checkpoint), in_columns=path.suffix == ".csv")
     write_table(path, "the embeddings", table.lazy())
     say(f"{path}: the embeddings of {len(table):,} items")

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, shown, value
-from srgnn.cli.errors import RENAMED, raw_log_exists
+from srgnn.cli.errors import RENAMED, default_choices, raw_log_exists
 from srgnn.cli.launched import is_child
 from srgnn.cli.runs import LAUNCHER, OVERRIDES, RESULT, STUDY, SWEEP, find_files, flat_options
 from srgnn.errors import UserError, for_hydra
@@ -31,6 +31,7 @@ MAY_CHANGE = (
     "dataset.items.path",
     "dataset.items.vectors",
 )
+CHOICES = ("dataset", "model", "preset", "recipe", "experiment")
 NEVER_MATTERS = (
     "resume",
     "paths",
@@ -107,6 +108,8 @@ def resumed(arguments: list[str]) -> list[str]:
     if checkpoint == "last":
         checkpoint = _last_unfinished(Path(given.get("paths.outputs", "outputs")))
     path = Path(str(checkpoint))
+    if (path / OVERRIDES).is_file() and (path / "last.ckpt").exists():  # the folder of a run
+        path /= "last.ckpt"
     if (path / SWEEP).is_file():
         others = [text for text in arguments if option(text) not in ("resume", *SWEEP_FLAGS)]
         stored = stored_options(path / SWEEP)
@@ -128,7 +131,17 @@ def resumed(arguments: list[str]) -> list[str]:
         raise UserError(
             f"resume={path}: expected a checkpoint in the folder of its run, the folder of a sweep, or last."
         )
-    original = [text for text in _renamed(stored_options(path.parent / OVERRIDES)) if option(text) not in given]
+    stored = _renamed(stored_options(path.parent / OVERRIDES))
+    chosen = {name: f"{name}={choice}" for name, choice in default_choices("train").items() if choice is not None}
+    chosen |= {option(text): text for text in stored}
+    for text in arguments:  # the options of another choice would be refused for no fault of theirs
+        name = option(text)
+        if name in CHOICES and chosen.get(name, text) != text:
+            raise UserError(
+                f"{text}: the run was trained with {chosen[name]}, which cannot change; leave it out, or start a new "
+                "run without resume=."
+            )
+    original = [text for text in stored if option(text) not in given]
     others = [text for text in arguments if not text.startswith("resume=")]
     return [
         *original,

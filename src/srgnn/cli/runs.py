@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -51,6 +52,21 @@ def own_folder(path: str) -> str:
 
 # The cache travels with the configuration to the processes of a sweep.
 OmegaConf.register_new_resolver("own_folder", own_folder, use_cache=True)
+
+
+def check_unused(folder: Path) -> None:
+    """Checks that a folder has no other run, whose files would mix with those of a new one.
+
+    Raises:
+        UserError: if it has.
+    """
+    if (folder / RESULT).exists() or (folder / "last.ckpt").exists():
+        path = shlex.quote(os.path.relpath(folder))
+        raise UserError(
+            f"{path} is the folder of another run: continue that one with resume={path}/last.ckpt, or name another "
+            "folder with hydra.run.dir=FOLDER.",
+            "hydra.run.dir",
+        )
 
 
 def lock_run(folder: Path) -> None:

@@ -24,7 +24,16 @@ from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
 from srgnn.cli.errors import options_of, sentence_of
 from srgnn.cli.launched import check_count, is_main_process
 from srgnn.cli.resuming import check_resumed
-from srgnn.cli.runs import TARGET_CLICKS, check_row, lock_run, read_result, write_overrides, write_ranks, write_result
+from srgnn.cli.runs import (
+    TARGET_CLICKS,
+    check_row,
+    check_unused,
+    lock_run,
+    read_result,
+    write_overrides,
+    write_ranks,
+    write_result,
+)
 from srgnn.cli.sweeps import is_job, is_stopping, stop
 from srgnn.cli.tables import print_results, say
 from srgnn.comparison.baselines import affordable, measure_baselines
@@ -37,7 +46,7 @@ from srgnn.memory import forget_peak, keep_freed_memory, peak_memory
 from srgnn.saving import is_full, restore_replaced
 from srgnn.training.callbacks import Interrupted
 from srgnn.training.checkpoint import load_record
-from srgnn.training.protocols import Result, train
+from srgnn.training.protocols import Result, check_data, train
 from srgnn.training.run import Run
 from srgnn.training.trainer import build_trainer, check_trainer, evaluation_device, num_processes
 
@@ -64,6 +73,8 @@ def train_and_compare(config: DictConfig) -> None:
         if is_main_process():
             lock_run(folder)
             restore_replaced(folder)
+            if not is_sweep() and not config.resume:
+                check_unused(folder)
         is_ours = True
         run, data_set = build_run(config, folder), build_data_set(config)
         run.check_cutoffs(data_set.num_items)
@@ -101,10 +112,11 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
         resume = Path(config.resume) if config.resume else None
     if resume is not None and is_main_process():
         check_resumed(run.config, load_record(resume).config, HydraConfig.get().overrides.task)
-        if not is_sweep():
-            write_overrides(run.folder)
     logger = build_logger(config, run.folder)
     data = load(config, data_set)
+    if resume is not None and is_main_process() and not is_sweep():
+        check_data(load_record(resume), resume, data)
+        write_overrides(run.folder)  # from now on, the run has these options
     name, counts = data.manifest["name"], data.counts
     scatter = "torch-scatter" if torch_geometric.typing.WITH_TORCH_SCATTER else "torch"
     say(
@@ -265,12 +277,12 @@ def next_commands(data: SessionData, checkpoint: Path) -> str:
     given = [
         shlex.quote(text)
         for text in HydraConfig.get().overrides.task
-        if is_within(option(text), ("dataset", "engine", "preset"))
+        if is_within(option(text), ("dataset", "engine", "preset", "paths"))
     ]
     real = "" if given else "  python src/train.py dataset=diginetica\n"
     return (
         f"Checkpoint: {path}\n\nNext:\n"
-        f"  python src/recommend.py checkpoint=last {session}{k}\n"
+        f"  python src/recommend.py checkpoint={shlex.quote(path)} {session}{k}\n"
         f"  python src/evaluate.py checkpoint={shlex.quote(path)}\n"
         f"{real}"
         f"  {' '.join(['python src/train.py -m', *given, 'model=srgnn,gru4rec,vsknn'])}"

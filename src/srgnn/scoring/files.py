@@ -5,10 +5,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 
+from srgnn.data.log.raw.converted import converted
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import PathNames, find_files
 from srgnn.errors import UserError
@@ -20,6 +22,7 @@ from srgnn.table_files import check_table_path, write_table
 
 ROWS = 2**16  # sessions of a part: some ten seconds of work, which are lost if a run is killed
 CELLS = 2**21  # recommended items of a part, for a large k: some 100 MB with their ids
+DIALECT = ("header", "separator", "quote", "encoding")  # of files of text
 REQUEST, PARTS = "request.json", "part-*.parquet"
 
 log = logging.getLogger(__name__)
@@ -46,7 +49,7 @@ class Finished:
 
 def recommend_file(
     scorer: Scorer,
-    sessions: PathNames,
+    sessions: PathNames | RawFiles,
     output: str | Path,
     columns: SessionColumns | None = None,
     shard: Shard | None = None,
@@ -58,7 +61,8 @@ def recommend_file(
 
     Args:
         scorer: Makes the recommendations; its `column` is that of `columns`.
-        sessions: The file, a glob or a list, in any format that a log may have.
+        sessions: The file, a glob or a list, in any format that a log may have; or files with their header, separator,
+            quote and encoding.
         output: The file to write, Parquet or CSV. The file of a shard has its number in the name.
         columns: The names of the columns of `sessions`.
         shard: The part of the sessions to answer; None for all.
@@ -69,7 +73,7 @@ def recommend_file(
     columns, shard = columns or SessionColumns(), shard or Shard()
     scorer, output = replace(scorer, column=columns.items), Path(output)
     check_table_path("output", output)
-    files = RawFiles(find_files("sessions", sessions))
+    files = sessions if isinstance(sessions, RawFiles) else RawFiles(find_files("sessions", sessions))
     path = shard_path(output, shard)
     request = _request(scorer, files, columns, shard)
     about = path.with_name(f"{path.name}.json")
@@ -109,6 +113,8 @@ def _request(scorer: Scorer, files: RawFiles, columns: SessionColumns, shard: Sh
     del options["column"]
     options |= {"checkpoint": _identity(Path(scorer.checkpoint)), "sessions": [_identity(path) for path in files.paths]}
     options |= {"columns": asdict(columns), "shard": str(shard)}
+    usual = RawFiles(files.paths)
+    options |= {each: value for each in DIALECT if (value := getattr(files, each)) != getattr(usual, each)}
     return json.loads(json.dumps(options))  # type: ignore[no-any-return]
 
 
@@ -130,7 +136,8 @@ def _stored(file: Path) -> dict[str, Any] | None:
 
 def _taken(what: Path, stored: Mapping[str, Any] | None, request: Mapping[str, Any], remedy: str) -> UserError:
     """The error for a result or its parts that another request has made."""
-    changed = [name for name in request if stored is not None and stored.get(name) != request[name]]
+    names = {**request, **(stored or {})}
+    changed = [name for name in names if stored is not None and stored.get(name, ...) != request.get(name, ...)]
     made = (
         f"made with another {' and another '.join(f'{name}=' for name in changed)}"
         if changed
@@ -150,8 +157,12 @@ def _read_once(path: Path, files: RawFiles, columns: SessionColumns, shard: Shar
     """The sessions as Parquet: their parts are then read without those before, and errors come before the work."""
     if not path.exists():
         log.info("Reading %s (%.1f MB)", files.name, files.size / 1e6)
-        with files.one_sentence():
-            frame = read_sessions(files, columns, shard)
+        with (
+            TemporaryDirectory(dir=path.parent) as folder,
+            converted(files, Path(folder)) as plain,
+            plain.one_sentence(),
+        ):
+            frame = read_sessions(plain, columns, shard)
             with whole_file(path, "the sessions", "output") as temporary:
                 frame.sink_parquet(temporary, row_group_size=rows)
     return pl.scan_parquet(path, glob=False)

@@ -195,12 +195,26 @@ def _resumable(path: Path | None, data: SessionData, stages: tuple[str, ...]) ->
         raise UserError(
             f"{path} is from stage {record.stage}, not {' or '.join(stages)}: resume it under its own protocol."
         )
+    check_data(record, path, data)
+    return record
+
+
+def check_data(record: CheckpointRecord, path: Path, data: SessionData) -> None:
+    """Checks that data is what a checkpoint was trained on.
+
+    Args:
+        record: The record of the checkpoint.
+        path: Its path.
+        data: The data.
+
+    Raises:
+        UserError: if it is other data.
+    """
     if record.vocabulary != data.vocabulary.ids or record.data.get("counts") != data.manifest.get("counts"):
         name = record.data.get("name", "without a name")
         raise UserError(f"{path} was trained on other data ({name}): resume it on the same data.")
     if _vectors_of(record.data) != _vectors_of(data.manifest):
         raise UserError(f"{path} was trained with other vectors of the items' texts: resume it with the same file.")
-    return record
 
 
 def _vectors_of(manifest: Mapping[str, Any]) -> list[str]:

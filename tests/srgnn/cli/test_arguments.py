@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from srgnn.cli.arguments import as_typed, session_of, session_option, value
+from srgnn.cli.arguments import as_typed, cutoffs, session_of, session_option, value
+from srgnn.errors import ArgumentError
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,11 @@ def test_the_session_that_is_printed_can_be_pasted_into_a_shell(ids: list[str]):
 def test_numbers_are_ids_too():
     assert session_option([1, 2]) == "session=1,2"
     assert session_of([1, "2"]) == session_of("1, 2") == ["1", "2"]
+
+
+@pytest.mark.parametrize("given", [None, "abc", [], {}, [5, "x"], [0], 41, True])
+def test_cut_offs_are_numbers_or_one_sentence(given):
+    assert cutoffs(5, 40) == [5]
+    assert cutoffs([5, 10], 40) == [5, 10]
+    with pytest.raises(ArgumentError, match=r"^k="):
+        cutoffs(given, 40)

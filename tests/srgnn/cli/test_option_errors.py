@@ -88,6 +88,43 @@ def test_an_option_that_nothing_would_read_is_refused(argument: str):
 
 
 @pytest.mark.parametrize(
+    ("program", "argument", "sentence"),
+    [
+        ("train", "paths=out", "paths=out: expected options such as paths.data=VALUE."),
+        ("train", "~paths", "~paths: expected options such as paths.data=VALUE."),
+        ("tune", "optimizer=null", "optimizer=null: expected options such as optimizer.lr=VALUE."),
+        ("serve", "limits=5", "limits=5: expected options such as limits.clicks=VALUE."),
+        ("recommend", "columns=sku", "columns=sku: expected options such as columns.items=VALUE."),
+        ("train", "resume=", "resume=: expected the name of a file or folder; leave it out for the default."),
+        ("train", "paths.outputs=''", "paths.outputs='': expected the name of a file or folder; leave it out for the"),
+        ("train", "paths.outputs=null", "paths.outputs=null: expected the name of a file or folder"),
+        ("train", "hydra.run.dir=", "hydra.run.dir=: expected the name of a file or folder"),
+        ("compare", "output=", "output=: expected the name of a file or folder"),
+    ],
+)
+def test_a_group_as_one_value_and_a_file_without_a_name_are_refused(program: str, argument: str, sentence: str):
+    check_added(program, ["optimizer={lr: 1}", "columns={items: a}", "paths.outputs=o", "init_from=null", "seed="])
+    with pytest.raises(UserError) as error:
+        check_added(program, [argument])
+    assert str(error.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("k=5,10", "k=5,10: give a list, k=[5,10], or -m for one run per value."),
+        ("seed=0,1", "seed=0,1: give one value, or -m for one run per value."),
+        ("model=srgnn,gru4rec", "model=srgnn,gru4rec: give one value, or -m for one run per value."),
+    ],
+)
+def test_a_list_is_advised_for_options_that_take_one(argument: str, sentence: str, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.py", argument])
+    with pytest.raises(SystemExit) as stop, one_sentence("train"), initialize_config_dir(str(CONF), version_base="1.3"):
+        compose("train", [argument])
+    assert stop.value.code == f"Error: {sentence}"
+
+
+@pytest.mark.parametrize(
     ("value", "shown"), [(None, "null"), (True, "true"), (False, "false"), ("Nonesuch", "Nonesuch")]
 )
 def test_values_are_shown_in_the_words_of_the_configuration(value, shown: str):

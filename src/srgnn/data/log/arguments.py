@@ -1,5 +1,6 @@
 """Checks of arguments that several classes of this folder share."""
 
+import re
 import string
 from typing import Any
 
@@ -48,6 +49,8 @@ def check_dialect(header: Any, separator: Any, quote: Any, encoding: Any, prefix
     names = () if header is None else header
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise ArgumentError(f"{prefix}header", header, "a list of names")
+    if len(set(names)) < len(names):
+        raise ArgumentError(f"{prefix}header", list(names), "each name once")
     several = quote is None and isinstance(separator, str) and len(separator) > 0 and "\n" not in separator
     expected = "one character, several with quote=null, or null"
     if separator is not None and not several and not _is_character(separator):
@@ -75,5 +78,5 @@ def _extends_ascii(encoding: Any) -> bool:
 
 
 def unescaped(character: str) -> str:
-    """Turns a tab that was typed as a backslash and a t into a tab."""
-    return character.replace("\\t", "\t")
+    r"""Turns `\t`, and codes such as `\x1f`, into the characters that they stand for."""
+    return re.sub(r"\\x([0-9a-fA-F]{2})", lambda code: chr(int(code[1], 16)), character.replace("\\t", "\t"))

@@ -10,9 +10,10 @@ from srgnn.data.log.columns.layout import Layout, LogFormat
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.oddities import Oddity
 from srgnn.data.log.engines import Frame, Tables
-from srgnn.data.log.faults import bad_rows, no_clicks
+from srgnn.data.log.faults import bad_rows, no_clicks, other_header
 from srgnn.data.log.mixed_times import mixed_times
 from srgnn.data.log.odd_ids import odd_ids
+from srgnn.data.log.raw.paths import TEXT
 from srgnn.data.log.read import Rows
 from srgnn.data.log.report import Notice, Step, count_distinct, count_rows
 from srgnn.errors import UserError
@@ -67,6 +68,9 @@ def check(rows: Rows, form: LogFormat, skip: bool, tables: Tables) -> Checked:
     of_times = mixed_times(layout, form) if number_of_bad else None
     if of_times is not None:  # also where rows are skipped: it would be a whole file
         raise of_times
+    other = other_header(layout, form) if number_of_bad and layout.files.kind in TEXT else None
+    if other is not None:  # also where rows are skipped: the rows below it have other columns
+        raise other
     if number_of_bad and not skip:
         raise bad_rows(layout, form, tables, table, number_of_bad == steps[-1].clicks)
     if not number_of_bad and not rows.broken:

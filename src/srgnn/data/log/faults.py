@@ -47,6 +47,26 @@ def bad_rows(layout: Layout, form: LogFormat, tables: Tables, table: Frame, skip
     )
 
 
+def other_header(layout: Layout, form: LogFormat) -> UserError | None:
+    """The error for a row that names the columns in another order than the header, where tables were joined."""
+    roles = {role: layout.names[role] for role in layout.readers}
+    for known_path, file in layout.files.each():
+        names = [name.lower() for name in file.head(file.paths[0]).columns]
+        rows = form.unpacked(file.rows(numbered=True))
+        if set(roles.values()) - set(rows.collect_schema()):
+            continue
+        texts = {role: as_text(layout, name).str.to_lowercase() for role, name in roles.items()}
+        are_names = pl.all_horizontal(text.is_in(names) for text in texts.values())
+        are_others = pl.any_horizontal(texts[role] != name.lower() for role, name in roles.items())
+        found = rows.filter(are_names & are_others).select("_line").head(1).collect(engine="streaming")
+        if len(found):
+            return UserError(
+                f"{known_path} line {found.item()} names the columns in another order than the header: write the table "
+                "that begins there as a file of its own."
+            )
+    return None
+
+
 def no_clicks(layout: Layout, form: LogFormat) -> UserError:
     """The error for a log without any row that is a click."""
     events, where = form.events or "null", form.where or "null"

@@ -11,13 +11,13 @@ from srgnn.data.log.arguments import check_dialect, check_text, unescaped
 from srgnn.data.log.columns.ids import MISSING, id_reader, integer_reader, text_reader
 from srgnn.data.log.columns.names import shown
 from srgnn.data.log.columns.nesting import all_paths, unpacked
-from srgnn.data.log.columns.roles import check_header, check_type, name_yours
+from srgnn.data.log.columns.roles import check_header, check_type, is_numbered, name_yours
 from srgnn.data.log.raw.converted import converted
 from srgnn.data.log.raw.files import RawFiles
-from srgnn.data.log.raw.paths import PathNames, check_paths, find_files
+from srgnn.data.log.raw.paths import TEXT, PathNames, check_paths, find_files
 from srgnn.data.log.report import Notice
 from srgnn.data.log.words import counted
-from srgnn.errors import UserError
+from srgnn.errors import UserError, typed
 
 OURS = ("index", "id", "title", "count", "first_seen", "last_seen", "item")  # columns of the vocabulary
 
@@ -130,6 +130,15 @@ def opened(files: RawFiles, needed: Mapping[str, Sequence[str]]) -> pl.LazyFrame
         for name in given:
             if name not in types:
                 text = f"{files.name}: expected the column {shown(name)}; found {shown(*paths)}"
+                if (
+                    files.kind in TEXT
+                    and files.header is None
+                    and not is_numbered(paths)
+                    and any(map(str.isdigit, paths))
+                ):
+                    header = [*names, *(f"column_{place + 1}" for place in range(len(names), len(paths)))]
+                    text += ", which look like values: if the file has no header, name all its columns with"
+                    raise UserError(f"{text} items.header={typed(header[: len(paths)])}.", "items.header")
                 raise UserError(f"{text}. {name_yours({argument: [name]}, paths)}.", argument)
     return rows
 

@@ -31,6 +31,7 @@ SHORTENED = r"^-?\d(?:\.\d+[eE]\+?|[eE]\+)\d+$"  # a large integer as spreadshee
 WHOLE = r"^-?\d+\.0+$"  # an integer as pandas writes it where another value is missing
 COMMA = r"^-?\d+,0+$"  # the same where the decimal sign is a comma
 NUMBERS = r"^\d+(?:(?:(?:[ ,;|]|-?>)+\d+){2,}|(?:[ ,;]|-?>)+\d+)$"  # a list of ids; one such as 12|34 may be a key
+THOUSANDS = r"^[1-9]\d{0,2}(?:[ ,]\d{3})+$"  # a number with signs between the thousands, or such a list
 IN_DOUBLE_QUOTES = r'^".+"$'  # as a reader leaves them behind a tab, or far below the header behind a space
 NOTHING = (0, -1)  # numbers that stand for no session
 NOTHING_SHARE = 0.01  # of the rows,
@@ -123,11 +124,18 @@ def _of_commas(tables: Tables, table: Frame, layout: Layout, role: str) -> list[
 
 
 def _of_records(tables: Tables, table: Frame, layout: Layout, role: str) -> list[Notice]:
-    number, example = _matches(
-        tables, table.filter(~nw.col(role).str.contains(f"{WORD}|{COMMA}")), role, f"{RECORD}|{NUMBERS}"
-    )
+    table = table.filter(~nw.col(role).str.contains(f"{WORD}|{COMMA}"))
+    number, example = _matches(tables, table, role, f"{RECORD}|{NUMBERS}")
     if not number:
         return []
+    thousands, one = _matches(tables, table, role, THOUSANDS)
+    if thousands == number:
+        text = (
+            f"Ids in {shown(layout.names[role])} such as {one} look like numbers with signs between the thousands, and"
+        )
+        return [
+            Notice(f"{text} were read as text (rows: {number:,}): write them without, if other files have them so.")
+        ]
     text = (
         f"Ids in {shown(layout.names[role])} such as {example} are the text of records or lists, and were read as "
         f"single ids (rows: {number:,}); export the id in them as a column of its own"

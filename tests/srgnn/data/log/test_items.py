@@ -121,6 +121,16 @@ def test_a_column_of_another_case_is_suggested(tmp_path: Path, log: Path):
         load(tmp_path, "clicks", log, f"dataset.items.path={items}")
 
 
+def test_a_table_of_items_without_a_header_keeps_its_first_item(tmp_path: Path, log: Path):
+    (tmp_path / "items.csv").write_text("10,Rug,5\n11,Tea,6\n12,Lamp,7\n")
+    options = [f"dataset.items.path={tmp_path / 'items.csv'}"]
+    with pytest.raises(UserError, match=r"found 10, Rug, 5, which look like values: .*") as error:
+        load(tmp_path, "clicks", log, *options)
+    assert str(error.value).endswith("name all its columns with dataset.items.header='[id,title,column_3]'.")
+    data = load(tmp_path, "clicks", log, *options, "dataset.items.header=[id,title,column_3]")
+    assert data.vocabulary.titles == ["Rug", "Tea", "Lamp"]
+
+
 def test_words_for_nothing_are_no_titles(tmp_path: Path, log: Path):
     items = tmp_path / "items.csv"
     items.write_text("id,title\n10,NaN\n10,Rug\n11,None\n12,null\n")

@@ -153,6 +153,17 @@ def test_whole_numbers_with_a_decimal_comma_are_a_warning(tmp_path: Path, log: P
     )
 
 
+@pytest.mark.parametrize("item", ["1,110", "1 110", "2,345,678"])
+def test_signs_between_the_thousands_are_no_lists(tmp_path: Path, log: Path, item: str, engine: str):
+    log.write_text(log.read_text().replace(",12,", f',"{item}",'))
+    data = load(tmp_path, "clicks", log, engine)
+    assert raw(data, "train")[1] == ["11", item]
+    (text,) = notices(data)
+    assert text.startswith(f"Ids in item such as {item} look like numbers with signs between the thousands, and")
+    log.write_text(log.read_text().replace(",11,", ',"7,8",'))  # lists, of which one looks like such a number
+    assert any("the text of records or lists" in text for text in notices(load(tmp_path, "clicks", log, engine)))
+
+
 def test_quotes_behind_a_tab_are_a_warning(tmp_path: Path, log: Path, engine: str):
     log.write_text(log.read_text().replace(",12,", ',\t"12",'))
     data = load(tmp_path, "clicks", log, engine)

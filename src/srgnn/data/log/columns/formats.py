@@ -54,6 +54,8 @@ SIGNS = r"\d[.:]\d|\pL"  # what every time with spaces or commas in it has
 CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: numbers beyond have another unit
 TICKS = 662_688_000_000_000  # 1991: as ns since 1970, ticks of .NET from the years 2001 to 2052 are before it
 NAMED_ZONE = r"\d{2}:\d{2}(:\d{2})?([.,]\d+)? \(?[A-Z]{3,5}\)?( \d{4})?$"  # as `date` and Java write them
+COMPACT = r"^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])?(\.0+)?$"  # 2014040110, or as a float
+THOUSANDS = r"^\s*\d{1,3}([,. '\x{a0}\x{202f}]\d{3})+\s*$"
 DECIMAL_COMMA = r"^\s*\d+,\d+\s*$"
 TIME_OF_DAY = r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?$"
 
@@ -221,6 +223,13 @@ def _unreadable(sample: pl.Series, time_format: str | None) -> UserError:
             f"{column}, such as {first}, give their zone by a name that is ambiguous: write its offset instead of the "
             "name, such as +0200."
         )
+    if time_format is None and written.str.contains(COMPACT).all():
+        return UserError(
+            f"{column}, such as {first}, look like dates without signs between their parts: write them like 2014-04-01 "
+            "10:00:00."
+        )
+    if written.str.contains(THOUSANDS).all():
+        return UserError(f"{column}, such as {first}, are numbers with signs between the thousands: leave these out.")
     if written.str.contains(DECIMAL_COMMA).all():
         return UserError(f"{column}, such as {first}, are numbers with a decimal comma: write a point instead of it.")
     for epoch in EPOCHS if time_format is None and not sample.dtype.is_temporal() else ():

@@ -3,12 +3,19 @@
 import re
 from collections.abc import Sequence
 
+MOST = 20  # names in a message
 PLAIN = re.compile(r"[\w$@#%&/.:+-]+")
 
 
 def shown(*names: str) -> str:
     """Names in a message; those with spaces, commas, quotes or invisible characters are quoted."""
-    return ", ".join(name if PLAIN.fullmatch(name) else repr(name) for name in names)
+    return enumerated([name if PLAIN.fullmatch(name) else repr(name) for name in names], ", ")
+
+
+def enumerated(words: Sequence[str], between: str) -> str:
+    """The first words of a message of many, and how many more there are."""
+    more = f" and {len(words) - MOST:,} more" if len(words) > MOST else ""
+    return between.join(words[:MOST]) + more
 
 
 def is_clean(name: str) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import polars as pl
 
 from srgnn.data.log.columns.formats import detect
-from srgnn.data.log.columns.names import find_alike, is_clean, shown
+from srgnn.data.log.columns.names import enumerated, find_alike, is_clean, shown
 from srgnn.data.log.columns.nesting import Types, all_paths
 from srgnn.data.log.columns.times import plausible
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import TEXT
-from srgnn.data.log.raw.separators import find_signs, long_separator
+from srgnn.data.log.raw.separators import SEPARATORS, check_padding, find_signs, in_quotes, long_separator
 from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE
 from srgnn.errors import UserError, typed
 
@@ -43,6 +43,12 @@ def find_names(files: RawFiles, possible: Possible, types: Types, nested: str | 
     names = {role: str(name) for role, name in found.items()}
     for role in ("item", *names):  # a list of items comes first: other lists may be unpacked in step with it
         dtype = types[names[role]]
+        if nested is None and role == "time" and isinstance(dtype, pl.List | pl.Array):
+            raise UserError(
+                f"{files.name}: the column {shown(names[role])} holds lists, not times: write them like 2014-04-01 "
+                "10:00:00, or name another column with columns.time=NAME.",
+                "columns.time",
+            )
         if nested is None and isinstance(dtype, pl.List | pl.Array):
             remedy = f"make each value a row of its own with nested={typed(names[role])}"
             raise UserError(f"{files.name}: the column {shown(names[role])} holds lists: {remedy}.", "nested")
@@ -60,13 +66,21 @@ def check_type(files: RawFiles, argument: str, name: str, dtype: pl.DataType) ->
         dtype: Its type.
 
     Raises:
-        UserError: for lists, records and durations.
+        UserError: for lists, records, maps and durations.
     """
     if isinstance(dtype, pl.Struct):
-        paths = " or ".join(f"{argument}={typed(path)}" for path in all_paths({name: dtype}))
+        paths = enumerated([f"{argument}={typed(path)}" for path in all_paths({name: dtype})], " or ")
+        if all(each.name.isdigit() for each in dtype.fields):
+            raise UserError(
+                f"{files.name} is written by columns: write it by rows, one object in each line, as pandas does with "
+                "df.to_json(path, orient='records', lines=True)."
+            )
         raise UserError(
             f"{files.name}: the column {shown(name)} holds records: name a field of it with {paths}.", argument
         )
+    if isinstance(dtype, getattr(pl, "Map", ())):  # older versions of polars read lists of records instead
+        text = f"{files.name}: the column {shown(name)} holds maps: write the value that you need into a column of its"
+        raise UserError(f"{text} own.", argument)
     what = "lists" if isinstance(dtype, pl.List | pl.Array) else "durations" if dtype == pl.Duration else None
     if what is not None:
         text = f"{files.name}: the column {shown(name)} holds {what}: name one of single values with {argument}=NAME."
@@ -109,7 +123,13 @@ def check_header(files: RawFiles, possible: Iterable[Collection[str]]) -> None:
         raise long_separator(path, signs)
     found = shown(*head.columns)
     if len(head.columns) == 1:
+        in_name = [sign for sign in SEPARATORS if sign in head.columns[0]]
+        if in_name and files.quote is not None and files.separator in (None, *in_name):
+            raise in_quotes(path, in_name[0])
+        check_padding(path, head.height)
         separator = typed(signs) if len(signs) == 1 and signs.isascii() else "CHARACTER"
+        if not signs.isprintable():
+            separator = typed(f"\\x{ord(signs):02x}")
         text = f"{path}: expected several columns; found {found}: name the separator between them with"
         raise UserError(f"{text} separator={separator}.", "separator")
     if files.quote != "'" and all(re.search(IN_QUOTES, name) for name in head.columns):
@@ -188,9 +208,14 @@ def lacking_column(
     return MissingColumnsError(f"{text}, or leave the file out of {paths}=.", *arguments)
 
 
+def is_numbered(names: Sequence[str]) -> bool:
+    """Whether a header is 0, 1, 2, as that of a pandas frame without names."""
+    return [*names] == [str(place) for place in range(len(names))]
+
+
 def _is_data(names: Sequence[str]) -> bool:
-    """Whether a header is a row of values; `0,1,2` is the header of a pandas frame without names."""
-    if [*names] == [str(place) for place in range(len(names))]:
+    """Whether a header is a row of values."""
+    if is_numbered(names):
         return False
     return any(map(_is_time, names)) or all(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in names)
 

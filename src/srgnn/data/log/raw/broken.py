@@ -193,16 +193,22 @@ def _program(lines: Sequence[str]) -> str | None:
         return None
     if all(line.startswith("\x1e") for line in lines):
         return r"tr -d '\036'"
-    rests = []
-    for line in lines[:EXAMPLES]:
-        try:
-            _, end = json.JSONDecoder().raw_decode(line)
-        except ValueError:
-            return None
-        rests.append(line[end:].strip())
+    rests = [rest for line in lines[:EXAMPLES] if (rest := _after_object(line)) is not None]
+    if len(rests) < len(lines[:EXAMPLES]):
+        after = [_after_object(line[line.find("{") :]) for line in lines[:EXAMPLES] if line.find("{") > 0]
+        return "sed 's/^[^{]*//'" if after == [""] * len(lines[:EXAMPLES]) else None
     if all(rest == "," for rest in rests):
         return "sed 's/,[[:space:]]*$//'"
     return FROM_OBJECTS if all(rest.startswith("{") for rest in rests) else None
+
+
+def _after_object(line: str) -> str | None:
+    """What follows the JSON object at the start of a line; None if there is none."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(line)
+    except ValueError:
+        return None
+    return line[end:].strip() if isinstance(value, dict) else None
 
 
 def _fault(lines: Sequence[_Line], start: int, head: Head, quote: str | None) -> tuple[Fault | None, int]:

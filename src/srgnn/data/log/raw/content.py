@@ -42,6 +42,7 @@ FOREIGN = (
 )
 PARQUET = (b"PAR1", b"PARE")
 JSON = re.compile(rb'(\[\s*)*\{\s*"')
+SQL = re.compile(rb"(--\s|/\*|(INSERT INTO|CREATE TABLE|DROP TABLE|COPY \S+ *\()\s*\S)", re.IGNORECASE)
 UNUSED = b"\x81\x8d\x8f\x90\x9d"  # the bytes that cp1252 does not have
 # Characters that end lines for some programs, besides \n and \r\n, and their names.
 LINE_ENDS = {
@@ -96,6 +97,8 @@ def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
         raise other_line_ends(path, sign)
     if content[:14].lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
         raise UserError(f"{path} is an HTML or XML page, not a log: download the log itself.")
+    if SQL.match(content):
+        raise UserError(f"{path} is an SQL dump: load it into a database, and {FOREIGN[1][2]}.")
     if is_json:
         _check_json(path, content)
     elif JSON.match(content):
@@ -220,10 +223,21 @@ def _check_json(path: Path, text: bytes) -> None:
     expected = "expected one JSON object per line"
     if first == b"[" or (first.startswith(b"[") and first[1:].lstrip().startswith(b"{")):
         fix = command(path, FROM_ARRAY, "lines")
+        if unpacking(path) is None and not _last_bytes(path).rstrip().endswith(b"]"):
+            raise UserError(f"{path} is one JSON array that is cut off: copy it again.")
         raise UserError(f"{path} is one JSON array: {expected}, as written by {fix}.")
+    signs = [sign for sign in (b",", b";", b"\t", b"|") if sign in first]
+    if signs and b"{" not in text:
+        raise UserError(f"{path} is not JSON lines: if it is CSV, rename it, {_rename(path, '.csv')}.")
     if first.startswith(b"{") and rest.strip() and not rest.lstrip().startswith(b"{") and not _is_json(first):
         fix = command(path, FROM_OBJECTS, "lines")
         raise UserError(f"{path} has JSON objects of several lines: {expected}, as written by {fix}.")
+
+
+def _last_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - START))
+        return file.read()
 
 
 def _is_json(line: bytes) -> bool:

@@ -23,7 +23,7 @@ from srgnn.data.log.raw.header import IS_HEADER, Head, cleaned, empty, is_repeat
 from srgnn.data.log.raw.json_lines import field_names, scan_json
 from srgnn.data.log.raw.packed import damaged
 from srgnn.data.log.raw.paths import JSON, PARQUET, TEXT, kind_of
-from srgnn.data.log.raw.text import FROM_LINES, command, contains, raw_lines, unpacking
+from srgnn.data.log.raw.text import FROM_LINES, command, contains, raw_lines, unpacking, without
 from srgnn.data.log.words import counted
 from srgnn.data.log.writing import writing
 from srgnn.errors import UserError, typed
@@ -129,7 +129,7 @@ class RawFiles:
             frame = pl.concat([lines.select(pl.col("number").alias("_line")), frame], how="horizontal")
         elif numbered:
             frame = frame.with_row_index("_line", 1)
-        return frame if self.kind == PARQUET else frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
+        return frame if self.kind == PARQUET else without(frame, pl.all_horizontal(pl.col(columns).is_null()))
 
     def _scan(self, path: Path) -> pl.LazyFrame:
         if self.kind == PARQUET:
@@ -165,9 +165,9 @@ class RawFiles:
             above = ends.cum_sum().shift(1, fill_value=0)
             number = pl.int_range(pl.len(), dtype=pl.Int64) + head.height + 1 + above
             frame = frame.select(number.alias("_line"), pl.col(columns))
-        frame = frame.filter(~pl.all_horizontal(pl.col(columns).is_null()))
+        frame = without(frame, pl.all_horizontal(pl.col(columns).is_null()))
         if not marked:
-            return frame.filter(~is_repeated(head))
+            return without(frame, is_repeated(head))
         frame = frame.with_columns(is_repeated(head).alias(IS_HEADER))
         return frame.with_columns(pl.when(~pl.col(IS_HEADER)).then(pl.col(columns))) if blanked else frame
 

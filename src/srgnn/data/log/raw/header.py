@@ -20,7 +20,7 @@ from srgnn.data.log.raw.separators import (
     long_separator,
 )
 from srgnn.data.log.raw.text import Parsed, State, parse, raw_lines
-from srgnn.data.log.raw.titles import ROWS, Top, find_top, title
+from srgnn.data.log.raw.titles import ROWS, Top, find_top, title, unique
 from srgnn.data.log.words import counted
 from srgnn.errors import ArgumentError, UserError
 
@@ -157,18 +157,6 @@ def cleaned(names: Sequence[str]) -> dict[str, str]:
     """The names of columns that :func:`clean` changes, and those without; empty where two would be the same."""
     spaced = {name: clean(name) for name in names if clean(name) != name}
     return spaced if len({clean(name) for name in names}) == len(names) else {}
-
-
-def unique(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, with a number after those that occur before."""
-    found: list[str] = []
-    for name in names:
-        number = 2
-        new = name
-        while new in found or (new != name and new in names):
-            new, number = f"{name}_{number}", number + 1
-        found.append(new)
-    return tuple(found)
 
 
 def empty(path: Path) -> UserError:

@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +33,9 @@ def find_files(argument: str, path: PathNames, source: str = "") -> tuple[Path, 
     """
     files: list[Path] = []
     for pattern in check_paths(argument, path):
-        found = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
+        found = (
+            [pattern] if os.path.exists(pattern) else sorted(filter(_may_hold_rows, glob.glob(pattern, recursive=True)))
+        )
         if not found:
             where = f" Download it from {source}." if source else ""
             raise UserError(f"There is no file {pattern}: name yours with {argument}=FILE.{where}", argument)
@@ -102,7 +105,12 @@ def _check_file(argument: str, file: Path) -> None:
             argument,
         )
     if file.is_dir():
-        raise ArgumentError(argument, file, f"a file, not a directory: for all files in it, give '{file}/*.csv'")
+        raise ArgumentError(
+            argument, file, f"a file, not a directory: for all files in it, give '{file}/{_glob(file)}'"
+        )
+    if not file.is_file():
+        text = f"{file} is a pipe or a device, and a log is read several times: write it into a file first."
+        raise UserError(text, argument)
     kind = kind_of(file)
     if file.stat().st_size:
         check_content(file, kind == PARQUET, kind in JSON)
@@ -111,6 +119,20 @@ def _check_file(argument: str, file: Path) -> None:
         raise ArgumentError(argument, file, f"a name that ends in {names}")
     if not file.stat().st_size:
         raise empty(file)
+
+
+def _may_hold_rows(name: str) -> bool:
+    """Whether a file that a glob finds is none of those that Spark and Hive write beside the rows, such as _SUCCESS."""
+    return not os.path.basename(name).startswith("_") or kind_of(Path(name)) in KINDS
+
+
+def _glob(folder: Path) -> str:
+    """The glob of the files in a folder, or in those below it, that hold rows."""
+    files = [file for file in folder.rglob("[!._]*") if kind_of(file) in KINDS]
+    top = [file for file in files if file.parent == folder]
+    suffixes = Counter(kind_of(file) + (file.suffix if plain_name(file) != file else "") for file in top or files)
+    suffix = suffixes.most_common(1)[0][0] if suffixes else ".csv"
+    return f"*{suffix}" if top or not files else f"**/*{suffix}"
 
 
 def kind_of(path: Path) -> str:

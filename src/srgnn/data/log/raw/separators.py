@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from srgnn.data.log.raw.text import command, python
+from srgnn.data.log.raw.text import command, python, raw_lines
 from srgnn.errors import UserError, typed
 
-SEPARATORS = (",", ";", "\t", "|", "\x01")  # the last one is that of Hive
+SEPARATORS = (",", ";", "\t", "|", "\x01", "\x1f")  # the last two are those of Hive and of ASCII
 LINES = 20  # that decide the separator
-PADDED = re.compile(r"\t*([,;|\x01])\t*")
+PADDED = re.compile(r"\t*([,;|\x01\x1f])\t*")
 SIGNS = re.compile(r"""(?<=[\w"'])[^\w"']+(?=[\w"'])""")
 
 
@@ -57,7 +57,9 @@ def long_separator(path: Path, signs: str) -> UserError:
 
 
 def check_rows(path: Path, names: Sequence[str], rows: Sequence[str], separator: str, quote: str | None) -> None:
-    """Refuses a header whose separator the rows below it lack, while they have another one as often.
+    """Refuses a header whose separator most rows below it have less often, while they have another one as often.
+
+    And rows that are one quoted field each, in which the separators are.
 
     Args:
         path: The file.
@@ -70,15 +72,54 @@ def check_rows(path: Path, names: Sequence[str], rows: Sequence[str], separator:
         UserError: for such a header.
     """
     plain = [line if quote is None else "".join(line.split(quote)[::2]) for line in rows if line.strip()]
-    if len(plain) < 2 or any(separator in line for line in plain):
+    if len(plain) < 2 or len(names) < 2:
         return
+
+    def have(sign: str, lines: Sequence[str]) -> bool:
+        return 2 * sum(line.count(sign) == len(names) - 1 for line in lines) > len(plain)
+
+    if have(separator, plain):
+        return
+    whole = [line[1:-1] for line in rows if len(line) > 1 and line[0] == line[-1] == quote]
+    if have(separator, whole) and not any(plain):
+        raise in_quotes(path, separator)
     for other in SEPARATORS:
-        if 2 * sum(line.count(other) == len(names) - 1 > 0 for line in plain) > len(plain):
+        if have(other, plain):
             raise UserError(
                 f"{path} has the separator {separator!r} in its header and {other!r} in its rows: name all columns "
                 f"with header={typed(names)}, which replaces that line.",
                 "header",
             )
+
+
+def in_quotes(path: Path, separator: str) -> UserError:
+    """The error for a file each of whose rows is one quoted field."""
+    code = f"import csv, sys; [print({separator!r}.join(row)) for row in csv.reader(sys.stdin) if row]"
+    fix = command(path, python(code), "unquoted")
+    return UserError(
+        f"{path} has its rows in quotes, as one field each: write it without them, for instance with {fix}."
+    )
+
+
+def check_padding(path: Path, height: int) -> None:
+    """Refuses a table whose columns are padded with spaces.
+
+    Args:
+        path: The file.
+        height: The number of lines above its first row.
+
+    Raises:
+        UserError: for such a table.
+    """
+    lines = raw_lines(path).head(height + LINES).collect(engine="streaming")["line"].to_list()[max(0, height - 1) :]
+    lines = [line.strip() for line in lines if line.strip()]
+    if len(lines) < 2 or not any("  " in line for line in lines):
+        return
+    text = f"{path} has columns that are padded with spaces"
+    if len({len(line.split()) for line in lines}) > 1:
+        raise UserError(f"{text}: write it with a separator, such as a comma, between them.")
+    fix = command(path, "sed 's/^ *//; s/ *$//; s/  */,/g'", "commas")
+    raise UserError(f"{text}: write it with commas, for instance with {fix}.")
 
 
 def check_spaces(path: Path, lines: Sequence[str], separator: str, quote: str | None) -> None:

@@ -100,6 +100,14 @@ def raw_lines(path: Path, lossy: bool = False) -> pl.LazyFrame:
     return lines.with_row_index("number", 1).with_columns(line.fill_null(""))
 
 
+def without(frame: pl.LazyFrame, condition: pl.Expr) -> pl.LazyFrame:
+    """The rows for which a condition on all columns does not hold.
+
+    It is a column of its own: polars would push it into the reading of a file, where a thousand columns take minutes.
+    """
+    return frame.with_columns(_left_out=condition).filter(~pl.col("_left_out")).drop("_left_out")
+
+
 def contains(path: Path, characters: Sequence[bytes]) -> bool:
     """Whether a file has one of several characters of one byte."""
     # Not a mapped file: its pages count as memory of the process, as much as the file is large.
@@ -144,7 +152,10 @@ def unpack(path: Path, suffix: str | None = None) -> str:
 
 
 # JSON lines of other JSON. Not by jq, which rounds integers of 2^53 or more, so that two ids become one.
-FROM_ARRAY = python("import json, sys; [print(json.dumps(row)) for row in json.load(sys.stdin.buffer)]")
+FROM_ARRAY = python(
+    r'import json, re, sys; text = re.sub(rb",\s*\]\s*$", b"]", sys.stdin.buffer.read()); '
+    "[print(json.dumps(row)) for row in json.loads(text)]"
+)
 FROM_OBJECTS = python(
     'import json, re, sys; text = sys.stdin.buffer.read().decode("utf-8-sig"); '
     r'text = re.sub(r"(\x22(?:\\.|[^\x22\\])*\x22)|}\s*{", lambda match: match[1] or "},{", text); '

@@ -50,6 +50,7 @@ class Top:
         above: The records above it.
         width: The number of fields that most rows have.
         has_row_names: Whether every row has one field more than the line above it, and begins with another value.
+        joins: Whether the lines above are a header and rows of their own.
     """
 
     record: Record
@@ -57,6 +58,7 @@ class Top:
     above: Sequence[Record]
     width: int
     has_row_names: bool = False
+    joins: bool = False
 
 
 def find_top(lines: Sequence[str], start: int, separator: str, quote: str | None) -> Top | None:
@@ -74,7 +76,9 @@ def find_top(lines: Sequence[str], start: int, separator: str, quote: str | None
         rows = records[place + 1 : place + 1 + ROWS]
         width = Counter(row.width for row in rows).most_common(1)[0][0]
         if max(widths[:place]) < width <= widths[place] and _is_header(records[place], rows):
-            return Top(records[place], True, records[:place], width)
+            above = records[:place]
+            joins = len(above) > 2 and _is_header(above[0], above[1:])
+            return Top(records[place], True, above, width, joins=joins)
     if not all(record.is_parsed for record in records):
         return None
     for place in reversed(range(1, min(len(records) - 1, ROWS))):
@@ -90,6 +94,12 @@ def find_top(lines: Sequence[str], start: int, separator: str, quote: str | None
 def title(path: Path, top: Top) -> UserError:
     """The error for lines above the header, or for a header that does not name all columns."""
     first, last = top.above[0], top.above[-1]
+    if top.joins:
+        line, record = top.record.start + 1, top.record
+        return UserError(
+            f"{path} line {line} ({record.line[:60]!r}) is the header of another table than that of line "
+            f"{first.start + 1}, with {top.width} columns instead of {first.width}: write the two tables as two files."
+        )
     text = f"{path} line {last.start + 1} ({last.line[:60]!r})"
     if not top.is_header and len(last.fields) > 1 and not last.has_number and 2 * len(last.fields) >= top.width:
         names = [name.strip() or f"column_{place + 1}" for place, name in enumerate(last.fields)]
@@ -97,8 +107,8 @@ def title(path: Path, top: Top) -> UserError:
         text += f" names {len(last.fields)} columns, and every row below has more fields: name all of them with"
         if top.has_row_names:  # as R and pandas read and write them
             free = next(name for name in ("row", "row_name", "name_of_row") if name not in names)
-            text += f" header={typed([free, *names[:-1]])} if the first field is the name of the row, else with"
-        return UserError(f"{text} header={typed(names)}, which replaces that line.", "header")
+            text += f" header={typed(unique([free, *names[:-1]]))} if the first field is the name of the row, else with"
+        return UserError(f"{text} header={typed(unique(names))}, which replaces that line.", "header")
     line = top.record.start + 1
     fix = command(path, f"tail -n +{line}", "rows")
     text = f"{path} line {first.start + 1} ({first.line[:60]!r}) has {counted(first.width, 'field')}"
@@ -111,6 +121,18 @@ def title(path: Path, top: Top) -> UserError:
         f"instance with {fix}.",
         "header",
     )
+
+
+def unique(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, with a number after those that occur before."""
+    found: list[str] = []
+    for name in names:
+        number = 2
+        new = name
+        while new in found or (new != name and new in names):
+            new, number = f"{name}_{number}", number + 1
+        found.append(new)
+    return tuple(found)
 
 
 def _records(lines: Sequence[str], start: int, separator: str, quote: str | None) -> Iterator[Record]:

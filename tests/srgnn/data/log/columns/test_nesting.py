@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click_logs import LOG, START, TEST, TRAIN, load, raw, stamp
 
@@ -203,3 +205,31 @@ def test_a_log_without_lists_gets_no_remedy_for_them(tmp_path: Path, form: str):
     path.write_text("session,item,time\n" + "".join(f"{n},lamp,{time}\n" for n, time in enumerate(times)))
     with pytest.raises(UserError, match=r"or name the column of sessions with dataset\.columns\.session=NAME\.$"):
         load(tmp_path, "clicks", path)
+
+
+def test_times_that_are_lists_are_not_sent_to_nested(tmp_path: Path):
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"session": s, "item": i, "time": [2014, 4, 1, 10]}) + "\n" for s, i, _ in LOG))
+    with pytest.raises(UserError, match=r"the column time holds lists, not times: write them like 2014-04-01 10:00:00"):
+        load(tmp_path, "clicks", log)
+
+
+def test_a_file_that_is_written_by_columns_is_called_so_in_a_short_sentence(tmp_path: Path):
+    log = tmp_path / "log.jsonl"
+    columns = {name: {str(row): click[place] for row, click in enumerate(LOG * 20)}
+               for place, name in enumerate(("session", "item", "time"))}  # fmt: skip
+    log.write_text(json.dumps(columns))
+    with pytest.raises(UserError, match=r"is written by columns: write it by rows") as error:
+        load(tmp_path, "clicks", log)
+    assert len(str(error.value)) < 300
+    log.write_text(json.dumps({"session": 1, "time": 2, "item": {f"field{number}": 1 for number in range(500)}}))
+    with pytest.raises(UserError, match="and 480 more") as error:
+        load(tmp_path, "clicks", log)
+    assert len(str(error.value)) < 2000
+
+
+def test_maps_are_not_read_as_ids(tmp_path: Path):
+    maps = pa.array([[("a", "1")]], pa.map_(pa.string(), pa.string()))
+    pq.write_table(pa.table({"session": maps, "item": [1], "time": [START]}), tmp_path / "log.parquet")
+    with pytest.raises(UserError, match=r"holds (maps: write the value that you need|lists)"):  # lists in older polars
+        load(tmp_path, "clicks", tmp_path / "log.parquet")

@@ -86,7 +86,6 @@ def test_a_format_that_gives_implausible_years_is_not_detected(value):
     [
         ("2051-04-07 12:00:00", "in the future, 2051-04-07 12:00:00 by the format", "2051-04-07 12:00:00"),
         ("4102444800", r"in the future, 2100-01-01 00:00:00 by the format s", "2100-01-01 00:00:00"),
-        ("2014040712", r"in the future, 2033-10-27 15:45:12 by the format s", "2033-10-27 15:45:12"),
         (60, "before 1990, 1970-01-01 00:01:00 by the format s", "1970-01-01 00:01:00"),
         ("1969-07-20T20:17:00+00:00", "before 1990, 1969-07-20 20:17:00 by the format", "1969-07-20 20:17:00"),
         (datetime(2051, 4, 7, 12), "in the future, 2051-04-07 12:00:00 by the format us", "2051-04-07 12:00:00"),
@@ -175,6 +174,22 @@ def test_the_id_of_a_zone_after_its_offset_is_not_read():
     assert read(["2014-04-07T12:00Z[UTC]", "2014-04-07T00:00-12:00[Etc/GMT+12]"]) == ["2014-04-07 12:00:00"] * 2
     with pytest.raises(UserError, match="cannot be read"):
         read(["2014-04-07T13:00:00[Europe/London]"])  # an offset is missing: it may be one of two hours
+
+
+@pytest.mark.parametrize(
+    "values", [["2014040110", "2014043023"], [2014040110], [20140401.0, 20140430.0], ["20140401.0"]]
+)
+def test_dates_in_one_number_are_no_seconds(values: list):
+    with pytest.raises(UserError, match="look like dates without signs between their parts: write them like") as error:
+        read(values)
+    assert "time_format" not in str(error.value)
+    assert read([2014040110], "s") == ["2033-10-27 15:35:10"]  # if the user says so
+
+
+def test_numbers_with_signs_between_the_thousands_are_no_times():
+    for value in ("1,396,346,400", "1 396 346 400", "1.396.346.400"):
+        with pytest.raises(UserError, match="signs between the thousands: leave these out"):
+            read([value])
 
 
 def test_times_with_a_decimal_comma_are_named_as_such():
