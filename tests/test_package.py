@@ -60,5 +60,9 @@ main()
     for arguments in (["prepare", "dataset=synthetic", "dataset.sessions=300"], ["recommend", "--help"]):
         process = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert process.returncode == 0, process.stderr
+    lost = subprocess.run(
+        [sys.executable, "-c", code, "recommend", "session=A"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert lost.stderr == "Error: There is no finished run in outputs: train one with srgnn train.\n"
     process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert "Usage: srgnn compare|embed|evaluate|export|prepare|recommend|serve|train|tune" in process.stderr

@@ -20,6 +20,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from srgnn.cli import CONF
 from srgnn.cli.arguments import FILES, is_within, option, shown, value
+from srgnn.cli.command import as_started
 from srgnn.cli.launched import is_child, is_main_process
 from srgnn.errors import LostProcess, UserError, typed
 from srgnn.saving import FULL, write_error
@@ -67,6 +68,7 @@ def one_sentence(program: str) -> Iterator[None]:
 
 def visible(text: str) -> str:
     """The text with control characters as `\\x1b`: an id or a file name must not steer the terminal."""
+    text = as_started(text)
     return "".join(char if char in "\n\t" or char.isprintable() else repr(char)[1:-1] for char in text)
 
 

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from srgnn.cli.arguments import is_within, option, session_option
 from srgnn.cli.config import build, build_data_set, is_sweep, load, plain
-from srgnn.cli.errors import options_of, sentence_of
+from srgnn.cli.errors import options_of, sentence_of, visible
 from srgnn.cli.launched import check_count, is_main_process
 from srgnn.cli.resuming import check_resumed
 from srgnn.cli.runs import (
@@ -98,7 +98,7 @@ def train_and_compare(config: DictConfig) -> None:
         if not is_sweep() or sentence is None:
             raise
         # The other runs of a sweep continue; the sweep's table says why this one failed.
-        print(f"Error: {sentence}", file=sys.stderr)
+        print(f"Error: {visible(sentence)}", file=sys.stderr)
         # What has been trained stays unfinished, and so does a run that a full disk ended: `resume=` continues them.
         if is_ours and not was_begun and not is_full(error):
             write_result(folder, {"error": sentence})
