@@ -20,7 +20,7 @@ BEGIN, END = "<!-- begin of the tables that docs/results.py writes -->\n", "<!--
 METRICS = ("recall@20", "mrr@20")
 LENGTHS = ("1-5", "6+")  # clicks of the paper's short and long sessions
 OTHERS = ("coverage@20", "popularity@20", "novelty@20")
-# Options that may differ from the experiment's: they do not change what is trained.
+# Options in which a row's run may differ from the experiment.
 ALLOWED = ("dataset", "protocol", "paths", "hydra", "logger", "seed", "resume", "launcher")
 EXPERIMENT = "experiment=paper_tables"
 DRAWS = 10_000

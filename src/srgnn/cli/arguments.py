@@ -80,6 +80,14 @@ def value(argument: str) -> Any:
     return text if override.is_sweep_override() else override.value()
 
 
+def is_swept(argument: str) -> bool:
+    """Whether an argument gives an option several values, one for each run of a sweep."""
+    try:
+        return bool(OverridesParser.create().parse_override(argument).is_sweep_override())
+    except HydraException:
+        return False
+
+
 def shown(value: Any) -> str:
     """A value in the words of the configuration: `null` for None, `true` for True."""
     return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))

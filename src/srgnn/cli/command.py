@@ -15,7 +15,7 @@ is_running = False
 
 def as_started(text: str) -> str:
     """A text in which programs are started as this one was: by the command, if that runs."""
-    return re.sub(r"python src/(\w+)\.py", r"srgnn \1", text) if is_running else text
+    return re.sub(r"(?:python src/(\w+)\.py|\b(\w+)\.py(?= --help))", r"srgnn \1\2", text) if is_running else text
 
 
 def main() -> None:

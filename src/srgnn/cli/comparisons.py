@@ -138,7 +138,9 @@ def find_runs(paths: Iterable[str]) -> list[FinishedRun]:
             raise UserError(f"There is no folder {path}: name the folders of runs or sweeps.")
         for each in map(Path, found):
             if each.is_file() and each.name != RESULT and each.suffix != ".ckpt":
-                raise UserError(f"{each} is not the folder of a run or a sweep: name the folders of some.")
+                if [path] == [*paths] == [str(each)]:
+                    raise UserError(f"{each} is a file: name folders of runs or sweeps.")
+                continue  # one of those beside the folders that a pattern finds
             each = each if each.is_dir() else each.parent
             below = [*each.rglob(str(OVERRIDES)), *each.rglob(RESULT)]
             started = {file.parent.parent if file.name == OVERRIDES.name else file.parent for file in below}
@@ -147,8 +149,7 @@ def find_runs(paths: Iterable[str]) -> list[FinishedRun]:
     for folder in folders:
         result = read_result(folder)
         if result is None:
-            # A damaged result has its own warning; a command that was refused has left no checkpoint.
-            if not (folder / RESULT).is_file() and any(folder.glob("*.ckpt")):
+            if not (folder / RESULT).is_file():  # a damaged one has its own warning
                 unfinished.append(folder)
         elif "error" in result:
             failed.append(folder)

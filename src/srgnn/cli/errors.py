@@ -19,7 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from srgnn.cli import CONF
-from srgnn.cli.arguments import FILES, is_within, option, shown, value
+from srgnn.cli.arguments import FILES, is_swept, is_within, option, shown, value
 from srgnn.cli.command import as_started
 from srgnn.cli.launched import is_child, is_main_process
 from srgnn.errors import LostProcess, UserError, typed
@@ -67,7 +67,9 @@ def one_sentence(program: str) -> Iterator[None]:
 
 
 def visible(text: str) -> str:
-    """The text with control characters as `\\x1b`: an id or a file name must not steer the terminal."""
+    """The text with control characters as `\\x1b`, since an id or a file name must not steer the terminal; and with the
+    commands as :func:`srgnn.cli.command.as_started` gives them.
+    """
     text = as_started(text)
     return "".join(char if char in "\n\t" or char.isprintable() else repr(char)[1:-1] for char in text)
 
@@ -176,22 +178,23 @@ def _not_a_choice(program: str) -> str | None:
 
 
 def check_added(program: str, arguments: Sequence[str]) -> None:
-    """Checks what Hydra would take: new options with a plus, which nothing reads; a group of options as one value; an
-    empty name of a file, or no folder at all.
+    """Refuses what Hydra would take: new options with a plus, which nothing reads; one value for a group of options;
+    and an empty name of a file or folder.
 
     Raises:
         UserError: for the first of these.
     """
     own, groups = _own_options(program), default_choices(program)
     for text in arguments:
-        name = option(text)
-        if isinstance(own.get(name), dict) and name not in groups and not isinstance(value(text), dict):
-            leaf = next(each for each in own[name] if not each.startswith("_"))
+        name, group = option(text), own.get(option(text))
+        is_value = not isinstance(value(text), dict) and not is_swept(text)
+        if isinstance(group, dict) and group and name not in groups and is_value:
+            leaf = next(each for each in group if not each.startswith("_"))
             raise UserError(f"{text}: expected options such as {name}.{leaf}=VALUE.")
-        is_file = is_within(name, (*FILES, "hydra.run.dir", "hydra.sweep.dir"))
+        is_file = is_within(name, (*FILES, "hydra.run.dir", "hydra.sweep.dir")) and name != "checkpoint"
         is_nothing = value(text) is None and is_within(name, ("paths", "hydra"))
         if is_file and "=" in text and (value(text) == "" or is_nothing):
-            raise UserError(f"{text}: expected the name of a file or folder; leave it out for the default.")
+            raise UserError(f"{text}: expected the name of a file or folder.")
         if text.startswith("+") and not {".", "/"} & {*name} and name not in _composed(program, _choices(program)):
             raise UserError(f"{text}: there is no option {name} ({program}.py --help shows all options).")
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from srgnn.cli.arguments import SWEEP_FLAGS, is_within, option, shown, value
+from srgnn.cli.arguments import SWEEP_FLAGS, is_swept, is_within, option, shown, value
 from srgnn.cli.errors import RENAMED, default_choices, raw_log_exists
 from srgnn.cli.launched import is_child
 from srgnn.cli.runs import LAUNCHER, OVERRIDES, RESULT, STUDY, SWEEP, find_files, flat_options
@@ -108,15 +108,15 @@ def resumed(arguments: list[str]) -> list[str]:
     if checkpoint == "last":
         checkpoint = _last_unfinished(Path(given.get("paths.outputs", "outputs")))
     path = Path(str(checkpoint))
-    if (path / OVERRIDES).is_file() and (path / "last.ckpt").exists():  # the folder of a run
+    if (path / OVERRIDES).is_file() and not (path / SWEEP).is_file():  # the folder of a run
         path /= "last.ckpt"
     if (path / SWEEP).is_file():
         others = [text for text in arguments if option(text) not in ("resume", *SWEEP_FLAGS)]
         stored = stored_options(path / SWEEP)
-        swept = [option(text) for text in stored if _is_swept(text)]
+        swept = [option(text) for text in stored if is_swept(text)]
         for text in others:
             is_free = is_within(option(text), (*MAY_CHANGE, *NEVER_MATTERS, "launcher", "hydra", "hydra/launcher"))
-            if not is_free or option(text) in swept or _is_swept(text):
+            if not is_free or option(text) in swept or is_swept(text):
                 raise UserError(f"{text}: a sweep continues with its own options; leave it out, or start a new sweep.")
         original = [text for text in stored if option(text) not in given]
         if any(name in given for name in LAUNCHER[:2]):  # its options go with it
@@ -129,7 +129,7 @@ def resumed(arguments: list[str]) -> list[str]:
         restore_replaced(path.parent)
     if not path.exists() or not (path.parent / OVERRIDES).is_file():
         raise UserError(
-            f"resume={path}: expected a checkpoint in the folder of its run, the folder of a sweep, or last."
+            f"resume={path}: expected a checkpoint in the folder of its run, the folder of a run or a sweep, or last."
         )
     stored = _renamed(stored_options(path.parent / OVERRIDES))
     chosen = {name: f"{name}={choice}" for name, choice in default_choices("train").items() if choice is not None}
@@ -150,13 +150,6 @@ def resumed(arguments: list[str]) -> list[str]:
         f"resume={for_hydra(str(path))}",
         f"hydra.run.dir={for_hydra(str(path.parent))}",
     ]
-
-
-def _is_swept(text: str) -> bool:
-    try:
-        return bool(OverridesParser.create().parse_override(text).is_sweep_override())
-    except HydraException:
-        return False
 
 
 def _last_unfinished(outputs: Path) -> Path:

@@ -62,9 +62,9 @@ def check_unused(folder: Path) -> None:
     """
     if (folder / RESULT).exists() or (folder / "last.ckpt").exists():
         path = shlex.quote(os.path.relpath(folder))
+        again = f"continue that one with resume={path}, or " if (folder / "last.ckpt").exists() else ""
         raise UserError(
-            f"{path} is the folder of another run: continue that one with resume={path}/last.ckpt, or name another "
-            "folder with hydra.run.dir=FOLDER.",
+            f"{path} is the folder of another run: {again}name another folder with hydra.run.dir=FOLDER.",
             "hydra.run.dir",
         )
 

@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 from tqdm import tqdm
 
-from srgnn.cli.command import as_started
 from srgnn.cli.errors import visible
 from srgnn.cli.launched import is_main_process
 from srgnn.cli.runs import SweptRun
@@ -91,7 +90,7 @@ def show_number(number: int) -> None:
 def say(text: str) -> None:
     """Prints a text, once for all processes."""
     if is_main_process():
-        console.print(as_started(text))
+        console.print(text)
 
 
 def new_table(title: str, first: str, *others: str) -> Table:

@@ -54,7 +54,8 @@ class PrefixBatches(Sampler[Tensor]):
             order = torch.randperm(self.num_samples, generator=generator, dtype=kind)
         resumed, self.resumed = self.resumed, {}
         # A checkpoint at the end of an epoch resumes with the next one, whole.
-        self.position = resumed["position"] if resumed.get("epoch") == self.epoch else 0
+        is_of_epoch = bool(resumed) and resumed.get("epoch", self.epoch) == self.epoch  # older ones do not say
+        self.position = resumed["position"] % len(self) if is_of_epoch else 0
         for begin in range(self.position * self.batch_size, self.num_samples, self.batch_size):
             self.position += 1
             yield order[begin : begin + self.batch_size][self.rank :: self.num_shares].long()

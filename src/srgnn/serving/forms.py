@@ -191,7 +191,7 @@ def parse(body: bytes, forms: Mapping[str, type[F]]) -> F:
     except ValueError as error:  # strict: neither NaN nor half of a character
         raise Refusal(400, f"The body is not JSON ({error}).") from error
     found = [name for name in forms if name in content] if isinstance(content, dict) else []
-    if isinstance(content, dict) and "session_id" in content and "session" in forms and "session_id" not in forms:
+    if isinstance(content, dict) and "session_id" in content and "sessions" in forms and "session_id" not in forms:
         raise Refusal(422, "session_id needs a service that keeps sessions: start it with store=memory or store=redis.")
     if len(found) != 1:
         expected = f"one of {', '.join(forms)}" if len(forms) > 1 else ", ".join(forms)

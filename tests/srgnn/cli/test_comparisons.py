@@ -91,6 +91,14 @@ def test_what_the_trainer_changes_in_training_makes_a_row_and_where_it_runs_does
     assert [len(row.tests) for row in trained] == [2, 1, 1]
 
 
+def test_files_beside_the_folders_of_a_pattern_are_left_out(sweep: Path):
+    (sweep / "multirun.yaml").write_text("")
+    for paths in ([f"{sweep}/*"], sorted(map(str, sweep.iterdir()))):
+        assert len(find_runs(paths)) == 4
+    with pytest.raises(UserError, match=r"multirun\.yaml is a file: name folders of runs or sweeps\."):
+        find_runs([str(sweep / "multirun.yaml")])
+
+
 def test_equal_values_are_equal_however_they_are_written(tmp_path: Path):
     for number, text in enumerate(("4e-3", "0.004", "0.001")):
         make_run(

@@ -95,14 +95,15 @@ def test_an_option_that_nothing_would_read_is_refused(argument: str):
         ("tune", "optimizer=null", "optimizer=null: expected options such as optimizer.lr=VALUE."),
         ("serve", "limits=5", "limits=5: expected options such as limits.clicks=VALUE."),
         ("recommend", "columns=sku", "columns=sku: expected options such as columns.items=VALUE."),
-        ("train", "resume=", "resume=: expected the name of a file or folder; leave it out for the default."),
-        ("train", "paths.outputs=''", "paths.outputs='': expected the name of a file or folder; leave it out for the"),
+        ("train", "resume=", "resume=: expected the name of a file or folder."),
+        ("train", "paths.outputs=''", "paths.outputs='': expected the name of a file or folder."),
         ("train", "paths.outputs=null", "paths.outputs=null: expected the name of a file or folder"),
         ("train", "hydra.run.dir=", "hydra.run.dir=: expected the name of a file or folder"),
         ("compare", "output=", "output=: expected the name of a file or folder"),
     ],
 )
 def test_a_group_as_one_value_and_a_file_without_a_name_are_refused(program: str, argument: str, sentence: str):
+    check_added(program, ["-m", "optimizer={lr:0.1},{lr:0.2}", "checkpoint=", "space=null"])
     check_added(program, ["optimizer={lr: 1}", "columns={items: a}", "paths.outputs=o", "init_from=null", "seed="])
     with pytest.raises(UserError) as error:
         check_added(program, [argument])

@@ -51,6 +51,9 @@ def test_an_epoch_resumes_where_it_stopped(small: SessionData):
     rest = [batch.y for batch in resumed]
     assert torch.equal(torch.cat(rest), torch.cat(whole[4:]))
     assert len(list(resumed)) == len(whole)  # the next epoch is a whole one
+    older = loader()
+    older.load_state_dict({"position": 4})  # of a version that did not name the epoch
+    assert torch.equal(torch.cat([batch.y for batch in older]), torch.cat(rest))
 
 
 def test_an_epoch_that_ends_early_is_followed_by_one_from_the_beginning(small: SessionData):

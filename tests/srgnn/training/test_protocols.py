@@ -128,6 +128,11 @@ def test_a_step_of_several_batches_draws_anew_for_each_and_resumes_whole(small: 
     assert_same(whole, train(run(tmp_path / "stopped", **options), small, resume=stopped.value.checkpoint))
 
 
+def test_metrics_are_kept_as_they_are_compared(small: SessionData, tmp_path: Path):
+    (epoch,) = select(run(tmp_path, max_epochs=1), small)
+    assert all(torch.tensor(value).float().item() == value for value in epoch.values())
+
+
 def test_clipped_gradients_of_a_sample_train(small: SessionData, tmp_path: Path):
     options = {"loss": "sampled_softmax", "sampling": Sampling(negatives=50), "max_epochs": 1, "refit": False}
     for algorithm in ("norm", "value"):

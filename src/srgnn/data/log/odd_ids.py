@@ -134,7 +134,7 @@ def _of_records(tables: Tables, table: Frame, layout: Layout, role: str) -> list
             f"Ids in {shown(layout.names[role])} such as {one} look like numbers with signs between the thousands, and"
         )
         return [
-            Notice(f"{text} were read as text (rows: {number:,}): write them without, if other files have them so.")
+            Notice(f"{text} were read as text (rows: {number:,}): write them without these signs, if other files do.")
         ]
     text = (
         f"Ids in {shown(layout.names[role])} such as {example} are the text of records or lists, and were read as "

@@ -55,7 +55,7 @@ CALENDAR = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 to 2200: numb
 TICKS = 662_688_000_000_000  # 1991: as ns since 1970, ticks of .NET from the years 2001 to 2052 are before it
 NAMED_ZONE = r"\d{2}:\d{2}(:\d{2})?([.,]\d+)? \(?[A-Z]{3,5}\)?( \d{4})?$"  # as `date` and Java write them
 COMPACT = r"^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])?(\.0+)?$"  # 2014040110, or as a float
-THOUSANDS = r"^\s*\d{1,3}([,. '\x{a0}\x{202f}]\d{3})+\s*$"
+THOUSANDS = r"^\s*[1-9]\d{0,2}([,. '\x{a0}\x{202f}]\d{3}){2,}\s*$"  # not 12.345, which may be seconds
 DECIMAL_COMMA = r"^\s*\d+,\d+\s*$"
 TIME_OF_DAY = r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?$"
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-MOST = 20  # names in a message
+MOST = 100  # names in a message: a log may have so many columns, and a record has more
 PLAIN = re.compile(r"[\w$@#%&/.:+-]+")
 
 
@@ -13,7 +13,7 @@ def shown(*names: str) -> str:
 
 
 def enumerated(words: Sequence[str], between: str) -> str:
-    """The first words of a message of many, and how many more there are."""
+    """Joins the first words, and says how many more there are."""
     more = f" and {len(words) - MOST:,} more" if len(words) > MOST else ""
     return between.join(words[:MOST]) + more
 

@@ -11,8 +11,15 @@ from srgnn.data.log.columns.nesting import Types, all_paths
 from srgnn.data.log.columns.times import plausible
 from srgnn.data.log.raw.files import RawFiles
 from srgnn.data.log.raw.paths import TEXT
-from srgnn.data.log.raw.separators import SEPARATORS, check_padding, find_signs, in_quotes, long_separator
-from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE
+from srgnn.data.log.raw.separators import (
+    LINES,
+    SEPARATORS,
+    check_padding,
+    find_signs,
+    in_quotes,
+    long_separator,
+)
+from srgnn.data.log.raw.text import IN_QUOTES, SINGLE_QUOTE, raw_lines
 from srgnn.errors import UserError, typed
 
 SQL_NAME = re.compile(r"\[.*\]|`.*`")  # as SQL Server and MySQL quote names
@@ -69,12 +76,12 @@ def check_type(files: RawFiles, argument: str, name: str, dtype: pl.DataType) ->
         UserError: for lists, records, maps and durations.
     """
     if isinstance(dtype, pl.Struct):
-        paths = enumerated([f"{argument}={typed(path)}" for path in all_paths({name: dtype})], " or ")
-        if all(each.name.isdigit() for each in dtype.fields):
+        if dtype.fields and all(each.name.isdigit() for each in dtype.fields):
             raise UserError(
                 f"{files.name} is written by columns: write it by rows, one object in each line, as pandas does with "
                 "df.to_json(path, orient='records', lines=True)."
             )
+        paths = enumerated([f"{argument}={typed(path)}" for path in all_paths({name: dtype})], " or ")
         raise UserError(
             f"{files.name}: the column {shown(name)} holds records: name a field of it with {paths}.", argument
         )
@@ -124,9 +131,12 @@ def check_header(files: RawFiles, possible: Iterable[Collection[str]]) -> None:
     found = shown(*head.columns)
     if len(head.columns) == 1:
         in_name = [sign for sign in SEPARATORS if sign in head.columns[0]]
-        if in_name and files.quote is not None and files.separator in (None, *in_name):
+        lines = raw_lines(files.paths[0]).head(head.height + LINES).collect(engine="streaming")["line"].to_list()
+        written, rows = lines[head.height - 1], lines[head.height :]
+        if in_name and files.quote is not None and written[0] == written[-1] == files.quote:
             raise in_quotes(path, in_name[0])
-        check_padding(path, head.height)
+        if signs and not signs.strip():
+            check_padding(path, [written, *rows])
         separator = typed(signs) if len(signs) == 1 and signs.isascii() else "CHARACTER"
         if not signs.isprintable():
             separator = typed(f"\\x{ord(signs):02x}")

@@ -42,7 +42,7 @@ FOREIGN = (
 )
 PARQUET = (b"PAR1", b"PARE")
 JSON = re.compile(rb'(\[\s*)*\{\s*"')
-SQL = re.compile(rb"(--\s|/\*|(INSERT INTO|CREATE TABLE|DROP TABLE|COPY \S+ *\()\s*\S)", re.IGNORECASE)
+SQL = re.compile(rb"^(INSERT INTO|CREATE TABLE|DROP TABLE|COPY \S+ *\()\s*\S", re.IGNORECASE | re.MULTILINE)
 UNUSED = b"\x81\x8d\x8f\x90\x9d"  # the bytes that cp1252 does not have
 # Characters that end lines for some programs, besides \n and \r\n, and their names.
 LINE_ENDS = {
@@ -97,7 +97,7 @@ def check_content(path: Path, is_parquet: bool, is_json: bool) -> None:
         raise other_line_ends(path, sign)
     if content[:14].lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
         raise UserError(f"{path} is an HTML or XML page, not a log: download the log itself.")
-    if SQL.match(content):
+    if SQL.search(content):
         raise UserError(f"{path} is an SQL dump: load it into a database, and {FOREIGN[1][2]}.")
     if is_json:
         _check_json(path, content)
@@ -227,7 +227,7 @@ def _check_json(path: Path, text: bytes) -> None:
             raise UserError(f"{path} is one JSON array that is cut off: copy it again.")
         raise UserError(f"{path} is one JSON array: {expected}, as written by {fix}.")
     signs = [sign for sign in (b",", b";", b"\t", b"|") if sign in first]
-    if signs and b"{" not in text:
+    if signs and not {*b"{["} & {*text}:
         raise UserError(f"{path} is not JSON lines: if it is CSV, rename it, {_rename(path, '.csv')}.")
     if first.startswith(b"{") and rest.strip() and not rest.lstrip().startswith(b"{") and not _is_json(first):
         fix = command(path, FROM_OBJECTS, "lines")

@@ -4,6 +4,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from srgnn.data.log.raw.content import check_content
@@ -15,6 +16,7 @@ TEXT = (".csv", ".tsv", ".dat", ".txt", ".data", ".item")  # the last two are Mo
 JSON = (".jsonl", ".ndjson")
 PARQUET = ".parquet"
 KINDS = (*TEXT, *JSON, PARQUET)
+FEW = 500  # files of a folder, from which the glob of all is suggested
 
 PathName = str | os.PathLike[str]
 PathNames = PathName | Sequence[PathName]
@@ -128,7 +130,8 @@ def _may_hold_rows(name: str) -> bool:
 
 def _glob(folder: Path) -> str:
     """The glob of the files in a folder, or in those below it, that hold rows."""
-    files = [file for file in folder.rglob("[!._]*") if kind_of(file) in KINDS]
+    found = islice(folder.rglob("[!._]*"), FEW)
+    files = [file for file in found if kind_of(file) in KINDS and file.is_file()]
     top = [file for file in files if file.parent == folder]
     suffixes = Counter(kind_of(file) + (file.suffix if plain_name(file) != file else "") for file in top or files)
     suffix = suffixes.most_common(1)[0][0] if suffixes else ".csv"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from srgnn.data.log.raw.text import command, python, raw_lines
+from srgnn.data.log.raw.text import command, python
 from srgnn.errors import UserError, typed
 
 SEPARATORS = (",", ";", "\t", "|", "\x01", "\x1f")  # the last two are those of Hive and of ASCII
@@ -101,17 +101,16 @@ def in_quotes(path: Path, separator: str) -> UserError:
     )
 
 
-def check_padding(path: Path, height: int) -> None:
+def check_padding(path: Path, lines: Sequence[str]) -> None:
     """Refuses a table whose columns are padded with spaces.
 
     Args:
         path: The file.
-        height: The number of lines above its first row.
+        lines: Its first lines from the header on.
 
     Raises:
         UserError: for such a table.
     """
-    lines = raw_lines(path).head(height + LINES).collect(engine="streaming")["line"].to_list()[max(0, height - 1) :]
     lines = [line.strip() for line in lines if line.strip()]
     if len(lines) < 2 or not any("  " in line for line in lines):
         return

@@ -77,7 +77,8 @@ def find_top(lines: Sequence[str], start: int, separator: str, quote: str | None
         width = Counter(row.width for row in rows).most_common(1)[0][0]
         if max(widths[:place]) < width <= widths[place] and _is_header(records[place], rows):
             above = records[:place]
-            joins = len(above) > 2 and _is_header(above[0], above[1:])
+            same = {name.lower() for name in above[0].fields} & {name.lower() for name in records[place].fields}
+            joins = len(above) > 2 and bool(same) and _is_header(above[0], above[1:])
             return Top(records[place], True, above, width, joins=joins)
     if not all(record.is_parsed for record in records):
         return None

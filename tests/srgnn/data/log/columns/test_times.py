@@ -187,6 +187,8 @@ def test_dates_in_one_number_are_no_seconds(values: list):
 
 
 def test_numbers_with_signs_between_the_thousands_are_no_times():
+    with pytest.raises(UserError, match="before 1990"):
+        read(["0.125", "12.340", "845.002"])
     for value in ("1,396,346,400", "1 396 346 400", "1.396.346.400"):
         with pytest.raises(UserError, match="signs between the thousands: leave these out"):
             read([value])
