@@ -185,7 +185,7 @@ def test_the_checkpoint_folder_of_a_run_is_used_by_the_other_programs(training: 
     ]
     assert best[0] == best[1] != ""
     again = program("export.py", "output=plain.ckpt")
-    expected = "expected the name of a new file that ends in .ckpt, .pt2, .onnx, .index or .compiled."
+    expected = "there is such a file already; delete it, or choose another name."
     assert again.stderr == f"Error: output=plain.ckpt: {expected}\n"
 
 

@@ -213,7 +213,7 @@ def _unknown_option(error: Exception, program: str) -> str:
         name, values = several.groups()
         name = name.lstrip("+")
         default = OmegaConf.select(_composed(program, _choices(program)), name)
-        is_list = name == "recipe" or isinstance(default, ListConfig)
+        is_list = name == "recipe" or isinstance(default, ListConfig) or is_within(name, ["space"])
         way = f"a list, {name}=[{values}]" if is_list else "one value"
         return f"{name}={values}: give {way}{'' if program == 'tune' else ', or -m for one run per value'}."
     if refused := re.search("Error merging override (.*)", str(error)):  # a value of another kind

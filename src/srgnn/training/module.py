@@ -165,13 +165,12 @@ class NextItemModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         del self.ranker
-        # In float32, as Lightning keeps what it compares: the best epoch is the same for all who look for it.
-        metrics = {name: value.float() for name, value in self.metrics.compute().items()}
+        metrics = self.metrics.compute()
         self.metrics.reset()
         shown = f"@{main_cutoff(self.metrics.k)}"
         for name, value in metrics.items():
-            self.log(f"{self.evaluated_on}/{name}", value, prog_bar=name.endswith(shown))
-        values = {name: value.item() for name, value in metrics.items()}
+            self.log(f"{self.evaluated_on}/{name}", value.float(), prog_bar=name.endswith(shown))
+        values = {name: float(value) for name, value in metrics.items()}
         self.history = [*self.history, {"epoch": self.current_epoch + 1, **values}]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

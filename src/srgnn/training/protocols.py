@@ -18,7 +18,7 @@ from srgnn.evaluation import Measurement, measure
 from srgnn.training.checkpoint import Checkpoint, CheckpointRecord, load_record
 from srgnn.training.loggers import CSVLog
 from srgnn.training.processes import ending_together
-from srgnn.training.run import Run, fit
+from srgnn.training.run import Run, compared, fit
 from srgnn.training.sharding import load_model
 from srgnn.training.trainer import evaluation_device
 
@@ -112,7 +112,8 @@ def select(
 
 def best_of(run: Run, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The epoch that is chosen: the first with the best value of :attr:`Run.monitor`."""
-    return dict(max(history, key=lambda epoch: epoch[run.monitor]))
+    scores = compared(run, history)
+    return dict(history[scores.index(max(scores))])
 
 
 def paper(run: Run, data: SessionData, logger: Logger | None, resume: Path | None) -> Result:

@@ -232,6 +232,11 @@ def fit(
     return module.history
 
 
+def compared(run: Run, history: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The metric of every epoch that chooses one, in float32, as `best.ckpt` and early stopping compare it."""
+    return torch.tensor([epoch[run.monitor] for epoch in history], dtype=torch.float).tolist()
+
+
 def _is_over(history: Sequence[Mapping[str, Any]], run: Run) -> bool:
-    scores = [epoch[run.monitor] for epoch in history]
+    scores = compared(run, history)
     return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= run.patience

@@ -139,7 +139,11 @@ SMALL = Limits(clicks=3, k=4, items=2, sessions=2, body=200)
         (b'["A"]', 422, "The body has to be an object with one of session, sessions."),
         (b"{}", 422, "The body has to be an object with one of session, sessions."),
         (b'{"session": [], "sessions": []}', 422, "The body has to be an object with one of session, sessions."),
-        (b'{"session_id": "1", "click": "A"}', 422, "The body has to be an object with one of session, sessions."),
+        (
+            b'{"session_id": "1", "click": "A"}',
+            422,
+            "session_id needs a service that keeps sessions: start it with store=memory or store=redis.",
+        ),
         (b'{"session": "A"}', 422, "session: input should be a valid list."),
         (b'{"session": null}', 422, "session: input should be a valid list."),
         (b'{"session": ["A", 1.5]}', 422, "session[1]: expected an item id, a text"),
