@@ -40,4 +40,4 @@ def test_a_sweep_over_seeds_becomes_tables_and_pictures(program, tmp_path: Path)
     (tmp_path / "none").mkdir()
     assert "There is no finished run in none: train one with" in program("compare.py", "none").stderr
     (tmp_path / "log.csv").write_text("")
-    assert "log.csv is not the folder of a run" in program("compare.py", "log.csv").stderr
+    assert "log.csv is a file: name folders of runs or sweeps." in program("compare.py", "log.csv").stderr

@@ -89,9 +89,10 @@ def test_a_run_resumes_with_its_own_options_and_new_ones(tmp_path: Path, monkeyp
     assert resumed(["resume=last"])[-1] == "hydra.run.dir=outputs/a"
     os.close(lock)
     assert resumed(["seed=2"]) == ["seed=2"]
+    assert resumed([f"resume={path}"])[-2:] == folder
     for wrong in ("nowhere.ckpt", str(tmp_path)):
         with pytest.raises(
-            UserError, match="expected a checkpoint in the folder of its run, the folder of a sweep, or last"
+            UserError, match="expected a checkpoint in the folder of its run, the folder of a run or a sweep, or last"
         ):
             resumed([f"resume={wrong}"])
     monkeypatch.setenv("LOCAL_RANK", "1")  # a further process is given the complete options
