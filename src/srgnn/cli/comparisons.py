@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -99,6 +99,7 @@ class FinishedRun:
 
 
 def _makes_row(name: str) -> bool:
+    """Whether runs with other values of an option are other rows."""
     return name in TRAINING or not is_within(name, SAME)
 
 
@@ -122,7 +123,7 @@ def runs_option(arguments: Sequence[str]) -> list[str]:
     return [*others, f"runs=[{','.join(map(for_hydra, paths))}]"] if paths else others
 
 
-def find_runs(paths: Iterable[str]) -> list[FinishedRun]:
+def find_runs(paths: Sequence[str]) -> list[FinishedRun]:
     """The finished runs in folders; what has not finished, or has failed, is left out with a warning.
 
     Args:
@@ -138,7 +139,7 @@ def find_runs(paths: Iterable[str]) -> list[FinishedRun]:
             raise UserError(f"There is no folder {path}: name the folders of runs or sweeps.")
         for each in map(Path, found):
             if each.is_file() and each.name != RESULT and each.suffix != ".ckpt":
-                if [path] == [*paths] == [str(each)]:
+                if len(paths) == len(found) == 1:
                     raise UserError(f"{each} is a file: name folders of runs or sweeps.")
                 continue  # one of those beside the folders that a pattern finds
             each = each if each.is_dir() else each.parent

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from srgnn.cli import CONF
 from srgnn.cli.arguments import as_typed
 from srgnn.cli.errors import (
-    check_added,
+    check_arguments,
     one_sentence,
     options_of,
     published_sentence,
@@ -63,7 +63,7 @@ def program(name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             if "SRGNN_DATA" in os.environ:
                 os.environ["SRGNN_DATA"] = os.path.expanduser(os.environ["SRGNN_DATA"])
             with one_sentence(name):
-                check_added(name, sys.argv[1:])
+                check_arguments(name, sys.argv[1:])
                 try:
                     main()
                 except OSError as error:

@@ -177,7 +177,7 @@ def _not_a_choice(program: str) -> str | None:
     return None
 
 
-def check_added(program: str, arguments: Sequence[str]) -> None:
+def check_arguments(program: str, arguments: Sequence[str]) -> None:
     """Refuses what Hydra would take: new options with a plus, which nothing reads; one value for a group of options;
     and an empty name of a file or folder.
 
@@ -186,14 +186,14 @@ def check_added(program: str, arguments: Sequence[str]) -> None:
     """
     own, groups = _own_options(program), default_choices(program)
     for text in arguments:
-        name, group = option(text), own.get(option(text))
-        is_value = not isinstance(value(text), dict) and not is_swept(text)
-        if isinstance(group, dict) and group and name not in groups and is_value:
+        name, given = option(text), value(text)
+        group = own.get(name)
+        if group and isinstance(group, dict) and name not in groups and not (isinstance(given, dict) or is_swept(text)):
             leaf = next(each for each in group if not each.startswith("_"))
             raise UserError(f"{text}: expected options such as {name}.{leaf}=VALUE.")
         is_file = is_within(name, (*FILES, "hydra.run.dir", "hydra.sweep.dir")) and name != "checkpoint"
-        is_nothing = value(text) is None and is_within(name, ("paths", "hydra"))
-        if is_file and "=" in text and (value(text) == "" or is_nothing):
+        is_nothing = given is None and is_within(name, ("paths", "hydra"))
+        if is_file and "=" in text and (given == "" or is_nothing):
             raise UserError(f"{text}: expected the name of a file or folder.")
         if text.startswith("+") and not {".", "/"} & {*name} and name not in _composed(program, _choices(program)):
             raise UserError(f"{text}: there is no option {name} ({program}.py --help shows all options).")

@@ -31,6 +31,7 @@ MAY_CHANGE = (
     "dataset.items.path",
     "dataset.items.vectors",
 )
+# Groups whose choice a resumed run keeps.
 CHOICES = ("dataset", "model", "preset", "recipe", "experiment")
 NEVER_MATTERS = (
     "resume",

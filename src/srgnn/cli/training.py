@@ -110,12 +110,13 @@ def _train(config: DictConfig, run: Run, data_set: DataSet) -> None:
         resume = run.folder / "last.ckpt" if (run.folder / "last.ckpt").exists() else None
     else:
         resume = Path(config.resume) if config.resume else None
-    if resume is not None and is_main_process():
-        check_resumed(run.config, load_record(resume).config, HydraConfig.get().overrides.task)
+    trained = load_record(resume) if resume is not None and is_main_process() else None
+    if trained is not None:
+        check_resumed(run.config, trained.config, HydraConfig.get().overrides.task)
     logger = build_logger(config, run.folder)
     data = load(config, data_set)
-    if resume is not None and is_main_process() and not is_sweep():
-        check_data(load_record(resume), resume, data)
+    if trained is not None and resume is not None and not is_sweep():
+        check_data(trained, resume, data)
         write_overrides(run.folder)  # from now on, the run has these options
     name, counts = data.manifest["name"], data.counts
     scatter = "torch-scatter" if torch_geometric.typing.WITH_TORCH_SCATTER else "torch"

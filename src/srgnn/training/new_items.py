@@ -56,8 +56,8 @@ def add_items(
         )
     ids = list(items)
     _check_new(ids, vocabulary)
-    for raw in (titles or {}).keys() - items.keys():
-        raise ArgumentError("titles", raw, "ids of the new items")
+    if others := [raw for raw in titles or {} if raw not in items]:
+        raise ArgumentError("titles", others[0], "ids of the new items")
     likes = {raw: None if isinstance(like, Tensor) else list(like) for raw, like in items.items()}
     weights = dict(checkpoint.weights)
     for name in tables:

@@ -109,8 +109,8 @@ def build_trainer(
     is_shown, is_bar = arguments.get("enable_progress_bar", True), shows_bars(sys.stdout)
     progress = [TQDMProgressBar(refresh_rate=READ_EVERY) if is_bar else ProgressLines()] if is_shown else []
     strategy = arguments.get("strategy", "auto")
-    is_ddp = strategy == "ddp" or (strategy == "auto" and num_processes(arguments) > 1)
-    if is_ddp:  # all processes count the same buffers before the first step, and none changes them
+    if strategy == "ddp" or (strategy == "auto" and num_processes(arguments) > 1):
+        # All processes count the same buffers before the first step, and none changes them.
         strategy = DDPStrategy(broadcast_buffers=False)
     try:
         return Trainer(

@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from srgnn.cli import CONF
-from srgnn.cli.errors import check_added, one_sentence, options_of
+from srgnn.cli.errors import check_arguments, one_sentence, options_of
 from srgnn.errors import ArgumentError, UserError
 
 CONFIG = OmegaConf.create(
@@ -82,9 +82,11 @@ def test_what_hydra_refuses_is_one_sentence_about_the_option(argument: str, sent
 
 @pytest.mark.parametrize("argument", ["+x=1", "++x=1"])
 def test_an_option_that_nothing_would_read_is_refused(argument: str):
-    check_added("train", ["++max_epochs=1", "+trainer.gradient_clip_val=1", "+model=srgnn", "+hydra/launcher=basic"])
+    check_arguments(
+        "train", ["++max_epochs=1", "+trainer.gradient_clip_val=1", "+model=srgnn", "+hydra/launcher=basic"]
+    )
     with pytest.raises(UserError, match="there is no option x"):
-        check_added("train", [argument])
+        check_arguments("train", [argument])
 
 
 @pytest.mark.parametrize(
@@ -103,10 +105,10 @@ def test_an_option_that_nothing_would_read_is_refused(argument: str):
     ],
 )
 def test_a_group_as_one_value_and_a_file_without_a_name_are_refused(program: str, argument: str, sentence: str):
-    check_added(program, ["-m", "optimizer={lr:0.1},{lr:0.2}", "checkpoint=", "space=null"])
-    check_added(program, ["optimizer={lr: 1}", "columns={items: a}", "paths.outputs=o", "init_from=null", "seed="])
+    check_arguments(program, ["-m", "optimizer={lr:0.1},{lr:0.2}", "checkpoint=", "space=null"])
+    check_arguments(program, ["optimizer={lr: 1}", "columns={items: a}", "paths.outputs=o", "init_from=null", "seed="])
     with pytest.raises(UserError) as error:
-        check_added(program, [argument])
+        check_arguments(program, [argument])
     assert str(error.value).startswith(sentence)
 
 

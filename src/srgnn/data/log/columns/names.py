@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-MOST = 100  # names in a message: a log may have so many columns, and a record has more
+MOST = 100  # names in one message; a record can have thousands of fields
 PLAIN = re.compile(r"[\w$@#%&/.:+-]+")
 
 

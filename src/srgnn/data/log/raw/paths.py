@@ -35,9 +35,9 @@ def find_files(argument: str, path: PathNames, source: str = "") -> tuple[Path, 
     """
     files: list[Path] = []
     for pattern in check_paths(argument, path):
-        found = (
-            [pattern] if os.path.exists(pattern) else sorted(filter(_may_hold_rows, glob.glob(pattern, recursive=True)))
-        )
+        found = [pattern]
+        if not os.path.exists(pattern):
+            found = sorted(filter(_may_hold_rows, glob.glob(pattern, recursive=True)))
         if not found:
             where = f" Download it from {source}." if source else ""
             raise UserError(f"There is no file {pattern}: name yours with {argument}=FILE.{where}", argument)

@@ -57,9 +57,7 @@ def long_separator(path: Path, signs: str) -> UserError:
 
 
 def check_rows(path: Path, names: Sequence[str], rows: Sequence[str], separator: str, quote: str | None) -> None:
-    """Refuses a header whose separator most rows below it have less often, while they have another one as often.
-
-    And rows that are one quoted field each, in which the separators are.
+    """Refuses rows that have another separator than their header, or that are one quoted field each.
 
     Args:
         path: The file.
@@ -69,7 +67,7 @@ def check_rows(path: Path, names: Sequence[str], rows: Sequence[str], separator:
         quote: The character around fields that hold separators; None if quotes are part of the text.
 
     Raises:
-        UserError: for such a header.
+        UserError: for such rows.
     """
     plain = [line if quote is None else "".join(line.split(quote)[::2]) for line in rows if line.strip()]
     if len(plain) < 2 or len(names) < 2:
